@@ -1,0 +1,1 @@
+"""Exact arithmetic of ±1 tensors: bits, xor and popcount in pure `jax.lax`."""

@@ -1,0 +1,33 @@
+"""Which arithmetic a platform computes binary convolutions with. All are exact for ±1.
+
+- ``packed``: xor and popcount over 32-channel words; for CPUs, where it beats float products by
+  far (a vector unit counts the bits of 16 words at once).
+- ``dense``: a bfloat16 convolution of ±1 values accumulated in float32; for GPUs and TPUs, whose
+  matrix units are faster than their integer units.
+"""
+
+import jax
+
+BACKENDS = ("packed", "dense")
+
+
+def choose(backend: str = "auto") -> str:
+    """The backend itself, or for ``"auto"`` the one of JAX's default platform.
+
+    Raises:
+      ValueError: ``backend`` is neither ``"auto"`` nor one of `BACKENDS`.
+    """
+    if backend == "auto":
+        return "packed" if jax.default_backend() == "cpu" else "dense"
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}, needs 'auto' or one of {BACKENDS}")
+    return backend
+
+
+def group_size() -> int:
+    """Pictures that one compiled step takes together on JAX's default platform.
+
+    On a CPU the activations of several pictures fall out of the cache, so each goes alone; an
+    accelerator wants wide tensors.
+    """
+    return 1 if jax.default_backend() == "cpu" else 32

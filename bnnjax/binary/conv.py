@@ -1,0 +1,221 @@
+"""Convolutions of ±1 activations with frozen ±1 kernels, exact to the last integer.
+
+Activations are NHWC. A frozen kernel is uint32 words [kh, kw, ⌈I/32⌉, O] (`pack_kernel`). Results
+are sums of ±1 products as float32, exact below 2^24. Only the activations get a gradient: a
+product of the cotangent with the kernel, then one shifted add a kernel position. In bfloat16 (the
+default) the cotangent is rounded to 8 bits, the ±1 kernel is exact, sums are float32.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from bnnjax.binary import bits
+
+
+class Geometry(NamedTuple):
+    """Static facts of a 2-D convolution; ``pads`` is ((top, bottom), (left, right))."""
+
+    kernel_size: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[tuple[int, int], tuple[int, int]]
+    pad_value: int  # +1, −1 or 0, the value of a pixel outside
+    input_size: tuple[int, int]
+    channels: int  # of the input
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Rows and columns of the result."""
+        sizes = zip(self.input_size, self.kernel_size, self.strides, self.pads, strict=True)
+        rows, columns = ((n + sum(pad) - k) // s + 1 for n, k, s, pad in sizes)
+        return rows, columns
+
+
+def geometry(
+    input_shape: Sequence[int],
+    kernel_size: tuple[int, int],
+    *,
+    strides: tuple[int, int] = (1, 1),
+    padding: str = "SAME",
+    pad_value: int = 0,
+) -> Geometry:
+    """`Geometry` for an NHWC input; "SAME" splits as TensorFlow does (the extra cell at the end).
+
+    Raises:
+      ValueError: ``padding`` is neither SAME nor VALID, or ``pad_value`` none of −1, 0, 1.
+    """
+    if padding not in ("SAME", "VALID"):
+        raise ValueError(f"padding is {padding!r}, needs 'SAME' or 'VALID'")
+    if pad_value not in (-1, 0, 1):
+        raise ValueError(f"pad_value is {pad_value!r}; ±1 tensors can be padded with -1, 0 or 1")
+    rows, columns = lax.padtype_to_pads(input_shape[1:3], kernel_size, strides, padding)
+    pads = (tuple(map(int, rows)), tuple(map(int, columns)))
+    _, height, width, channels = input_shape
+    return Geometry(
+        tuple(kernel_size), tuple(strides), pads, int(pad_value), (height, width), channels
+    )
+
+
+def pack_kernel(kernel: Array) -> Array:
+    """Signs of a float kernel [kh, kw, I, O] as words [kh, kw, ⌈I/32⌉, O].
+
+    Output channels stay innermost, so that a CPU's vector unit runs along them.
+    """
+    return jnp.swapaxes(bits.pack(jnp.swapaxes(kernel, 2, 3)), 2, 3)
+
+
+def unpack_kernel(words: Array, channels: int, *, dtype: jnp.dtype = jnp.float32) -> Array:
+    """The ±1 kernel [kh, kw, channels, O] of `pack_kernel`'s words."""
+    return jnp.swapaxes(bits.unpack(jnp.swapaxes(words, 2, 3), channels, dtype=dtype), 2, 3)
+
+
+def gradient_kernel(words: Array, channels: int, *, dtype: jnp.dtype = jnp.bfloat16) -> Array:
+    """The ±1 kernel laid out for the backward product: [O, kh·kw·channels].
+
+    Worth doing once, outside an optimisation loop; see `packed_conv`.
+    """
+    kernel = unpack_kernel(words, channels, dtype=dtype)
+    return jnp.moveaxis(kernel, 3, 0).reshape(kernel.shape[3], -1)
+
+
+def packed_conv(x: Array, words: Array, backward: Array, geometry: Geometry) -> Array:
+    """Convolution of the signs of ``x`` by xor and popcount.
+
+    Args:
+      x: float32 [N, H, W, C]; only its sign counts, the gradient is that of a ±1 input.
+      words: uint32 [kh, kw, ⌈C/32⌉, O] from `pack_kernel`.
+      backward: the same kernel from `gradient_kernel`, whose dtype the gradient is computed in.
+      geometry: from `geometry`.
+
+    Returns:
+      float32 [N, H', W', O], whole numbers.
+    """
+    return _packed_conv(geometry, x, words, backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _packed_conv(geometry: Geometry, x: Array, words: Array, backward: Array) -> Array:
+    del backward
+    kh, kw = geometry.kernel_size
+    total = kh * kw * geometry.channels
+    products = total - 2 * _count_differences(geometry, _pad_words(geometry, bits.pack(x)), words)
+    if geometry.pad_value == 0:
+        products -= _outside(geometry, words)
+    return products.astype(jnp.float32)
+
+
+def _pad_words(geometry: Geometry, words: Array) -> Array:
+    """Surround packed pixels; zero padding is computed as +1 here and corrected by `_outside`."""
+    (top, bottom), (left, right) = geometry.pads
+    if not any((top, bottom, left, right)):
+        return words
+    pixel = bits.ones(geometry.channels) if geometry.pad_value >= 0 else jnp.uint32(0)
+    rows = jnp.arange(-top, words.shape[1] + bottom)[:, None, None]
+    columns = jnp.arange(-left, words.shape[2] + right)[None, :, None]
+    inside = (rows >= 0) & (rows < words.shape[1]) & (columns >= 0) & (columns < words.shape[2])
+    return jnp.where(inside, jnp.pad(words, ((0, 0), *geometry.pads, (0, 0))), pixel)
+
+
+def shifted(geometry: Geometry, x: Array, i: int, j: int) -> Array:
+    """The pixels of padded ``x`` that kernel position (i, j) meets, [N, H', W', ...]."""
+    (height, width), (sh, sw) = geometry.output_size, geometry.strides
+    stops = (x.shape[0], i + (height - 1) * sh + 1, j + (width - 1) * sw + 1, x.shape[3])
+    return lax.slice(x, (0, i, j, 0), stops, (1, sh, sw, 1))
+
+
+def _count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array:
+    """Σ popcount(pixel ⊕ kernel), int32 [N, H', W', O]; unrolled into one fused loop."""
+    kh, kw = geometry.kernel_size
+    total = jnp.zeros((), jnp.int32)
+    for i in range(kh):
+        for j in range(kw):
+            window = shifted(geometry, pixels, i, j)
+            for w in range(words.shape[2]):
+                total += bits.count_differences(window[..., w, None], words[i, j, w])
+    return total
+
+
+def _outside(geometry: Geometry, words: Array) -> Array:
+    """What padding with +1 instead of 0 adds: Σ of the weights that fall outside, [1, H', W', O]."""
+    counts = lax.population_count(words).astype(jnp.int32).sum(2, keepdims=True)
+    sums = (2 * counts - geometry.channels).astype(jnp.float32)
+    inside = jnp.zeros((1, *geometry.input_size, 1))
+    frame = jnp.pad(inside, ((0, 0), *geometry.pads, (0, 0)), constant_values=1)
+    return _float_conv(frame, sums, geometry.strides).astype(jnp.int32)
+
+
+def _forward(geometry: Geometry, x: Array, words: Array, backward: Array) -> tuple:
+    return _packed_conv(geometry, x, words, backward), backward
+
+
+def _backward(geometry: Geometry, backward: Array, g: Array) -> tuple:
+    return input_gradient(g, backward, geometry), None, jnp.zeros_like(backward)
+
+
+_packed_conv.defvjp(_forward, _backward)
+
+
+def input_gradient(g: Array, backward: Array, geometry: Geometry) -> Array:
+    """Gradient float32 [N, H, W, C] of a convolution's input: product, then shifted adds.
+
+    Args:
+      g: cotangent of the result [N, H', W', O], rounded to the dtype of ``backward``.
+      backward: [O, kh·kw·C] from `gradient_kernel`.
+      geometry: of the forward convolution.
+    """
+    kh, kw = geometry.kernel_size
+    products = lax.dot_general(
+        g.astype(backward.dtype),
+        backward,
+        (((3,), (0,)), ((), ())),
+        preferred_element_type=jnp.float32,
+    ).reshape(*g.shape[:3], kh * kw, geometry.channels)
+    zero = jnp.zeros((), products.dtype)
+    total = jnp.zeros((), products.dtype)
+    for position in range(kh * kw):
+        edges = [
+            _scatter_edges(offset - low, stride, count, n)
+            for offset, stride, count, (low, _), n in zip(
+                divmod(position, kw),
+                geometry.strides,
+                g.shape[1:3],
+                geometry.pads,
+                geometry.input_size,
+                strict=True,
+            )
+        ]
+        total += lax.pad(products[..., position, :], zero, [(0, 0, 0), *edges, (0, 0, 0)])
+    return total
+
+
+def _scatter_edges(low: int, stride: int, count: int, size: int) -> tuple[int, int, int]:
+    """`lax.pad` edges that lay ``count`` cells, ``stride`` apart, from ``low`` on in ``size``."""
+    return low, size - low - (count - 1) * stride - 1, stride - 1
+
+
+def dense_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """Convolution of ±1 (or any float) ``x`` [N,H,W,C] with ``kernel`` [kh,kw,C,O], in its dtype.
+
+    Exact for ±1 in bfloat16 too, sums being float32. Differentiable in both arguments.
+    """
+    padded = jnp.pad(
+        x.astype(kernel.dtype),
+        ((0, 0), *geometry.pads, (0, 0)),
+        constant_values=geometry.pad_value,
+    )
+    return _float_conv(padded, kernel, geometry.strides)
+
+
+def _float_conv(x: Array, kernel: Array, strides: tuple[int, int]) -> Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        "VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        preferred_element_type=jnp.float32,
+    )

@@ -1,0 +1,1 @@
+"""ImageNet networks: one family a file, one table of all (`registry`)."""

@@ -1,0 +1,104 @@
+"""A network ready to use: its row in the registry, its variables, and how it computes."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from bnnjax.layers import Options
+from bnnjax.models.registry import Entry
+
+Variables = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """The static half of a network; hashable, so it may be a static argument of `jax.jit`."""
+
+    entry: Entry
+    frozen: bool
+    options: Options
+
+    @property
+    def module(self) -> nn.Module:
+        """The linen module."""
+        return self.entry.build(frozen=self.frozen, options=self.options)
+
+    def apply(self, variables: Variables, images: Array) -> tuple[Array, dict[str, Array]]:
+        """Logits and taps of pictures; nothing that the caller leaves unused survives `jax.jit`.
+
+        Args:
+          variables: of this network; a pytree.
+          images: float [N, H, W, 3], sRGB in [0, 1].
+
+        Returns:
+          logits float32 [N, classes], and a dict tap name → float32 [N, h, w, C].
+
+        Raises:
+          ValueError: images of another rank, dtype or number of channels, or of a size that the
+            network cannot take.
+        """
+        self._check(images)
+        return self.module.apply(variables, self.entry.normalize(images))
+
+    def variable_shapes(self) -> Variables:
+        """The tree of `jax.ShapeDtypeStruct` that the variables must match."""
+        side = self.entry.stride
+        init = partial(self.module.init, mutable=["params", "batch_stats"])
+        return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
+
+    def lay_out(self, variables: Variables) -> Variables:
+        """The variables together with the kernels laid out for gradients, which saves doing it
+        in every step of an optimisation; worth it under `jax.jit` and outside its loop."""
+        side = self.entry.stride
+        nothing = jnp.zeros((1, side, side, 3))
+        _, extra = self.module.apply(variables, nothing, mutable=["backward"])
+        return {**variables, **extra}
+
+    def _check(self, images: Array) -> None:
+        if images.ndim != 4 or images.shape[3] != 3:
+            raise ValueError(f"images have shape {images.shape}, need [N, height, width, 3]")
+        if not jnp.issubdtype(images.dtype, jnp.floating):
+            raise ValueError(f"images are {images.dtype}, need float, sRGB in [0, 1]")
+        height, width = images.shape[1:3]
+        if not (self.entry.takes(height) and self.entry.takes(width)):
+            raise ValueError(
+                f"images are {height}×{width} px, which {self.entry.name} cannot take; sides that "
+                f"are multiples of {self.entry.stride} px always fit"
+            )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """What `load_model` returns.
+
+    Attributes:
+      architecture: the static half.
+      variables: the pytree of weights.
+      provenance: where the weights come from: source, sha256, licence.
+    """
+
+    architecture: Architecture
+    variables: Variables
+    provenance: Mapping[str, Any]
+
+    def apply(self, variables: Variables, images: Array) -> tuple[Array, dict[str, Array]]:
+        """(logits, taps) of float pictures [N, H, W, 3], sRGB in [0, 1]; `Architecture.apply`."""
+        return self.architecture.apply(variables, images)
+
+    @property
+    def entry(self) -> Entry:
+        """Its row in the registry."""
+        return self.architecture.entry
+
+    def with_options(self, **changes: Any) -> "Network":
+        """The same network computing otherwise: ``pseudo_gradient``, ``clip``, ``pooling``,
+        ``backend`` or ``gradient_dtype`` (see `bnnjax.layers.Options`)."""
+        options = dataclasses.replace(self.architecture.options, **changes)
+        architecture = dataclasses.replace(self.architecture, options=options)
+        return dataclasses.replace(self, architecture=architecture)

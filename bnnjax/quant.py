@@ -1,0 +1,245 @@
+"""Quantizers with straight-through pseudo-gradients, after Larq (``larq/quantizers.py``).
+
+Every quantizer is a pure function of an array of any float dtype and shape; the result has the
+same dtype and shape. Its derivative is replaced by a *pseudo-gradient* (`jax.custom_vjp`), stated
+in each docstring for a cotangent ``g``. The clip mask ``M_c(x)`` is 1 where ``|x| <= c``
+(inclusive, as in Larq) and 0 elsewhere; ``c = None`` means 1 everywhere.
+
+NaN stays NaN in the forward pass of all of them, and ``sign(0) = sign(-0.0) = +1``.
+`get` finds a quantizer by its Larq name.
+"""
+
+import difflib
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+__all__ = [
+    "QUANTIZERS",
+    "Quantizer",
+    "approx_sign",
+    "dorefa",
+    "get",
+    "magnitude_aware_sign",
+    "magnitude_aware_sign_unclipped",
+    "no_op",
+    "precision",
+    "ste_heaviside",
+    "ste_sign",
+    "ste_tern",
+    "swish_sign",
+    "xnor_weight_scale",
+]
+
+Quantizer = Callable[[Array], Array]
+
+# --- forward functions ---------------------------------------------------------------------
+
+
+def sign(x: Array) -> Array:
+    """Signum in {−1, +1} with +1 at ±0, and NaN at NaN; no pseudo-gradient."""
+    return jnp.sign(jnp.sign(x) + jnp.asarray(0.1, x.dtype))
+
+
+def _heaviside(x: Array) -> Array:
+    return jnp.sign(jnp.maximum(x, 0))
+
+
+def _ternary(x: Array, threshold: Array | float) -> Array:
+    return jnp.sign(jnp.sign(x + threshold) + jnp.sign(x - threshold))
+
+
+def _round_to_levels(x: Array, levels: int) -> Array:
+    return jnp.round(x * levels) / levels  # half to even, as tf.round
+
+
+# --- pseudo-gradients ----------------------------------------------------------------------
+
+
+def _straight_through(x: Array, forward: Quantizer, pass_gradient: Callable) -> Array:
+    """``forward(x)``, whose backward pass is ``pass_gradient(x, g)``."""
+
+    @jax.custom_vjp
+    def quantize(x: Array) -> Array:
+        return forward(x)
+
+    quantize.defvjp(lambda x: (forward(x), x), lambda x, g: (pass_gradient(x, g),))
+    return quantize(x)
+
+
+def _clipped(x: Array, g: Array, *, clip: float | None) -> Array:
+    return g if clip is None else jnp.where(jnp.abs(x) <= clip, g, jnp.zeros_like(g))
+
+
+def _triangle(x: Array, g: Array) -> Array:
+    return _clipped(x, g * (2 - 2 * jnp.abs(x)), clip=1.0)
+
+
+def _swish_derivative(x: Array, g: Array, *, beta: float) -> Array:
+    # Larq's beta (2 − u tanh(u/2)) / (1 + cosh u) overflows at |u| ≈ 89; with e = exp(−|u|),
+    # 1 / (1 + cosh u) = 2e / (1 + e)². Beyond |u| = 200 the slope is 0 in every float type.
+    u = jnp.clip(beta * x, -200.0, 200.0)
+    e = jnp.exp(-jnp.abs(u))
+    return (g * beta * (2 - u * jnp.tanh(u / 2)) * 2 * e / (1 + e) ** 2).astype(g.dtype)
+
+
+# --- quantizers ----------------------------------------------------------------------------
+
+
+def ste_sign(x: Array, *, clip: float | None = 1.0) -> Array:
+    """Sign with the straight-through estimator: ``g · M_clip(x)``.
+
+    Courbariaux et al. 2016 (arXiv 1602.02830); Larq ``SteSign``. Result in {−1, +1}.
+    """
+    return _straight_through(x, sign, partial(_clipped, clip=clip))
+
+
+def approx_sign(x: Array) -> Array:
+    """Sign with a piecewise-linear slope: ``g · (2 − 2|x|) · M_1(x)``.
+
+    Liu et al. 2018, Bi-Real Net (arXiv 1808.00278); Larq ``ApproxSign``.
+    """
+    return _straight_through(x, sign, _triangle)
+
+
+def swish_sign(x: Array, *, beta: float = 5.0) -> Array:
+    """Sign with the derivative of SignSwish: ``g · β(2 − βx tanh(βx/2)) / (1 + cosh βx)``.
+
+    Darabi et al. 2018, BNN+ (arXiv 1812.11800); Larq ``SwishSign``. Does not overflow.
+    """
+    return _straight_through(x, sign, partial(_swish_derivative, beta=beta))
+
+
+def ste_heaviside(x: Array, *, clip: float | None = 1.0) -> Array:
+    """1 where x > 0, else 0; pseudo-gradient ``g · M_clip(x)``. Larq ``SteHeaviside``."""
+    return _straight_through(x, _heaviside, partial(_clipped, clip=clip))
+
+
+def magnitude_aware_sign(x: Array, *, clip: float | None = 1.0) -> Array:
+    """``s_o · sign(x)``, s_o = mean |x| over all axes but the last; ``s_o · g · M_clip(x)``.
+
+    The scale is a constant to the backward pass. Bi-Real Net; Larq ``MagnitudeAwareSign``.
+    """
+    scale = jnp.mean(jnp.abs(x), axis=tuple(range(x.ndim - 1)), keepdims=True)
+    return jax.lax.stop_gradient(scale) * ste_sign(x, clip=clip)
+
+
+def magnitude_aware_sign_unclipped(x: Array) -> Array:
+    """mean |x| over the *whole* tensor times sign(x); pseudo-gradient ``g``, not scaled.
+
+    ``larq_zoo/literature/dorefanet.py``; the missing scale in the gradient is the zoo's.
+    """
+    return _straight_through(x, lambda x: jnp.mean(jnp.abs(x)) * sign(x), lambda x, g: g)
+
+
+def ste_tern(
+    x: Array,
+    *,
+    threshold: float = 0.05,
+    ternary_weight_networks: bool = False,
+    clip: float | None = 1.0,
+) -> Array:
+    """Ternary quantizer: ``sign(sign(x + Δ) + sign(x − Δ))`` in {−1, 0, 1}; ``g · M_clip(x)``.
+
+    Δ is ``threshold``, or 0.7 · mean |x| with ``ternary_weight_networks`` (Li et al. 2016,
+    arXiv 1605.04711). At |x| = Δ exactly the result is ±1. Larq ``SteTern``.
+    """
+
+    def forward(x: Array) -> Array:
+        return _ternary(x, 0.7 * jnp.mean(jnp.abs(x)) if ternary_weight_networks else threshold)
+
+    return _straight_through(x, forward, partial(_clipped, clip=clip))
+
+
+def dorefa(x: Array, *, k_bit: int = 2, mode: str = "activations") -> Array:
+    """k-bit quantizer of DoReFa-Net (Zhou et al. 2016, arXiv 1606.06160); Larq ``DoReFa``.
+
+    With n = 2^k − 1 and rounding half to even:
+
+    - ``mode="activations"``: ``round(n · clip(x, 0, 1)) / n``; ``g`` where 0 ≤ x ≤ 1, else 0.
+    - ``mode="weights"``: ``2 round(n u) / n − 1`` with ``u = tanh x / (2 max|tanh x|) + ½``
+      (½ if all are 0); the gradient passes the rounding and tanh, the maximum is a constant.
+
+    Raises:
+      ValueError: ``mode`` is neither of the two.
+    """
+    levels = 2**k_bit - 1
+    if mode == "activations":
+        return _straight_through(
+            x,
+            lambda x: _round_to_levels(jnp.clip(x, 0, 1), levels),
+            lambda x, g: jnp.where((x >= 0) & (x <= 1), g, jnp.zeros_like(g)),
+        )
+    if mode == "weights":
+        t = jnp.tanh(x)
+        top = jax.lax.stop_gradient(jnp.max(jnp.abs(t)))
+        u = jnp.where(top == 0, 0.5, t / jnp.where(top == 0, 1, 2 * top) + 0.5).astype(x.dtype)
+        rounded = _straight_through(u, lambda u: _round_to_levels(u, levels), lambda u, g: g)
+        return 2 * rounded - 1
+    raise ValueError(f"dorefa: mode is {mode!r}, needs 'activations' or 'weights'")
+
+
+def xnor_weight_scale(x: Array) -> Array:
+    """``α_o · sign(x)``, α_o = mean |clip(x, −1, 1)| over all axes but the last (XNOR-Net).
+
+    α_o is *not* a constant to the backward pass: with m values a column,
+    ``M_1(x) · (α_o g + sign(x) Σ(g · sign(x)) / m)``. ``larq_zoo/literature/xnornet.py``.
+    """
+    # Not jnp.clip: at exactly ±1 it halves the gradient, TensorFlow passes it whole.
+    clipped = _straight_through(x, lambda x: jnp.clip(x, -1, 1), partial(_clipped, clip=1.0))
+    alpha = jnp.mean(jnp.abs(clipped), axis=tuple(range(x.ndim - 1)), keepdims=True)
+    return alpha * ste_sign(clipped)
+
+
+def no_op(x: Array) -> Array:
+    """The identity; marks a float variable as one to be counted with fewer bits (Larq ``NoOp``)."""
+    return x
+
+
+# --- the table -----------------------------------------------------------------------------
+
+
+class _Row(NamedTuple):
+    function: Callable[..., Array]
+    precision: int  # bits a value
+
+
+QUANTIZERS: dict[str, _Row] = {
+    "ste_sign": _Row(ste_sign, 1),
+    "approx_sign": _Row(approx_sign, 1),
+    "swish_sign": _Row(swish_sign, 1),
+    "ste_heaviside": _Row(ste_heaviside, 1),
+    "magnitude_aware_sign": _Row(magnitude_aware_sign, 1),
+    "magnitude_aware_sign_unclipped": _Row(magnitude_aware_sign_unclipped, 1),
+    "xnor_weight_scale": _Row(xnor_weight_scale, 1),
+    "ste_tern": _Row(ste_tern, 2),
+    "dorefa_quantizer": _Row(dorefa, 2),
+    "no_op": _Row(no_op, 1),
+}
+
+
+def get(name: str, **options: object) -> Quantizer:
+    """The quantizer with this Larq name, its options bound: ``get("ste_sign", clip=1.25)``.
+
+    Raises:
+      ValueError: no such name (the nearest is suggested).
+    """
+    function = _row(name).function
+    return partial(function, **options) if options else function
+
+
+def precision(name: str) -> int:
+    """Bits a value of the quantizer with this Larq name, at its default options."""
+    return _row(name).precision
+
+
+def _row(name: str) -> _Row:
+    if name not in QUANTIZERS:
+        near = difflib.get_close_matches(name, QUANTIZERS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no quantizer {name!r}{hint} There are: {', '.join(QUANTIZERS)}")
+    return QUANTIZERS[name]
