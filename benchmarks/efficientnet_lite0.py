@@ -16,6 +16,7 @@ import pickle
 import struct
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -23,8 +24,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import app, flags
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "launch"))
+import judge
 
 # Of each stage: blocks, kernel size, stride of the first block, expansion, output channels.
 STAGES = (
@@ -37,8 +40,9 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 
-# The last stage at every stride: 2, 4, 8, 16 and 32.
-TAPS = ("stage1", "stage2", "stage3", "stage5", "stage7")
+# Strides 2, 4, 8, 16, 16. Stride 32 is left out: on 7×7 positions of 320 channels the Gram matrix
+# is mostly chance, and ranks no pictures.
+TAPS = ("stage1", "stage2", "stage3", "stage4", "stage5")
 
 Features = Callable[[jax.Array], dict[str, jax.Array]]
 
@@ -102,14 +106,13 @@ class EfficientNetLite0(nn.Module):
 
 def load_features(path: str | os.PathLike[str]) -> Features:
     """The five activations of `TAPS` as a function of images [N,H,W,3] in [0,1]."""
-    variables = read_variables(path)
+    return partial(_maps, read_variables(path))
 
-    @jax.jit
-    def features(images: jax.Array) -> dict[str, jax.Array]:
-        _, taps = EfficientNetLite0().apply(variables, images)
-        return {name: taps[name] for name in TAPS}
 
-    return features
+@jax.jit
+def _maps(variables: dict, images: jax.Array) -> dict[str, jax.Array]:
+    _, taps = EfficientNetLite0().apply(variables, images)
+    return {name: taps[name] for name in TAPS}
 
 
 def read_variables(path: str | os.PathLike[str]) -> dict:
@@ -121,11 +124,9 @@ def read_variables(path: str | os.PathLike[str]) -> dict:
     found = _variables(read_torch_legacy(path))
     image = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
     wanted = jax.eval_shape(EfficientNetLite0().init, jax.random.key(0), image)
-    shapes = [_shapes(tree) for tree in (found, wanted)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            f"{path} is not EfficientNet-Lite0; these differ: {sorted(shapes[0] ^ shapes[1])}"
-        )
+    differing = _shapes(found) ^ _shapes(wanted)
+    if differing:
+        raise ValueError(f"{path} is not EfficientNet-Lite0; these differ: {sorted(differing)}")
     return jax.tree.map(jnp.asarray, found)
 
 
@@ -232,10 +233,14 @@ def _array(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
     dtype = np.dtype(tensor.storage.dtype)
     strides = [stride * dtype.itemsize for stride in tensor.strides]
     # np.ndarray checks that shape and strides stay inside the buffer; as_strided would not.
-    return np.ndarray(
-        tensor.shape,
-        dtype,
-        buffer=storages[tensor.storage.key],
-        offset=tensor.offset * dtype.itemsize,
-        strides=strides,
-    )
+    offset = tensor.offset * dtype.itemsize
+    return np.ndarray(tensor.shape, dtype, storages[tensor.storage.key], offset, strides)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    judge.report(load_features(flags.FLAGS.judge_weights))
+
+
+if __name__ == "__main__":
+    app.run(main)

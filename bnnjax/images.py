@@ -1,8 +1,7 @@
 """Picture files to arrays: decoding, colour management, crops and resizes.
 
 Everywhere in bnnjax a picture is a NumPy array, float32, sRGB (gamma-encoded, as in files),
-layout [H, W, 3], range [0, 1]. `load` makes one from anything, the rest changes its size.
-`bnnjax.png` writes them back.
+layout [H, W, 3], range [0, 1]. `load` makes one from anything, `bnnjax.png` writes it back.
 """
 
 import contextlib
@@ -36,8 +35,8 @@ def load(source: str | os.PathLike[str] | Image.Image | np.ndarray) -> np.ndarra
     Arrays are [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] (straight alpha, composited over white)
     of uint8, uint16 or float; floats must lie in [0, 1], give or take 1e-3, and are clipped.
 
-    Raises ValueError, one line naming the file, if it is missing, a folder, no picture, damaged
-    or beyond Pillow's decompression limit, or if an array has another shape, dtype or range.
+    Raises ValueError, one line naming the file, if it is missing, a folder, no picture, damaged or
+    above Pillow's limit of pixels, or if an array has another shape, dtype or range.
     """
     if isinstance(source, str | os.PathLike):
         return _from_file(Path(source))
@@ -57,9 +56,9 @@ def resize(image: np.ndarray, *, height: int, width: int) -> np.ndarray:
 
 
 def fit(image: np.ndarray, *, size: int) -> np.ndarray:
-    """`resize` of [H, W, 3] so that the shorter side is `size`, up or down.
+    """`resize` of [H, W, 3] to a shorter side of `size`, up or down, the longer one rounded.
 
-    The longer side is rounded to the nearest pixel. Raises ValueError as `resize` does.
+    Raises ValueError as `resize` does.
     """
     height, width = _checked(image).shape[:2]
     shorter = min(height, width)
@@ -100,11 +99,17 @@ def pillow_crop_resize(image: np.ndarray, *, size: int = 224) -> np.ndarray:
     return _pillow_resize(_zoo_crop(image, size), size, size, Image.Resampling.BICUBIC)
 
 
+def failure(name: object, what: str, error: Exception) -> ValueError:
+    """`error` as the one line that the user sees, `name` being the file."""
+    reason = str(getattr(error, "strerror", None) or error)
+    return ValueError(f"{name}: {what} ({' '.join(reason.split())})")
+
+
 def _from_file(path: Path) -> np.ndarray:
     try:
         picture = Image.open(path)
     except Exception as error:  # missing, a folder, no picture, too many pixels, a damaged header
-        raise _failure(path, "cannot be read", error) from error
+        raise failure(path, "cannot be read", error) from error
     with picture:
         return _from_pillow(picture, str(path))
 
@@ -113,7 +118,7 @@ def _from_pillow(picture: Image.Image, name: str) -> np.ndarray:
     try:
         picture.load()
     except Exception as error:  # Pillow's decoders meet damage with nearly any exception
-        raise _failure(name, "damaged or cut short", error) from error
+        raise failure(name, "damaged or cut short", error) from error
     picture = _upright(picture)
     profile = picture.info.get("icc_profile")
     if picture.mode == "F" or picture.mode.startswith("I"):
@@ -121,18 +126,13 @@ def _from_pillow(picture: Image.Image, name: str) -> np.ndarray:
     return _from_array(np.asarray(_to_srgb(picture, profile)), name)
 
 
-def _failure(name: object, what: str, error: Exception) -> ValueError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return ValueError(f"{name}: {what} ({' '.join(reason.split())})")
-
-
 def _upright(picture: Image.Image) -> Image.Image:
     # ImageOps.exif_transpose would also write the EXIF block anew, and fail where that fails.
     try:
-        method = _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a damaged EXIF block does not make the pixels wrong
-        method = None
-    return picture if method is None else picture.transpose(method)
+        method = _UPRIGHT[picture.getexif()[ExifTags.Base.Orientation]]
+    except Exception:  # no, another or a damaged EXIF block: the pixels are good as they are
+        return picture
+    return picture.transpose(method)
 
 
 def _deep_grey(picture: Image.Image, profile: bytes | None, name: str) -> np.ndarray:
@@ -145,17 +145,16 @@ def _deep_grey(picture: Image.Image, profile: bytes | None, name: str) -> np.nda
     grey = _from_array(values, name)
     # Pillow hands only 8-bit pixels to lcms; its curve over all 256 levels serves finer ones.
     levels = np.arange(256, dtype=np.uint8)
-    curve = _unit(_opaque_to_srgb(Image.fromarray(levels[None]), profile), name)[0]
-    channels = [np.interp(grey[..., c], levels / 255, curve[:, c]) for c in range(3)]
-    image = np.stack(channels, axis=-1).astype(np.float32)
+    curve = np.asarray(_opaque_to_srgb(Image.fromarray(levels[None]), profile))[0] / 255
+    channels = [np.interp(grey[..., 0], levels / 255, to) for to in curve.T]
+    image = np.stack(channels, axis=-1, dtype=np.float32)
     image[values == picture.info.get("transparency")] = 1
     return image
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """RGB, or RGBA where `picture` knows transparency."""
-    # A text chunk of a PNG can be called "transparency"; Pillow files it where the real one goes.
-    if isinstance(picture.info.get("transparency"), str):
+    if isinstance(picture.info.get("transparency"), str):  # a PNG's text chunk of that name
         picture = picture.copy()
         del picture.info["transparency"]
     if not picture.has_transparency_data:
@@ -174,7 +173,7 @@ def _opaque_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
         with contextlib.suppress(ImageCms.PyCMSError, OSError):  # unusable: taken for sRGB
             given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             srgb = ImageCms.createProfile("sRGB")
-            return ImageCms.profileToProfile(picture, given, srgb, outputMode="RGB")
+            return ImageCms.buildTransform(given, srgb, picture.mode, "RGB").apply(picture)
     return picture.convert("RGB")
 
 
@@ -182,17 +181,15 @@ def _from_array(array: np.ndarray, name: str) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
-        needed = "a non-empty [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] is needed"
-        raise ValueError(f"{name}: {needed}, got {list(array.shape)}")
+        raise ValueError(f"{name}: [H, W] or [H, W, 1, 3 or 4] is needed, got {list(array.shape)}")
     values = _unit(array, name)
     if values.shape[2] == 4:  # blended in sRGB values, as browsers do
         return values[..., :3] * values[..., 3:] + (1 - values[..., 3:])
     return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
 
 
-def _unit(pixels: np.ndarray | Image.Image, name: str) -> np.ndarray:
-    """The values of `pixels` as fresh float32 in [0, 1]."""
-    values = np.asarray(pixels)
+def _unit(values: np.ndarray, name: str) -> np.ndarray:
+    """The same values as fresh float32 in [0, 1]."""
     if values.dtype.type in (np.uint8, np.uint16):  # of either byte order
         return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
     if not np.issubdtype(values.dtype, np.floating):
@@ -238,13 +235,12 @@ def _tf_bicubic(image: np.ndarray, size: int, *, axis: int) -> np.ndarray:
     position = np.arange(size, dtype=np.float32) * (np.float32(length) / np.float32(size))
     whole = np.floor(position)
     fraction = np.rint((position - whole) * 1024) / 1024  # TensorFlow tabulates 1024 steps
-    column = [-1] + [1] * (2 - axis)
-    total = np.float32(0)
+    terms = []
     for step in range(-1, 3):  # beyond the border the outermost pixel repeats
         pixel = np.clip(whole.astype(int) + step, 0, length - 1)
         weight = _cubic(np.abs(fraction.astype(np.float64) - step)).astype(np.float32)
-        total = total + np.take(image, pixel, axis) * weight.reshape(column)
-    return total
+        terms.append(np.take(image, pixel, axis) * weight.reshape([-1] + [1] * (2 - axis)))
+    return np.sum(terms, axis=0)
 
 
 def _cubic(x: np.ndarray, a: float = -0.75) -> np.ndarray:

@@ -80,12 +80,14 @@ class Network:
     Attributes:
       architecture: the static half.
       variables: the pytree of weights.
-      provenance: where the weights come from: source, sha256, licence.
+      provenance: where the weights come from: source, sha256, paper.
+      path: the checkpoint it was loaded from, or None.
     """
 
     architecture: Architecture
     variables: Variables
     provenance: Mapping[str, Any]
+    path: str | None = None
 
     def apply(self, variables: Variables, images: Array) -> tuple[Array, dict[str, Array]]:
         """(logits, taps) of float pictures [N, H, W, 3], sRGB in [0, 1]; `Architecture.apply`."""

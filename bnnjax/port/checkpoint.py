@@ -54,7 +54,7 @@ def restore(directory: str | Path) -> Network:
     Raises:
       ValueError: lists all that is missing, left over, of the wrong shape or type, or changed.
     """
-    directory = Path(directory).absolute()
+    given, directory = directory, Path(directory).absolute()
     card = _read_card(directory)
     entry = registry.find(card["network"])
     architecture = Architecture(entry, frozen=True, options=entry.options)
@@ -63,7 +63,7 @@ def restore(directory: str | Path) -> Network:
     if faults:
         raise ValueError(f"{directory}: damaged checkpoint of {entry.name}:\n  " + "\n  ".join(faults))
     variables = {"params": unflatten_dict(arrays, sep="/")}
-    return Network(architecture, variables, card["provenance"])
+    return Network(architecture, variables, card["provenance"], str(given))
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,108 @@
+"""The one habit of all launch scripts.
+
+Flags with units in their help; bad input ends in one line and exit status 1; ``--json`` prints the
+figures as one JSON object on the last line; status 0 only when everything asked for was done.
+"""
+
+import dataclasses
+import json
+import os
+import resource
+import sys
+import time
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from absl import app, flags, logging
+
+from bnnjax.nst.config import CHOICES
+
+FLAGS = flags.FLAGS
+_STARTED = time.perf_counter()
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parses the flags and calls ``main``; its result is the exit status.
+
+    ``ValueError`` and missing extras become one line on stderr and status 1.
+    """
+    logging.set_verbosity(logging.ERROR)
+    app.run(lambda argv: _guarded(main, argv))
+
+
+def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
+    program = os.path.basename(argv[0])
+    try:
+        if argv[1:]:
+            raise ValueError(f"unexpected argument {argv[1]!r}; choices are given as --name=value")
+        status = main()
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        status = 130
+    sys.stdout.flush()
+    sys.exit(status)
+
+
+def define_json() -> None:
+    """The flag ``--json``."""
+    flags.DEFINE_boolean("json", False, "print the figures as one JSON object on the last line")
+
+
+def print_json(figures: Mapping[str, Any]) -> None:
+    """The figures on one line, if ``--json`` was given."""
+    if FLAGS.json:
+        print(json.dumps(figures))
+
+
+def define_choices() -> None:
+    """A flag for every choice of a stylization, with the default and help of its field."""
+    for kind in dict.fromkeys(CHOICES.values()):
+        hints = typing.get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            _define(field.name, hints[field.name], field.default, field.metadata["help"])
+
+
+def chosen() -> dict[str, Any]:
+    """The choices that were given on the command line, by name."""
+    return {name: FLAGS[name].value for name in CHOICES if FLAGS[name].present}
+
+
+def _define(name: str, hint: Any, default: Any, help: str) -> None:
+    if hint is Any and name == "style_tap_weights":
+        flags.DEFINE_list(name, default, help)
+        return
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if kinds[0] is int:
+        flags.DEFINE_integer(name, default, help)
+    elif kinds[0] is float or isinstance(default, float):
+        flags.DEFINE_float(name, default, help)
+    elif typing.get_origin(kinds[0]) is tuple:
+        flags.DEFINE_list(name, default, help)
+    else:
+        flags.DEFINE_string(name, default, help)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Rows in columns as wide as they need to be; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+
+
+def print_problems(problems: Sequence[str]) -> None:
+    """What was asked for and not done, on stderr."""
+    for problem in problems:
+        print(f"problem: {problem}", file=sys.stderr)
+
+
+def costs() -> dict[str, float]:
+    """Seconds since this program was loaded, and the most memory it took, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1024**2 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    seconds = time.perf_counter() - _STARTED
+    return {"total_seconds": round(seconds, 2), "peak_memory_mib": round(peak / unit)}

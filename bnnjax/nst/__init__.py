@@ -1,0 +1,1 @@
+"""Neural style transfer: losses, parametrisations, the jitted and vmapped optimisation."""

@@ -1,0 +1,27 @@
+"""Colours of one picture moved to those of another."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from bnnjax.nst.losses import mean_covariance
+
+
+def match(picture: Array, painting: Array) -> Array:
+    """``picture`` [H, W, 3] with the mean and covariance of ``painting``'s RGB, clipped to [0, 1].
+
+    The linear map is the optimal transport between the two Gaussians, the one that moves colours
+    least (Gatys et al. 2016, *Preserving Color*, arXiv 1606.05897, reversed in its roles):
+    A = Σ^-½ (Σ^½ Σ̂ Σ^½)^½ Σ^-½.
+    """
+    mean, covariance = mean_covariance(picture)
+    target_mean, target_covariance = mean_covariance(painting)
+    floor = 1e-5 * jnp.eye(3)  # a picture of one colour has no covariance to divide by
+    root = _square_root(covariance + floor)
+    inverse = jnp.linalg.inv(root)
+    transport = inverse @ _square_root(root @ (target_covariance + floor) @ root) @ inverse
+    return jnp.clip((picture - mean) @ transport + target_mean, 0, 1)
+
+
+def _square_root(matrix: Array) -> Array:
+    values, vectors = jnp.linalg.eigh(matrix)
+    return (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T

@@ -1,0 +1,131 @@
+"""The choices of a stylization. The defaults of every user interface are the ones here."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from bnnjax.nst.losses import STATISTICS, VARIATIONS
+from bnnjax.nst.parametrize import PARAMETRIZATIONS
+
+INITS = ("content", "matched", "noise")
+SMALLEST, LARGEST = 32, 4096  # px
+
+
+def _choice(default: Any, help: str) -> Any:
+    """A field with its default and the line that command-line help shows."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+@dataclasses.dataclass(frozen=True)
+class StylizeConfig:
+    """Static choices; what each means is said once, for all interfaces, in its ``help``.
+
+    Raises:
+      ValueError: a choice that does not exist or is out of range.
+    """
+
+    size: int = _choice(224, "shorter side of the result, in pixels")
+    style_size: int | None = _choice(None, "shorter side of the painting, in pixels; same as size")
+    steps: int = _choice(300, "optimisation steps")
+    seed: int = _choice(0, "of all randomness: same seed, same machine, same pixels")
+    init: str = _choice("content", "first picture: content, matched (its colours moved) or noise")
+    parametrization: str = _choice("pyramid", "what is optimised: pyramid or pixels")
+    optimizer: Any = _choice("adam", "adam, lbfgs, or another optimiser of optax by name")
+    statistics: str = _choice("moments", "of style: moments (mean and covariance) or gram")
+    tv: str = _choice("squared", "total variation of squared or absolute differences")
+    shift: int = _choice(8, "largest random shift a step, in pixels; 0 for none")
+    style_taps: tuple[str, ...] | None = _choice(None, "where style is measured; network's own")
+    content_taps: tuple[str, ...] | None = _choice(None, "where content is measured; network's own")
+    pooling: str = _choice("max", "pools between sections: max or avg")
+    pseudo_gradient: str | None = _choice(
+        None, "of sign: ste_sign, approx_sign or swish_sign; network's own"
+    )
+    clip: float | None = _choice(
+        None, "ste_sign passes gradients where |x| <= clip; inf: everywhere; network's own"
+    )
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("init", INITS),
+            ("parametrization", PARAMETRIZATIONS),
+            ("statistics", STATISTICS),
+            ("tv", VARIATIONS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, needs one of {allowed}")
+        for name, low, high in (
+            ("size", SMALLEST, LARGEST),
+            ("style_size", SMALLEST, LARGEST),
+            ("steps", 1, 10**6),
+            ("shift", 0, SMALLEST),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} is {value}, needs {low} to {high}")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """Traced choices: a number for all pictures, or one for each. A change never compiles anew."""
+
+    content_weight: Any = _choice(0.3, "weight of content, relative to the photograph's features")
+    style_weight: Any = _choice(6.0, "weight of style, averaged over the taps")
+    tv_weight: Any = _choice(1.0, "weight of total variation, averaged over pixels")
+    color_weight: Any = _choice(1.0, "weight of the colours' mean and covariance")
+    style_tap_weights: Any = _choice(None, "weight of each style tap in their average; equal")
+    learning_rate: Any = _choice(0.03, "first learning rate; a cosine takes it to a tenth")
+
+    def for_pictures(self, count: int, *, taps: int) -> "LossWeights":
+        """Every weight with an entry a picture: float32 [count], the tap weights [count, taps].
+
+        Raises:
+          ValueError: a sequence of another length, or a value that is not finite and ≥ 0.
+        """
+        spread = {}
+        for field in dataclasses.fields(self):
+            shape = (count, taps) if field.name == "style_tap_weights" else (count,)
+            spread[field.name] = _spread(field.name, getattr(self, field.name), shape)
+        if taps and not spread["style_tap_weights"].sum(axis=1).all():
+            raise ValueError("style_tap_weights are all 0; style_weight=0 leaves style out")
+        return LossWeights(**spread)
+
+
+def _spread(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.asarray(1 if value is None else value, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}, needs numbers") from None
+    if array.shape not in {shape, shape[1:], ()}:
+        raise ValueError(f"{name} has shape {array.shape}, needs {shape[1:]} or {shape}")
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError(f"{name} is {value}, needs finite numbers of at least 0")
+    return np.broadcast_to(array, shape)
+
+
+def split_choices(choices: Mapping[str, Any]) -> tuple[StylizeConfig, LossWeights]:
+    """Keyword choices sorted into the two kinds.
+
+    Raises:
+      ValueError: a name that is in neither (the nearest is suggested), or a value out of range.
+    """
+    for name in choices:
+        if name not in CHOICES:
+            near = difflib.get_close_matches(name, CHOICES, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise ValueError(f"no choice {name!r}{hint} There are: {', '.join(CHOICES)}")
+    config = {name: value for name, value in choices.items() if CHOICES[name] is StylizeConfig}
+    weights = {name: value for name, value in choices.items() if CHOICES[name] is LossWeights}
+    for name in ("style_taps", "content_taps"):
+        if config.get(name) is not None:
+            config[name] = tuple(config[name])
+    return StylizeConfig(**config), LossWeights(**weights)
+
+
+CHOICES: dict[str, type] = {
+    field.name: kind for kind in (StylizeConfig, LossWeights) for field in dataclasses.fields(kind)
+}

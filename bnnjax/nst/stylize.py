@@ -1,0 +1,136 @@
+"""`stylize_batch`: photographs and paintings in, stylized pictures out."""
+
+import difflib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from bnnjax.models.network import Network
+from bnnjax.nst import batch, optimize
+from bnnjax.nst.config import StylizeConfig, split_choices
+from bnnjax.nst.inputs import as_list, as_pictures, make_pairs, put_on_canvas
+from bnnjax.nst.objective import Objective
+from bnnjax.nst.result import StylizeResult
+from bnnjax.port.load import load_model
+
+Preview = Callable[[int, list[str], list[np.ndarray]], None]
+
+
+def stylize_batch(
+    contents: Any,
+    styles: Any,
+    *,
+    model: str | Network | None = None,
+    weights: str | Path | None = None,
+    pairing: str = "zip",
+    progress: bool = True,
+    preview: Preview | None = None,
+    **choices: Any,
+) -> StylizeResult:
+    """Paints photographs in the manner of paintings, many at once.
+
+    Args:
+      contents: photographs: a path, PIL image or array (uint8, or float in [0, 1]; [H, W, 3]), a
+        sequence of such, or an array [N, H, W, 3].
+      styles: paintings, likewise.
+      model: a network's name, or a `Network` from `load_model`.
+      weights: directory of a checkpoint, in place of ``model``.
+      pairing: "zip" (the first with the first; a single one goes with all) or "product".
+      progress: whether to show a progress bar with the time left.
+      preview: called about once a second with the steps made, the names and the best pictures so
+        far [H, W, 3]; it costs a copy of the pictures and what it does itself.
+      **choices: any field of `StylizeConfig` or `LossWeights`; of the latter also a sequence, to
+        give each picture its own.
+
+    Returns:
+      The pictures and what was done. After Ctrl-C: the best pictures so far, ``interrupted`` set.
+
+    Raises:
+      ValueError: an unknown choice, an unreadable picture, or numbers of pictures that do not fit.
+    """
+    began = time.perf_counter()
+    config, loss_weights = split_choices(choices)
+    photographs = as_pictures(as_list(contents, kind="content"), kind="content")
+    paintings = as_pictures(as_list(styles, kind="style"), kind="style")
+    pairs = make_pairs([p.name for p in photographs], [p.name for p in paintings], pairing=pairing)
+    network = configured(_network(model, weights), config)
+    objective = make_objective(network, config)
+    traced = loss_weights.for_pictures(len(pairs), taps=len(objective.style_taps))
+
+    stride, style_size = network.entry.stride, config.style_size or config.size
+    canvases = [put_on_canvas(p.pixels, size=config.size, stride=stride) for p in photographs]
+    style_canvases = [put_on_canvas(p.pixels, size=style_size, stride=stride) for p in paintings]
+    randomness = batch.Randomness.from_config(config)
+    groups = batch.make_groups(
+        objective, network.variables, pairs, canvases, style_canvases, traced, config, randomness
+    )
+    prepared = time.perf_counter()
+    result = StylizeResult(
+        pairs, groups, photographs, paintings, canvases, network, config, loss_weights
+    )
+    turns = batch.run(groups, objective, network.variables, randomness, total=config.steps)
+    with tqdm(total=config.steps * len(pairs), unit="step", disable=not progress) as bar:
+        try:
+            for done in turns:
+                bar.update(done * len(pairs) - bar.n)
+                if preview is not None:
+                    preview(done, result.names, result.images)
+        except KeyboardInterrupt:
+            result.interrupted = True
+    result.seconds = {"prepare": prepared - began, "optimize": time.perf_counter() - prepared}
+    return result
+
+
+def _network(model: str | Network | None, weights: str | Path | None) -> Network:
+    if isinstance(model, Network):
+        if weights is not None:
+            raise ValueError("both a loaded network and weights were given; give one of them")
+        return model
+    if weights is None and model is None:
+        raise ValueError("no network was given; name one with weights=DIRECTORY or model=NAME")
+    network = load_model(model if weights is None else weights)
+    if weights is not None and model not in (None, network.entry.name):
+        raise ValueError(f"{weights} holds {network.entry.name}, not {model}")
+    return network
+
+
+def configured(network: Network, config: StylizeConfig) -> Network:
+    """The network computing as the config says."""
+    changes: dict[str, Any] = {"pooling": config.pooling}
+    if config.pseudo_gradient is not None:
+        changes["pseudo_gradient"] = config.pseudo_gradient
+    if config.clip is not None:
+        changes["clip"] = None if np.isinf(config.clip) else config.clip
+    return network.with_options(**changes)
+
+
+def make_objective(network: Network, config: StylizeConfig) -> Objective:
+    """What is minimised; at the network's own taps where the config names none.
+
+    Raises:
+      ValueError: a tap that the network does not have (the nearest is suggested), an optimiser
+        that optax does not have.
+    """
+    entry = network.entry
+    style = entry.style_taps if config.style_taps is None else config.style_taps
+    content = entry.content_taps if config.content_taps is None else config.content_taps
+    for name in (*style, *content):
+        if name not in entry.taps:
+            near = difflib.get_close_matches(name, entry.taps, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            taps = ", ".join(entry.taps)
+            raise ValueError(f"{entry.name} has no tap {name!r}{hint} There are: {taps}")
+    optimize.make_optimizer(config.optimizer, lambda count: 0.0)
+    return Objective(
+        architecture=network.architecture,
+        style_taps=tuple(style),
+        content_taps=tuple(content),
+        statistics=config.statistics,
+        tv=config.tv,
+        parametrization=config.parametrization,
+        optimizer=config.optimizer,
+    )

@@ -1,0 +1,1 @@
+"""The launch scripts; installed, they are the commands ``bnnjax-stylize``, ``bnnjax-port`` …"""

@@ -1,0 +1,60 @@
+"""Paints photographs in the manner of paintings.
+
+python launch/stylize.py --content=boat.jpg --style=wave.jpg --weights=quicknet --output_dir=out
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from bnnjax import cli
+from bnnjax.nst import files, inputs
+from bnnjax.nst.stylize import stylize_batch
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("content", None, "photographs: paths, separated by commas")
+flags.DEFINE_list("style", None, "paintings: paths, separated by commas")
+flags.DEFINE_string("output_dir", "out", "directory for the pictures CONTENT__STYLE.png")
+flags.DEFINE_string("weights", None, "directory of a network's checkpoint (see port_larq.py)")
+flags.DEFINE_string("model", None, "name of a network")
+flags.DEFINE_enum("pairing", "zip", inputs.PAIRINGS, "which photograph goes with which painting")
+flags.DEFINE_string("recipe", None, "a picture made before: its choices, where none are given")
+flags.DEFINE_boolean("overwrite", False, "replace pictures that exist")
+flags.DEFINE_boolean("previews", False, "keep NAME.preview.png of the pictures under way")
+cli.define_choices()
+cli.define_json()
+
+
+def main() -> int:
+    recipe = files.read_recipe(FLAGS.recipe) if FLAGS.recipe else {}
+    contents = FLAGS.content or inputs.as_list(recipe.get("content") or (), kind="content")
+    styles = FLAGS.style or inputs.as_list(recipe.get("style") or (), kind="style")
+    names = [inputs.names_of(contents, kind="content"), inputs.names_of(styles, kind="style")]
+    pairs = inputs.make_pairs(*names, pairing=FLAGS.pairing)
+    directory = Path(FLAGS.output_dir)
+    files.picture_paths([p.name for p in pairs], directory, overwrite=FLAGS.overwrite)
+    result = stylize_batch(
+        contents,
+        styles,
+        model=FLAGS.model,
+        weights=FLAGS.weights or (None if FLAGS.model else recipe.get("weights")),
+        pairing=FLAGS.pairing,
+        preview=files.previewer(directory) if FLAGS.previews else None,
+        **{**files.choices_of(recipe), **cli.chosen()},
+    )
+    paths = files.save(result, directory, overwrite=FLAGS.overwrite)
+    cli.print_table(files.table(result, paths))
+    costs = cli.costs()
+    print(f"{files.summary(result)}; {costs['total_seconds']} s, {costs['peak_memory_mib']} MiB")
+    cli.print_problems(result.problems)
+    names = [str(path) for path in paths]
+    cli.print_json({**result.run, **costs, "files": names, "problems": result.problems})
+    return 1 if result.problems else 0
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
