@@ -13,7 +13,6 @@ those of plain tensors is accepted:
 import collections
 import os
 import pickle
-import struct
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -40,8 +39,8 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 
-# Strides 2, 4, 8, 16, 16. Stride 32 is left out: on 7×7 positions of 320 channels the Gram matrix
-# is mostly chance, and ranks no pictures.
+# Strides 2, 4, 8, 16, 16. Stride 32 is left out: a Gram matrix of 320 channels from 7×7 positions
+# is mostly chance, and does not tell good pictures from poor ones.
 TAPS = ("stage1", "stage2", "stage3", "stage4", "stage5")
 
 Features = Callable[[jax.Array], dict[str, jax.Array]]
@@ -119,9 +118,12 @@ def read_variables(path: str | os.PathLike[str]) -> dict:
     """Variables of `EfficientNetLite0` from the published file.
 
     Raises ValueError when the file is in another format, pickles anything but plain tensors, or
-    does not hold exactly the network's arrays in their shapes.
+    does not hold the network's arrays in their shapes.
     """
-    found = _variables(read_torch_legacy(path))
+    try:
+        found = _variables(read_torch_legacy(path))
+    except (OSError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is not EfficientNet-Lite0: {error!r}") from error
     image = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
     wanted = jax.eval_shape(EfficientNetLite0().init, jax.random.key(0), image)
     differing = _shapes(found) ^ _shapes(wanted)
@@ -208,10 +210,7 @@ def read_torch_legacy(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     then each storage as its element count (int64) and its raw elements.
     """
     with open(path, "rb") as file:
-        try:
-            magic, _, _ = (_PlainTensors(file).load() for _ in range(3))
-        except pickle.UnpicklingError as error:
-            raise ValueError(f"{path} is no pickle: {error}") from error
+        magic, _, _ = (_PlainTensors(file).load() for _ in range(3))
         if magic != MAGIC:
             raise ValueError(f"{path} is not in torch's format of before 1.6")
         tensors = _PlainTensors(file).load()
@@ -222,7 +221,7 @@ def read_torch_legacy(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _read_storage(file: BinaryIO, dtype: np.dtype) -> bytes:
-    (count,) = struct.unpack("<q", file.read(8))
+    count = int.from_bytes(file.read(8), "little", signed=True)
     data = file.read(count * dtype.itemsize)
     if len(data) != count * dtype.itemsize:
         raise ValueError(f"the file ends early: got {len(data)} bytes of {count} elements")

@@ -7,6 +7,8 @@
 """
 
 import jax
+import jax.numpy as jnp
+from jax import Array, lax
 
 BACKENDS = ("packed", "dense")
 
@@ -31,3 +33,21 @@ def group_size() -> int:
     accelerator wants wide tensors.
     """
     return 1 if jax.default_backend() == "cpu" else 32
+
+
+def materialize(x: Array, witness: Array) -> Array:
+    """``x`` itself, which XLA then computes once and keeps, instead of once for every reader.
+
+    On a CPU XLA fuses whatever looks cheap into each of its consumers, and a binary convolution is
+    nothing but bit operations: without this a network's layers are computed several times over,
+    whole chains of them at once (a step took more than twice as long). `lax.optimization_barrier`
+    is gone by the time XLA:CPU fuses; a branch that depends on a value known only at run time is
+    not. The other branch is never taken, unless a weight is NaN: then everything is.
+
+    Args:
+      x: any float array.
+      witness: a float scalar out of the weights.
+    """
+    if jax.default_backend() != "cpu":
+        return x
+    return lax.cond(jnp.isnan(witness), lambda x: x + jnp.nan, lambda x: x, x)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from bnnjax.binary import bits
+from bnnjax.binary.backend import materialize
 
 
 class Geometry(NamedTuple):
@@ -99,13 +100,12 @@ def packed_conv(x: Array, words: Array, backward: Array, geometry: Geometry) -> 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _packed_conv(geometry: Geometry, x: Array, words: Array, backward: Array) -> Array:
-    del backward
     kh, kw = geometry.kernel_size
     total = kh * kw * geometry.channels
     products = total - 2 * _count_differences(geometry, _pad_words(geometry, bits.pack(x)), words)
     if geometry.pad_value == 0:
         products -= _outside(geometry, words)
-    return products.astype(jnp.float32)
+    return materialize(products.astype(jnp.float32), backward[0, 0])
 
 
 def _pad_words(geometry: Geometry, words: Array) -> Array:
@@ -153,7 +153,8 @@ def _forward(geometry: Geometry, x: Array, words: Array, backward: Array) -> tup
 
 
 def _backward(geometry: Geometry, backward: Array, g: Array) -> tuple:
-    return input_gradient(g, backward, geometry), None, jnp.zeros_like(backward)
+    dx = materialize(input_gradient(g, backward, geometry), backward[0, 0])
+    return dx, None, jnp.zeros_like(backward)
 
 
 _packed_conv.defvjp(_forward, _backward)

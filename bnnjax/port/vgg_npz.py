@@ -13,9 +13,11 @@ and nothing else; the kernel is `kernel_table[kernel_idx]`. Nothing is ever unpi
 
 import os
 import zipfile
+import zlib
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from bnnjax.models import vgg
 
@@ -25,8 +27,8 @@ LEVELS = 256
 def read_vgg_npz(path: str | os.PathLike[str]) -> dict:
     """Variables of `VGG19`: {"params": {"conv1_1": {"kernel" [3,3,in,out], "bias" [out]}, …}}.
 
-    Raises ValueError when the file is no such archive, and one that names every array that is
-    missing, extra, of another shape or of another type; FileNotFoundError when it is not there.
+    Raises ValueError when the file is missing or no archive, and one that names every array that
+    is missing, extra, of another shape or of another type.
     """
     arrays = _read_arrays(path)
     problems = _problems(arrays)
@@ -37,11 +39,13 @@ def read_vgg_npz(path: str | os.PathLike[str]) -> dict:
 
 def _read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, NpzFile):
+            raise ValueError("it holds a single array")
+        with archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        # AttributeError: a lone .npy array has no `files` and cannot be entered as a context.
-        raise ValueError(f"{path} is not a readable .npz archive: {error}") from error
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read as an .npz archive: {error}") from error
 
 
 def _layer(arrays: dict[str, np.ndarray], name: str) -> dict:

@@ -1,0 +1,100 @@
+"""Accuracy of a network on labelled pictures, and the names of what it sees."""
+
+import csv
+from collections.abc import Callable, Iterable
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from bnnjax import images
+from bnnjax.models.network import Network
+
+_RESIZES = {"pillow": images.pillow_crop_resize, "zoo": images.zoo_crop_resize}
+RESIZES = tuple(_RESIZES)
+
+
+class Accuracy(NamedTuple):
+    """Per cent of the pictures whose class is the first guess or among the first five; how many."""
+
+    top1: float
+    top5: float
+    n: int
+
+
+def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.ndarray]:
+    """A function picture file → logits [classes], by the zoo's centre crop to 224 px.
+
+    ``resize`` is "pillow" (antialiased bicubic) or "zoo" (TensorFlow 1's, as the zoo evaluates).
+
+    Raises:
+      ValueError: an unknown ``resize``; the function, on an unreadable picture.
+    """
+    if resize not in _RESIZES:
+        raise ValueError(f"resize is {resize!r}, needs one of {RESIZES}")
+    crop_resize = _RESIZES[resize]
+    logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
+    return lambda path: np.asarray(logits(network.variables, crop_resize(images.load(path))[None])[0])
+
+
+def accuracy(
+    logits_of: Callable[[Path], np.ndarray], labelled: Iterable[tuple[Path, int]]
+) -> Accuracy:
+    """Accuracy over (picture file, class index) pairs.
+
+    Raises:
+      ValueError: there are none.
+    """
+    ranks = [_rank(logits_of(path), label) for path, label in labelled]
+    if not ranks:
+        raise ValueError("no pictures to evaluate on")
+    top1, top5 = (100 * float(np.mean(np.asarray(ranks) < k)) for k in (1, 5))
+    return Accuracy(top1, top5, len(ranks))
+
+
+def _rank(logits: np.ndarray, label: int) -> int:
+    """How many classes score at least as high; a NaN is the worst of ranks."""
+    return int(np.sum(~(logits < logits[label]))) - 1 if np.isfinite(logits).all() else len(logits)
+
+
+def read_labels(directory: str | Path, labels: str | Path) -> list[tuple[Path, int]]:
+    """(picture file, class index) pairs of a CSV with the columns ``file`` and ``class_index``.
+
+    Raises:
+      ValueError: the CSV cannot be read, lacks a column, holds something else than class indices,
+        or names pictures that are not in the directory.
+    """
+    try:
+        with open(labels, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        pairs = [(Path(directory, row["file"]), int(row["class_index"])) for row in rows]
+    except OSError as error:
+        raise ValueError(f"{labels}: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{labels}: needs the columns file and class_index ({error!r})") from None
+    missing = [path.name for path, _ in pairs if not path.is_file()]
+    if missing:
+        raise ValueError(f"{directory} lacks {len(missing)} pictures: {', '.join(missing[:5])} …")
+    return pairs
+
+
+def class_names() -> list[str]:
+    """The 1000 ImageNet classes in the order of the logits."""
+    text = resources.files("bnnjax.assets").joinpath("imagenet_classes.txt").read_text("utf-8")
+    return text.splitlines()
+
+
+def top_guesses(logits: np.ndarray, *, count: int) -> list[tuple[str, float]]:
+    """The likeliest classes, (name, probability), the likeliest first.
+
+    Raises:
+      ValueError: ``count`` is not between 1 and the number of classes.
+    """
+    if not 1 <= count <= len(logits):
+        raise ValueError(f"topk is {count}, needs 1 to {len(logits)}")
+    weights = np.exp(logits - logits.max())
+    order = np.argsort(-logits)[:count]
+    names = class_names()
+    return [(names[i], float(weights[i] / weights.sum())) for i in order]

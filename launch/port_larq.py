@@ -1,0 +1,49 @@
+"""Turns a network of Larq into a bnnjax checkpoint, without TensorFlow.
+
+python launch/port_larq.py --source=quicknet.tflite --model=quicknet_v0 --output=quicknet --verify
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from bnnjax import cli
+from bnnjax.port import checkpoint, load, verify
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("source", None, "file to port: a .tflite of Larq Compute Engine", required=True)
+flags.DEFINE_string("model", None, "name of the network that it holds", required=True)
+flags.DEFINE_string("output", None, "directory to write, which must not exist", required=True)
+flags.DEFINE_boolean("verify", False, "compare with the source, evaluated operator by operator")
+flags.DEFINE_boolean("overwrite", False, "replace the output directory if it exists")
+cli.define_json()
+
+
+def main() -> int:
+    output = Path(FLAGS.output)
+    if output.exists() and not FLAGS.overwrite:
+        raise ValueError(f"{output} exists; choose another --output or give --overwrite")
+    network = load.port_tflite(FLAGS.source, model=FLAGS.model)
+    report = {"model": FLAGS.model, "output": str(output), **network.provenance}
+    if FLAGS.verify:
+        found = verify.verify_tflite(network, FLAGS.source, verify.fixed_pictures())
+        report |= {**found._asdict(), "agrees": found.agrees}
+        print(
+            f"compared with the source: {found.differing} of {found.sums} whole numbers differ, "
+            f"probabilities by {found.probability:.1e} at most"
+        )
+        if not found.agrees:
+            raise ValueError(f"{FLAGS.source}: the port does not agree with it; nothing was written")
+    checkpoint.save(network, output, overwrite=FLAGS.overwrite)
+    report["bytes"] = sum(f.stat().st_size for f in output.rglob("*") if f.is_file())
+    print(f"{FLAGS.source} → {output}: {FLAGS.model}, {report['bytes'] / 1e6:.2f} MB")
+    cli.print_json(report)
+    return 0
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
