@@ -23,7 +23,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "launch"))
 import judge
@@ -236,10 +236,5 @@ def _array(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
     return np.ndarray(tensor.shape, dtype, storages[tensor.storage.key], offset, strides)
 
 
-def main(argv: list[str]) -> None:
-    del argv
-    judge.report(load_features(flags.FLAGS.judge_weights))
-
-
 if __name__ == "__main__":
-    app.run(main)
+    cli.run(lambda: judge.report(load_features(flags.FLAGS.judge_weights)))

@@ -7,6 +7,7 @@ layout [H, W, 3], range [0, 1]. `load` makes one from anything, `bnnjax.png` wri
 import contextlib
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,15 +68,12 @@ def fit(image: np.ndarray, *, size: int) -> np.ndarray:
 
 
 def center_crop(image: np.ndarray, *, size: int) -> np.ndarray:
-    """The central square [size, size, 3] of [H, W, 3]; an odd margin is larger above and left.
+    """The central square [size, size, 3] of [H, W, 3]; an odd margin is larger below and right.
 
     Raises ValueError unless `image` is a float [H, W, 3] array and 1 ≤ size ≤ min(H, W).
     """
     image = _checked(image)
-    if not 1 <= size <= min(image.shape[:2]):
-        raise ValueError(f"image: no crop of side {size} in {image.shape[0]}×{image.shape[1]}")
-    top, left = ((side - size + 1) // 2 for side in image.shape[:2])
-    return image[top : top + size, left : left + size].copy()
+    return _square(image, size, [(side - size) // 2 for side in image.shape[:2]])
 
 
 def zoo_crop_resize(image: np.ndarray, *, size: int = 224) -> np.ndarray:
@@ -92,11 +90,13 @@ def zoo_crop_resize(image: np.ndarray, *, size: int = 224) -> np.ndarray:
 
 
 def pillow_crop_resize(image: np.ndarray, *, size: int = 224) -> np.ndarray:
-    """The crop of `zoo_crop_resize` with Pillow's antialiased bicubic (a = −0.5, pixel centres).
+    """A square of the zoo's side with Pillow's antialiased bicubic (a = −0.5, pixel centres).
 
-    [H, W, 3] → float32 [size, size, 3]; not clipped. Raises ValueError as `zoo_crop_resize`.
+    [H, W, 3] → float32 [size, size, 3]; not clipped. The crop is `center_crop`'s, at most a pixel
+    off the zoo's. Raises ValueError as `zoo_crop_resize`.
     """
-    return _pillow_resize(_zoo_crop(image, size), size, size, Image.Resampling.BICUBIC)
+    square = center_crop(image, size=_zoo_side(image, size))
+    return _pillow_resize(square, size, size, Image.Resampling.BICUBIC)
 
 
 def failure(name: object, what: str, error: Exception) -> ValueError:
@@ -218,12 +218,24 @@ def _pillow_resize(
     return np.stack(resized, axis=-1)
 
 
-def _zoo_crop(image: np.ndarray, size: int) -> np.ndarray:
+def _square(image: np.ndarray, size: int, corner: Sequence[int]) -> np.ndarray:
+    if not 1 <= size <= min(image.shape[:2]):
+        raise ValueError(f"image: no crop of side {size} in {image.shape[0]}×{image.shape[1]}")
+    top, left = corner
+    return image[top : top + size, left : left + size].copy()
+
+
+def _zoo_side(image: np.ndarray, size: int) -> int:
     if size < 1:
         raise ValueError(f"image: a size of at least 1 is needed, got {size}")
     # float32, because the zoo computes the side so and then cuts off the fraction.
-    side = np.float32(size / (size + 32)) * np.float32(min(_checked(image).shape[:2]))
-    return center_crop(image, size=int(side))
+    return int(np.float32(size / (size + 32)) * np.float32(min(_checked(image).shape[:2])))
+
+
+def _zoo_crop(image: np.ndarray, size: int) -> np.ndarray:
+    side = _zoo_side(image, size)
+    # Unlike `center_crop`, the zoo rounds an odd margin up above and left.
+    return _square(image, side, [(length - side + 1) // 2 for length in image.shape[:2]])
 
 
 def _tf_bicubic(image: np.ndarray, size: int, *, axis: int) -> np.ndarray:

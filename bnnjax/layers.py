@@ -211,7 +211,9 @@ def _max_pool_backward(x: Array, g: Array) -> tuple[Array]:
         chosen = (corner == top) & ~taken
         taken |= chosen
         i, j = divmod(position, 2)
-        ends = [n - o - 2 * m + 1 for n, o, m in zip(x.shape[1:3], (i, j), g.shape[1:3], strict=True)]
+        ends = [
+            n - o - 2 * m + 1 for n, o, m in zip(x.shape[1:3], (i, j), g.shape[1:3], strict=True)
+        ]
         edges = [(0, 0, 0), (i, ends[0], 1), (j, ends[1], 1), (0, 0, 0)]
         total += lax.pad(jnp.where(chosen, g, 0), jnp.zeros((), g.dtype), edges)
     return (total,)

@@ -7,13 +7,12 @@
 In the second form the pictures are named CONTENT__STYLE.png, as the project names them.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from bnnjax import images
+from bnnjax import cli, images
 from bnnjax.nst import metrics
 
 FLAGS = flags.FLAGS
@@ -24,17 +23,16 @@ flags.DEFINE_string("contents_dir", None, "folder to find CONTENT of CONTENT__ST
 flags.DEFINE_string("styles_dir", None, "folder to find STYLE of CONTENT__STYLE.png in")
 flags.DEFINE_string("judge_weights", None, "the judging network's weights", required=True)
 flags.DEFINE_integer("size", None, "shorter side to judge at; by default each picture's own")
-flags.DEFINE_bool("json", False, "print everything once more, as one line of JSON")
+cli.define_json()
 
 MEASURES = ("style", "strokes", "content", "checker")
 
 
-def main(argv: list[str]) -> None:
-    del argv
-    report(metrics.vgg_features(FLAGS.judge_weights))
+def main() -> int:
+    return report(metrics.vgg_features(FLAGS.judge_weights))
 
 
-def report(features: metrics.Features) -> None:
+def report(features: metrics.Features) -> int:
     """Prints the table of all pictures of the flags, judged by `features`."""
     paths = _pictures([Path(name) for name in FLAGS.pictures])
     width = max(len("mean"), *(len(path.name) for path in paths))
@@ -43,8 +41,8 @@ def report(features: metrics.Features) -> None:
     mean = {name: float(np.mean([row[name] for row in rows.values()])) for name in MEASURES}
     for name, row in {**rows, "mean": mean}.items():
         print(f"{name:<{width}}", *(f"{row[measure]:8.3f}" for measure in MEASURES))
-    if FLAGS.json:
-        print(json.dumps({"pictures": rows, "mean": mean}))
+    cli.print_json({"pictures": rows, "mean": mean})
+    return 0
 
 
 def judged(path: Path, content: Path, style: Path, features: metrics.Features) -> dict[str, float]:
@@ -83,7 +81,7 @@ def _original(kind: str, stem: str) -> Path:
 
 
 def run() -> None:
-    app.run(main)
+    cli.run(main)
 
 
 if __name__ == "__main__":

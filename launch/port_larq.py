@@ -11,7 +11,7 @@ from bnnjax import cli
 from bnnjax.port import checkpoint, load, verify
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("source", None, "file to port: a .tflite of Larq Compute Engine", required=True)
+flags.DEFINE_string("source", None, "file to port: .tflite or .npz", required=True)
 flags.DEFINE_string("model", None, "name of the network that it holds", required=True)
 flags.DEFINE_string("output", None, "directory to write, which must not exist", required=True)
 flags.DEFINE_boolean("verify", False, "compare with the source, evaluated operator by operator")
@@ -23,7 +23,7 @@ def main() -> int:
     output = Path(FLAGS.output)
     if output.exists() and not FLAGS.overwrite:
         raise ValueError(f"{output} exists; choose another --output or give --overwrite")
-    network = load.port_tflite(FLAGS.source, model=FLAGS.model)
+    network = load.port_file(FLAGS.source, model=FLAGS.model)
     report = {"model": FLAGS.model, "output": str(output), **network.provenance}
     if FLAGS.verify:
         found = verify.verify_tflite(network, FLAGS.source, verify.fixed_pictures())
@@ -33,7 +33,9 @@ def main() -> int:
             f"probabilities by {found.probability:.1e} at most"
         )
         if not found.agrees:
-            raise ValueError(f"{FLAGS.source}: the port does not agree with it; nothing was written")
+            raise ValueError(
+                f"{FLAGS.source}: the port does not agree with it; nothing was written"
+            )
     checkpoint.save(network, output, overwrite=FLAGS.overwrite)
     report["bytes"] = sum(f.stat().st_size for f in output.rglob("*") if f.is_file())
     print(f"{FLAGS.source} → {output}: {FLAGS.model}, {report['bytes'] / 1e6:.2f} MB")

@@ -54,11 +54,9 @@ def geometry(
     if pad_value not in (-1, 0, 1):
         raise ValueError(f"pad_value is {pad_value!r}; ±1 tensors can be padded with -1, 0 or 1")
     rows, columns = lax.padtype_to_pads(input_shape[1:3], kernel_size, strides, padding)
-    pads = (tuple(map(int, rows)), tuple(map(int, columns)))
+    pads = ((int(rows[0]), int(rows[1])), (int(columns[0]), int(columns[1])))
     _, height, width, channels = input_shape
-    return Geometry(
-        tuple(kernel_size), tuple(strides), pads, int(pad_value), (height, width), channels
-    )
+    return Geometry(kernel_size, strides, pads, int(pad_value), (height, width), channels)
 
 
 def pack_kernel(kernel: Array) -> Array:
@@ -140,7 +138,7 @@ def _count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array
 
 
 def _outside(geometry: Geometry, words: Array) -> Array:
-    """What padding with +1 instead of 0 adds: Σ of the weights that fall outside, [1, H', W', O]."""
+    """What padding with +1 instead of 0 adds: Σ of the weights outside, [1, H', W', O]."""
     counts = lax.population_count(words).astype(jnp.int32).sum(2, keepdims=True)
     sums = (2 * counts - geometry.channels).astype(jnp.float32)
     inside = jnp.zeros((1, *geometry.input_size, 1))

@@ -36,7 +36,9 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
         raise ValueError(f"resize is {resize!r}, needs one of {RESIZES}")
     crop_resize = _RESIZES[resize]
     logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
-    return lambda path: np.asarray(logits(network.variables, crop_resize(images.load(path))[None])[0])
+    return lambda path: np.asarray(
+        logits(network.variables, crop_resize(images.load(path))[None])[0]
+    )
 
 
 def accuracy(

@@ -44,7 +44,8 @@ class Architecture:
             network cannot take.
         """
         self._check(images)
-        return self.module.apply(variables, self.entry.normalize(images))
+        result: Any = self.module.apply(variables, self.entry.normalize(images))
+        return result
 
     def variable_shapes(self) -> Variables:
         """The tree of `jax.ShapeDtypeStruct` that the variables must match."""

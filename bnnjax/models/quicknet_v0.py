@@ -15,7 +15,6 @@ from jax import Array
 from bnnjax import quant
 from bnnjax.layers import BatchNorm, DepthwiseConv, Options, QuantConv, pool
 
-
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 BLOCKS = (2, 3, 4, 4)

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax import Array
 
 from bnnjax.layers import Options
-from bnnjax.models import quicknet_v0
+from bnnjax.models import quicknet_v0, vgg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Entry:
       content_taps: where content is measured by default.
       takes: whether pictures may have a side of so many pixels.
       stride: multiples of it always may.
-      top1: published ImageNet validation accuracy, per cent.
+      top1: published ImageNet validation accuracy of the whole network, per cent.
       top5: the same for five guesses.
       paper: where it was published.
     """
@@ -60,6 +60,20 @@ REGISTRY = {
             top1=58.6,
             top5=81.0,
             paper="Bannink et al., Larq Compute Engine, arXiv 2011.09398",
+        ),
+        Entry(
+            name="vgg19",
+            build=vgg.build,
+            normalize=vgg.normalize,
+            options=Options(),
+            taps=vgg.tap_names(),
+            style_taps=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+            content_taps=("relu4_2",),
+            takes=vgg.takes,
+            stride=16,
+            top1=71.3,
+            top5=90.0,
+            paper="Simonyan & Zisserman, arXiv 1409.1556",
         ),
     )
 }

@@ -6,17 +6,21 @@ Gatys et al., *Image Style Transfer Using Convolutional Neural Networks* (CVPR 2
 proposed the average pooling offered here.
 """
 
-from typing import Literal
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from bnnjax.layers import Options
 
 # (channels, convolutions) of blocks 1 to 5.
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))
 
 # Mean of ImageNet's blue, green and red in 0..255, as the authors subtracted it.
 BGR_MEAN = (103.939, 116.779, 123.68)
+
+SMALLEST = 2 ** (len(BLOCKS) - 1)  # px
 
 POOLINGS = {"max": nn.max_pool, "avg": nn.avg_pool}
 
@@ -47,6 +51,16 @@ def normalize(images: jax.Array) -> jax.Array:
     return 255.0 * images[..., ::-1] - jnp.asarray(BGR_MEAN, images.dtype)
 
 
+def tap_names() -> tuple[str, ...]:
+    """Names of the activations from input to output: `relu1_1` … `relu5_1`."""
+    return tuple(name.replace("conv", "relu") for name in layer_names())
+
+
+def takes(side: int) -> bool:
+    """Whether a picture may have a side of so many pixels: four pools must leave one."""
+    return side >= SMALLEST
+
+
 class VGG19(nn.Module):
     """VGG-19 up to conv5_1.
 
@@ -54,7 +68,7 @@ class VGG19(nn.Module):
     ValueError. Convolutions are 3×3 with zero padding SAME, pools 2×2 with stride 2, VALID.
     """
 
-    pooling: Literal["max", "avg"] = "max"
+    pooling: str = "max"
 
     @nn.compact
     def __call__(self, images: jax.Array) -> tuple[None, dict[str, jax.Array]]:
@@ -76,15 +90,20 @@ class VGG19(nn.Module):
         return None, taps
 
 
-def _pooling(name: str):
+def _pooling(name: str) -> Callable[..., jax.Array]:
     if name not in POOLINGS:
         raise ValueError(f"got pooling={name!r}; need one of {sorted(POOLINGS)}")
     return POOLINGS[name]
 
 
 def _check_images(images: jax.Array) -> None:
-    smallest = 2 ** (len(BLOCKS) - 1)
-    if images.ndim != 4 or images.shape[-1] != 3 or min(images.shape[1:3]) < smallest:
+    if images.ndim != 4 or images.shape[-1] != 3 or min(images.shape[1:3]) < SMALLEST:
         raise ValueError(
-            f"got images of shape {images.shape}; need [N,H,W,3] with H and W at least {smallest}"
+            f"got images of shape {images.shape}; need [N,H,W,3] with H and W at least {SMALLEST}"
         )
+
+
+def build(*, frozen: bool, options: Options) -> VGG19:
+    """The module for the registry; a float network is the same frozen or not."""
+    del frozen
+    return VGG19(pooling=options.pooling)

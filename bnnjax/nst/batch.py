@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -34,9 +33,7 @@ class Randomness(NamedTuple):
         """Of a seed."""
         shifts, steps, noise = jax.random.split(jax.random.key(config.seed), 3)
         count = _SHIFTS if config.shift else 1
-        return cls(
-            objectives.random_shifts(shifts, count=count, reach=config.shift), steps, noise
-        )
+        return cls(objectives.random_shifts(shifts, count=count, reach=config.shift), steps, noise)
 
 
 @dataclasses.dataclass
@@ -73,7 +70,7 @@ class Group:
             randomness.steps,
             steps,
         )
-        host = {name: np.asarray(value)[: int(steps.count)] for name, value in terms.items()}
+        host = {name: np.asarray(value)[: int(steps.number)] for name, value in terms.items()}
         self.history.append(host)
         pictures = optimize.pictures_of(objective, self.state)
         loss = host["total"].mean(axis=0)
@@ -145,7 +142,7 @@ def _measure(
         _content_targets(objective, variables, canvas.pixels, randomness.shifts)
         for canvas in contents
     ]
-    return lambda pair: Targets(*style[pair.style], content[pair.content])
+    return lambda pair: Targets(style[pair.style][0], style[pair.style][1], content[pair.content])
 
 
 _style_targets = jax.jit(objectives.style_targets, static_argnums=0)
@@ -191,4 +188,10 @@ def run(
         done += count
         yield done
         spent = time.perf_counter() - began
-        count = min(2 * count, optimize.CHUNK) if spent < 1 else max(count // 2, 1) if spent > 3 else count
+        count = (
+            min(2 * count, optimize.CHUNK)
+            if spent < 1
+            else max(count // 2, 1)
+            if spent > 3
+            else count
+        )

@@ -94,7 +94,9 @@ def previewer(directory: Path) -> Preview:
 def table(result: StylizeResult, paths: Sequence[Path]) -> list[list[str]]:
     """What became of each picture: a heading and a row each."""
     rows = [["picture", "size", "steps", "loss first", "last", "file"]]
-    for name, image, losses, path in zip(result.names, result.images, result.losses, paths):
+    for name, image, losses, path in zip(
+        result.names, result.images, result.losses, paths[: len(result.names)], strict=True
+    ):
         total = losses.get("total", np.zeros(0))
         ends = [f"{total[0]:.3f}", f"{total[-1]:.3f}"] if len(total) else ["", ""]
         height, width = image.shape[:2]

@@ -1,7 +1,8 @@
 """From what a user hands over to named pictures, pairs and canvases."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,8 +96,14 @@ def names_of(sources: Sequence[Any], *, kind: str) -> list[str]:
     for number, source in enumerate(sources, start=1):
         what = os.path.realpath(source) if _is_path(source) else f"#{number}"
         stem = Path(source).stem if _is_path(source) else f"{kind}{number}"
-        names.append(unused(stem, lambda name, what=what: taken.setdefault(name, what) == what))
+        name = unused(stem, partial(_stands_for, taken, what))
+        taken[name] = what
+        names.append(name)
     return names
+
+
+def _stands_for(taken: Mapping[str, str], what: str, name: str) -> bool:
+    return taken.get(name, what) == what
 
 
 def unused(stem: str, accept: Callable[[str], bool]) -> str:

@@ -5,14 +5,12 @@ interruption and the stop on NaN cost nothing inside. Neither the number of step
 compiled in: one compilation serves every run of the same objective, size and group.
 """
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 
@@ -38,10 +36,10 @@ class State(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """Which steps a chunk makes (traced): ``count`` from ``start`` on, of ``total``."""
+    """Which steps a chunk makes (traced): ``number`` from ``start`` on, of ``total``."""
 
     start: int | Array
-    count: int | Array
+    number: int | Array
     total: int | Array
 
 
@@ -110,7 +108,7 @@ def run_chunk(
       steps: which ones.
 
     Returns:
-      The new state and every term of the loss by name, [CHUNK, G], NaN beyond ``steps.count``.
+      The new state and every term of the loss by name, [CHUNK, G], NaN beyond ``steps.number``.
     """
     variables = objective.architecture.lay_out(variables)
     group = jax.tree.leaves(state.z)[0].shape[0]
@@ -124,7 +122,7 @@ def run_chunk(
         state, terms = jax.vmap(one)(state, targets, weights)
         return state, {name: history[name].at[i].set(terms[name]) for name in TERMS}
 
-    return jax.lax.fori_loop(0, steps.count, body, (state, history))
+    return jax.lax.fori_loop(0, steps.number, body, (state, history))
 
 
 def _step(

@@ -124,7 +124,9 @@ class StylizeResult:
 
     def __repr__(self) -> str:
         names = ", ".join(self.names[:4]) + (", …" if len(self.names) > 4 else "")
-        return f"<StylizeResult of {len(self.pairs)} pictures by {self.network.entry.name}: {names}>"
+        return (
+            f"<StylizeResult of {len(self.pairs)} pictures by {self.network.entry.name}: {names}>"
+        )
 
 
 def _plain(choices: StylizeConfig | LossWeights) -> dict[str, Any]:

@@ -90,9 +90,10 @@ def _network(model: str | Network | None, weights: str | Path | None) -> Network
         if weights is not None:
             raise ValueError("both a loaded network and weights were given; give one of them")
         return model
-    if weights is None and model is None:
+    source = model if weights is None else weights
+    if source is None:
         raise ValueError("no network was given; name one with weights=DIRECTORY or model=NAME")
-    network = load_model(model if weights is None else weights)
+    network = load_model(source)
     if weights is not None and model not in (None, network.entry.name):
         raise ValueError(f"{weights} holds {network.entry.name}, not {model}")
     return network

@@ -61,7 +61,9 @@ def restore(directory: str | Path) -> Network:
     arrays = _read_arrays(directory / ARRAYS)
     faults = _faults(arrays, card["sha256"], _flat(architecture.variable_shapes()["params"]))
     if faults:
-        raise ValueError(f"{directory}: damaged checkpoint of {entry.name}:\n  " + "\n  ".join(faults))
+        raise ValueError(
+            f"{directory}: damaged checkpoint of {entry.name}:\n  " + "\n  ".join(faults)
+        )
     variables = {"params": unflatten_dict(arrays, sep="/")}
     return Network(architecture, variables, card["provenance"], str(given))
 
@@ -89,7 +91,9 @@ def _read_card(directory: Path) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text())
     except OSError as error:
-        raise ValueError(f"{directory}: not a bnnjax checkpoint ({CARD}: {error.strerror})") from None
+        raise ValueError(
+            f"{directory}: not a bnnjax checkpoint ({CARD}: {error.strerror})"
+        ) from None
     except ValueError as error:
         raise ValueError(f"{path}: damaged ({error})") from None
     fields = {"format": int, "network": str, "provenance": dict, "sha256": dict}

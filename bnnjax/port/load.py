@@ -7,11 +7,8 @@ from pathlib import Path
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture, Network, Variables
 from bnnjax.port import checkpoint, quicknet_lce
-from bnnjax.port.tflite_graph import Graph, read_graph
-
-_TFLITE_READERS: dict[str, Callable[[Graph, Architecture], Variables]] = {
-    "quicknet_v0": quicknet_lce.read_variables,
-}
+from bnnjax.port.tflite_graph import read_graph
+from bnnjax.port.vgg_npz import read_vgg_npz
 
 
 def load_model(source: str | Path) -> Network:
@@ -33,23 +30,40 @@ def load_model(source: str | Path) -> Network:
     return checkpoint.restore(source)
 
 
-def port_tflite(path: str | Path, *, model: str) -> Network:
-    """A frozen network from a ``.tflite`` file of Larq Compute Engine.
+def port_file(path: str | Path, *, model: str) -> Network:
+    """A frozen network from a foreign file.
+
+    Args:
+      path: a ``.tflite`` file of Larq Compute Engine (``quicknet_v0``), or the ``.npz`` archive
+        that `vgg_npz` reads (``vgg19``).
+      model: the network's name.
 
     Raises:
-      ValueError: unknown ``model``, no reader for it, or a file that is not this network's.
+      ValueError: unknown ``model``, no reader for it and such a file, or not this network's file.
     """
     entry = registry.find(model)
-    if model not in _TFLITE_READERS:
-        raise ValueError(f"no .tflite reader for {model}; there is one for {list(_TFLITE_READERS)}")
+    readers = {suffix: reader for (name, suffix), reader in _READERS.items() if name == model}
+    suffix = Path(path).suffix.lower()
+    if suffix not in readers:
+        raise ValueError(f"{path}: {model} is read from {', '.join(readers)} files")
     architecture = Architecture(entry, frozen=True, options=entry.options)
-    graph = read_graph(path)
-    try:
-        variables = _TFLITE_READERS[model](graph, architecture)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    variables = readers[suffix](Path(path), architecture)
     provenance = {"source": Path(path).name, "sha256": file_sha256(path), "paper": entry.paper}
     return Network(architecture, variables, provenance)
+
+
+def _quicknet_v0(path: Path, architecture: Architecture) -> Variables:
+    graph = read_graph(path)
+    try:
+        return quicknet_lce.read_variables(graph, architecture)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+_READERS: dict[tuple[str, str], Callable[[Path, Architecture], Variables]] = {
+    ("quicknet_v0", ".tflite"): _quicknet_v0,
+    ("vgg19", ".npz"): lambda path, _: read_vgg_npz(path),
+}
 
 
 def file_sha256(path: str | Path) -> str:

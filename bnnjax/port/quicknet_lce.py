@@ -21,7 +21,7 @@ class Slot(NamedTuple):
     """
 
     kind: str
-    index: int
+    place: int
     path: tuple[str, str] | None
     convert: Callable[[Operator, np.ndarray], np.ndarray] = lambda _, value: value
     accept: Callable[[np.ndarray], bool] = lambda _: True
@@ -70,7 +70,7 @@ def _place(
     where = f"{operator}, input {index}, shape {value.shape}"
     if slot is None:
         return f"left over: {where}"
-    if (operator.kind, index) != (slot.kind, slot.index):
+    if (operator.kind, index) != (slot.kind, slot.place):
         return f"expected {_describe(slot)}, found {where}"
     if not slot.accept(value):
         return f"unexpected values for {_describe(slot)} in {where}"
@@ -88,7 +88,7 @@ def _place(
 
 def _describe(slot: Slot) -> str:
     name = "/".join(slot.path) if slot.path else "a constant without weights"
-    return f"{name} as input {slot.index} of a {slot.kind}"
+    return f"{name} as input {slot.place} of a {slot.kind}"
 
 
 def _option_faults(graph: Graph) -> list[str]:
@@ -110,7 +110,9 @@ def _plan() -> list[Slot]:
     slots = [
         Slot("CONV_2D", 1, ("stem_conv", "kernel"), lambda _, k: np.moveaxis(k, 0, 3)),
         Slot("CONV_2D", 2, None, accept=_is_zero),
-        Slot("DEPTHWISE_CONV_2D", 1, ("stem_depthwise", "kernel"), lambda _, k: np.moveaxis(k, 0, 2)),
+        Slot(
+            "DEPTHWISE_CONV_2D", 1, ("stem_depthwise", "kernel"), lambda _, k: np.moveaxis(k, 0, 2)
+        ),
         Slot("DEPTHWISE_CONV_2D", 2, None, accept=_is_zero),
         *_norm("stem_norm"),
     ]

@@ -6,6 +6,7 @@ by Larq Compute Engine in mid 2020 (``LceBconv2d`` on float input, before its ve
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,8 +41,8 @@ def evaluate(graph: Graph, images: Array) -> tuple[Array, dict[int, Array]]:
         for operator in graph.operators:
             inputs = [_input(graph, values, index) for index in operator.inputs]
             if operator.kind == "LceBconv2d":
-                sums[operator.position] = binary_sums(operator, inputs[0], graph.constant(operator, 1))
-                result = _scale(operator, sums[operator.position], inputs)
+                sums[operator.position] = binary_sums(operator, *inputs[:2])
+                result = _scale(operator, sums[operator.position], *inputs[2:4])
             elif operator.kind in _BUILTINS:
                 result = _BUILTINS[operator.kind](operator, *inputs)
             else:
@@ -50,23 +51,23 @@ def evaluate(graph: Graph, images: Array) -> tuple[Array, dict[int, Array]]:
     return values[graph.outputs[0]], sums
 
 
-def _input(graph: Graph, values: Mapping[int, Array], index: int) -> Array | None:
-    if index < 0:
+def _input(graph: Graph, values: Mapping[int, Array], index: int) -> Any:
+    if index < 0:  # an optional input that is not there
         return None
     constant = graph.tensors[index].value
     return values[index] if constant is None else jnp.asarray(constant)
 
 
-def unpack_filter(filter_words: np.ndarray, channels: int) -> np.ndarray:
+def unpack_filter(filter_words: Array | np.ndarray, channels: int) -> Array:
     """±1 kernel [kh, kw, I, O] of an LCE filter int32 [O, kh, kw, ⌈I/32⌉] (a set bit is −1)."""
-    words = jnp.asarray(filter_words.view(np.uint32))
-    return np.asarray(jnp.moveaxis(-bits.unpack(words, channels), 0, 3))
+    words = jnp.asarray(filter_words).view(jnp.uint32)
+    return jnp.moveaxis(-bits.unpack(words, channels), 0, 3)
 
 
-def binary_sums(operator: Operator, x: Array, filter_words: np.ndarray) -> Array:
+def binary_sums(operator: Operator, x: Array, filter_words: Array) -> Array:
     """Whole-numbered result of an ``LceBconv2d`` on float input [N, H, W, C]."""
     options = operator.options
-    kernel = jnp.asarray(unpack_filter(filter_words, options["channels_in"]))
+    kernel = unpack_filter(filter_words, options["channels_in"])
     strides = (options["stride_height"], options["stride_width"])
     # Before LCE 0.4 this is the TfLitePadding enumeration, 1 = SAME, unlike the built-ins'.
     padding = {1: "SAME", 2: "VALID"}[options["padding"]]
@@ -79,13 +80,15 @@ def binary_sums(operator: Operator, x: Array, filter_words: np.ndarray) -> Array
     return _conv(signs, kernel, strides, "VALID")
 
 
-def _scale(operator: Operator, sums: Array, inputs: list[Array | None]) -> Array:
+def _scale(operator: Operator, sums: Array, multiplier: Array, bias: Array) -> Array:
     # The activation acts on the whole numbers, before multiplier and bias (the batch norm).
     activated = _ACTIVATIONS[operator.options["fused_activation_function"]](sums)
-    return activated * inputs[2] + inputs[3]
+    return activated * multiplier + bias
 
 
-def _conv(x: Array, kernel: Array, strides: tuple[int, int], padding: str, groups: int = 1) -> Array:
+def _conv(
+    x: Array, kernel: Array, strides: tuple[int, int], padding: str, groups: int = 1
+) -> Array:
     return lax.conv_general_dilated(
         x,
         kernel,

@@ -92,7 +92,10 @@ def _parse(tflite: Any, data: bytes) -> Graph:
     tensors = [_tensor(model, graph.Tensors(i)) for i in range(graph.TensorsLength())]
     operators = [_operator(tflite, model, graph, i) for i in range(graph.OperatorsLength())]
     return Graph(
-        tuple(tensors), tuple(operators), _indices(graph.InputsAsNumpy()), _indices(graph.OutputsAsNumpy())
+        tuple(tensors),
+        tuple(operators),
+        _indices(graph.InputsAsNumpy()),
+        _indices(graph.OutputsAsNumpy()),
     )
 
 
@@ -108,9 +111,11 @@ def _tensor(model: Any, tensor: Any) -> Tensor:
         return Tensor(name, shape, None)
     if tensor.Type() not in _DTYPES:
         raise ValueError(f"tensor {name!r} has TFLite type {tensor.Type()}, which is not read here")
-    values = np.frombuffer(buffer.DataAsNumpy().tobytes(), _DTYPES[tensor.Type()])
+    values: np.ndarray = np.frombuffer(buffer.DataAsNumpy().tobytes(), _DTYPES[tensor.Type()])
     if values.size != int(np.prod(shape)):
-        raise ValueError(f"tensor {name!r} has {values.size} values, its shape {shape} needs others")
+        raise ValueError(
+            f"tensor {name!r} has {values.size} values, its shape {shape} needs others"
+        )
     return Tensor(name, shape, values.reshape(shape))
 
 
@@ -124,7 +129,11 @@ def _operator(tflite: Any, model: Any, graph: Any, position: int) -> Operator:
         kind = _builtin_name(tflite, max(code.BuiltinCode(), code.DeprecatedBuiltinCode()))
         options = _builtin_options(tflite, operator)
     return Operator(
-        position, kind, _indices(operator.InputsAsNumpy()), _indices(operator.OutputsAsNumpy()), options
+        position,
+        kind,
+        _indices(operator.InputsAsNumpy()),
+        _indices(operator.OutputsAsNumpy()),
+        options,
     )
 
 

@@ -53,6 +53,9 @@ def verify_tflite(network: Network, source: str | Path, pictures: Array) -> Comp
       network: ported, in any form.
       source: the ``.tflite`` file it came from.
       pictures: float32 [N, 224, 224, 3], sRGB in [0, 1].
+
+    Raises:
+      ValueError: the source is no ``.tflite`` file.
     """
     graph = read_graph(source)
     sums = differing = 0
