@@ -28,6 +28,8 @@ from absl import flags
 sys.path.append(str(Path(__file__).resolve().parents[1] / "launch"))
 import judge
 
+from bnnjax import cli
+
 # Of each stage: blocks, kernel size, stride of the first block, expansion, output channels.
 STAGES = (
     (1, 3, 1, 1, 16),

@@ -35,19 +35,30 @@ def group_size() -> int:
     return 1 if jax.default_backend() == "cpu" else 32
 
 
-def materialize(x: Array, witness: Array) -> Array:
+@jax.custom_vjp
+def materialize(x: Array) -> Array:
     """``x`` itself, which XLA then computes once and keeps, instead of once for every reader.
 
     On a CPU XLA fuses whatever looks cheap into each of its consumers, and a binary convolution is
-    nothing but bit operations: without this a network's layers are computed several times over,
-    whole chains of them at once (a step took more than twice as long). `lax.optimization_barrier`
-    is gone by the time XLA:CPU fuses; a branch that depends on a value known only at run time is
-    not. The other branch is never taken, unless a weight is NaN: then everything is.
-
-    Args:
-      x: any float array.
-      witness: a float scalar out of the weights.
+    nothing but bit operations: without this, a network's layers are computed several times over,
+    whole chains of them at once, and a step takes more than twice as long. The gradient is treated
+    alike. Elsewhere this does nothing.
     """
-    if jax.default_backend() != "cpu":
-        return x
-    return lax.cond(jnp.isnan(witness), lambda x: x + jnp.nan, lambda x: x, x)
+    return _keep(x) if jax.default_backend() == "cpu" else x
+
+
+materialize.defvjp(lambda x: (materialize(x), None), lambda _, g: (materialize(g),))
+
+
+@jax.custom_batching.custom_vmap
+def _keep(x: Array) -> Array:
+    # lax.optimization_barrier is gone by the time XLA:CPU fuses; a branch that depends on a value
+    # known only at run time is not. Both branches are the identity, but XLA cannot know it.
+    witness = jnp.isnan(x[(0,) * x.ndim])
+    return lax.cond(witness, lambda x: jnp.where(jnp.isnan(x), jnp.nan, x), lambda x: x, x)
+
+
+@_keep.def_vmap
+def _keep_batch(axis_size: int, in_batched: list[bool], x: Array) -> tuple[Array, bool]:
+    # By itself vmap would turn the branch into a select, which holds nothing back.
+    return _keep(x), in_batched[0]

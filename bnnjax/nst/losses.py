@@ -8,7 +8,7 @@ square norm, so that one set of weights serves every network and every tap.
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 STATISTICS = ("moments", "gram")
 VARIATIONS = ("squared", "absolute")
@@ -31,7 +31,8 @@ def gram(features: Array) -> Array:
     Note: the divisor differs in the field; ours is the number of positions alone.
     """
     flat = features.reshape(-1, features.shape[-1])
-    return flat.T @ flat / flat.shape[0]
+    # Not flat.T @ flat, for which XLA copies the map transposed.
+    return lax.dot_general(flat, flat, (((0,), (0,)), ((), ()))) / flat.shape[0]
 
 
 def mean_covariance(features: Array) -> tuple[Array, Array]:

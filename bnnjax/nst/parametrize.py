@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from bnnjax.binary.backend import materialize
+
 PARAMETRIZATIONS = ("pyramid", "pixels")
 _SMALLEST = 14  # px; a coarser level would hold little more than the mean colour
 
@@ -57,7 +59,7 @@ def _laplacian(picture: Array) -> list[Array]:
 def _collapse(levels: Sequence[Array]) -> Array:
     picture = levels[-1]
     for level in reversed(levels[:-1]):
-        picture = level + _double(picture)[: level.shape[0], : level.shape[1]]
+        picture = materialize(level + _double(picture)[: level.shape[0], : level.shape[1]])
     return picture
 
 
