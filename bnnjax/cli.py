@@ -15,6 +15,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 from absl import app, flags, logging
 
 from bnnjax.nst.config import CHOICES
@@ -29,6 +30,7 @@ def run(main: Callable[[], int | None]) -> None:
     ``ValueError`` and missing extras become one line on stderr and status 1.
     """
     logging.set_verbosity(logging.ERROR)
+    _remember_compilations()
     app.run(lambda argv: _guarded(main, argv))
 
 
@@ -46,6 +48,14 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
         status = 130
     sys.stdout.flush()
     sys.exit(status)
+
+
+def _remember_compilations() -> None:
+    """Compiled programs are kept between runs, below the user's cache folder."""
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = os.environ.get("BNNJAX_CACHE") or os.path.join(root, "bnnjax")
+    jax.config.update("jax_compilation_cache_dir", os.path.join(folder, "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def define_json() -> None:

@@ -5,7 +5,6 @@ do not fill the last word leave its upper bits clear, on both operands of a prod
 they never count.
 """
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -48,8 +47,3 @@ def unpack(words: Array, channels: int, *, dtype: jnp.dtype = jnp.float32) -> Ar
 def ones(channels: int) -> Array:
     """Words [⌈channels/32⌉] of a pixel whose channels are all +1."""
     return pack(jnp.ones(channels))
-
-
-def count_differences(a: Array, b: Array) -> Array:
-    """Differing bits of two word tensors, word by word, as int32."""
-    return jax.lax.population_count(a ^ b).astype(jnp.int32)

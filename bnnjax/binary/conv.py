@@ -99,12 +99,18 @@ def packed_conv(x: Array, words: Array, backward: Array, geometry: Geometry) -> 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _packed_conv(geometry: Geometry, x: Array, words: Array, backward: Array) -> Array:
     del backward
+    return materialize(_sums(geometry, x, words))
+
+
+# Jitted for its cache: unrolled loops take long to trace, and a network has few geometries.
+@partial(jax.jit, static_argnums=0)
+def _sums(geometry: Geometry, x: Array, words: Array) -> Array:
     kh, kw = geometry.kernel_size
     total = kh * kw * geometry.channels
     products = total - 2 * _count_differences(geometry, _pad_words(geometry, bits.pack(x)), words)
     if geometry.pad_value == 0:
         products -= _outside(geometry, words)
-    return materialize(products.astype(jnp.float32))
+    return products.astype(jnp.float32)
 
 
 def _pad_words(geometry: Geometry, words: Array) -> Array:
@@ -129,13 +135,23 @@ def shifted(geometry: Geometry, x: Array, i: int, j: int) -> Array:
 def _count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array:
     """Σ popcount(pixel ⊕ kernel), int32 [N, H', W', O]; unrolled into one fused loop."""
     kh, kw = geometry.kernel_size
-    total = jnp.zeros((), jnp.int32)
+    shape = (pixels.shape[0], *geometry.output_size, words.shape[3])
+    total = lax.full(shape, 0, jnp.uint32)
     for i in range(kh):
         for j in range(kw):
             window = shifted(geometry, pixels, i, j)
             for w in range(words.shape[2]):
-                total += bits.count_differences(window[..., w, None], words[i, j, w])
-    return total
+                # Bare lax: the same with NumPy's indexing takes ten times as long to trace.
+                pixel = lax.broadcast_in_dim(
+                    lax.index_in_dim(window, w, 3, keepdims=False), shape, (0, 1, 2)
+                )
+                kernel = lax.broadcast_in_dim(
+                    lax.slice(words, (i, j, w, 0), (i + 1, j + 1, w + 1, shape[3])).reshape(-1),
+                    shape,
+                    (3,),
+                )
+                total = lax.add(total, lax.population_count(lax.bitwise_xor(pixel, kernel)))
+    return total.astype(jnp.int32)
 
 
 def _outside(geometry: Geometry, words: Array) -> Array:
@@ -158,6 +174,7 @@ def _backward(geometry: Geometry, backward: Array, g: Array) -> tuple:
 _packed_conv.defvjp(_forward, _backward)
 
 
+@partial(jax.jit, static_argnums=2)
 def input_gradient(g: Array, backward: Array, geometry: Geometry) -> Array:
     """Gradient float32 [N, H, W, C] of a convolution's input: product, then shifted adds.
 
