@@ -7,7 +7,6 @@ figures as one JSON object on the last line; status 0 only when everything asked
 import dataclasses
 import json
 import os
-import resource
 import sys
 import time
 import types
@@ -21,7 +20,7 @@ from absl import app, flags, logging
 from bnnjax.nst.config import CHOICES
 
 FLAGS = flags.FLAGS
-_STARTED = time.perf_counter()
+_LOADED = time.perf_counter()
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -110,9 +109,27 @@ def print_problems(problems: Sequence[str]) -> None:
         print(f"problem: {problem}", file=sys.stderr)
 
 
-def costs() -> dict[str, float]:
-    """Seconds since this program was loaded, and the most memory it took, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def costs() -> dict[str, float | None]:
+    """Seconds since this process was started, and the most memory it took, in MiB."""
+    return {
+        "total_seconds": round(_seconds(), 2),
+        "peak_memory_mib": _peak_memory(),
+    }
+
+
+def _seconds() -> float:
+    try:
+        with open("/proc/self/stat", encoding="utf-8") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):  # not on Linux: since this module was loaded
+        return time.perf_counter() - _LOADED
+
+
+def _peak_memory() -> int | None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
     unit = 1024**2 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
-    seconds = time.perf_counter() - _STARTED
-    return {"total_seconds": round(seconds, 2), "peak_memory_mib": round(peak / unit)}
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)

@@ -18,7 +18,7 @@ from bnnjax.nst.config import LossWeights, StylizeConfig
 from bnnjax.nst.inputs import Canvas, Pair
 from bnnjax.nst.objective import Objective, Targets
 
-_SHIFTS = 16  # different shifts a run: enough to average the strides' grid out, few to store
+_SHIFTS = 32  # different shifts a run: enough to average the strides' grid out, few to store
 
 
 class Randomness(NamedTuple):
@@ -78,6 +78,10 @@ class Group:
         better = (loss < self.best_loss) & finite  # a NaN is never less
         self.best = jnp.where(better[:, None, None, None], pictures, self.best)
         self.best_loss = np.where(better, loss, self.best_loss)
+
+    def release(self) -> None:
+        """Lets go of all but the best pictures and the losses; no more steps after this."""
+        del self.state, self.targets, self.weights
 
     @property
     def diverged(self) -> np.ndarray:

@@ -30,23 +30,22 @@ class StylizeConfig:
 
     size: int = _choice(224, "shorter side of the result, in pixels")
     style_size: int | None = _choice(None, "shorter side of the painting, in pixels; same as size")
-    steps: int = _choice(300, "optimisation steps")
+    steps: int = _choice(400, "optimisation steps")
     seed: int = _choice(0, "of all randomness: same seed, same machine, same pixels")
     init: str = _choice("content", "first picture: content, matched (its colours moved) or noise")
     parametrization: str = _choice("pyramid", "what is optimised: pyramid or pixels")
     optimizer: Any = _choice("adam", "adam, lbfgs, or another optimiser of optax by name")
     statistics: str = _choice("moments", "of style: moments (mean and covariance) or gram")
     tv: str = _choice("squared", "total variation of squared or absolute differences")
-    shift: int = _choice(8, "largest random shift a step, in pixels; 0 for none")
+    shift: int = _choice(4, "largest random shift a step, in pixels; 0 for none")
     style_taps: tuple[str, ...] | None = _choice(None, "where style is measured; network's own")
     content_taps: tuple[str, ...] | None = _choice(None, "where content is measured; network's own")
     pooling: str = _choice("max", "pools between sections: max or avg")
     pseudo_gradient: str | None = _choice(
         None, "of sign: ste_sign, approx_sign or swish_sign; network's own"
     )
-    clip: float | None = _choice(
-        None, "ste_sign passes gradients where |x| <= clip; inf: everywhere; network's own"
-    )
+    # Networks are trained with a wider one; less reaches the picture, and less of it is noise.
+    clip: float = _choice(1.0, "ste_sign passes gradients where |x| <= clip; inf: everywhere")
 
     def __post_init__(self) -> None:
         for name, allowed in (

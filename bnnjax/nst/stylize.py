@@ -81,6 +81,8 @@ def stylize_batch(
                     preview(done, result.names, result.images)
         except KeyboardInterrupt:
             result.interrupted = True
+    for group in groups:
+        group.release()
     result.seconds = {"prepare": prepared - began, "optimize": time.perf_counter() - prepared}
     return result
 
@@ -101,12 +103,9 @@ def _network(model: str | Network | None, weights: str | Path | None) -> Network
 
 def configured(network: Network, config: StylizeConfig) -> Network:
     """The network computing as the config says."""
-    changes: dict[str, Any] = {"pooling": config.pooling}
-    if config.pseudo_gradient is not None:
-        changes["pseudo_gradient"] = config.pseudo_gradient
-    if config.clip is not None:
-        changes["clip"] = None if np.isinf(config.clip) else config.clip
-    return network.with_options(**changes)
+    pseudo_gradient = config.pseudo_gradient or network.architecture.options.pseudo_gradient
+    clip = None if np.isinf(config.clip) else config.clip
+    return network.with_options(pooling=config.pooling, pseudo_gradient=pseudo_gradient, clip=clip)
 
 
 def make_objective(network: Network, config: StylizeConfig) -> Objective:

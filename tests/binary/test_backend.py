@@ -1,0 +1,88 @@
+"""Which arithmetic a platform uses, and that keeping a value changes nothing but the work."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from bnnjax.binary import backend
+
+FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True, allow_subnormal=False)
+
+
+@pytest.mark.parametrize(
+    ("platform", "arithmetic", "group"),
+    [("cpu", "packed", 1), ("gpu", "dense", 32), ("tpu", "dense", 32)],
+)
+def test_each_platform_has_its_arithmetic(monkeypatch, platform, arithmetic, group):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    assert backend.choose() == backend.choose("auto") == arithmetic
+    assert backend.group_size() == group
+    assert [backend.choose(name) for name in backend.BACKENDS] == list(backend.BACKENDS)
+
+
+@pytest.mark.parametrize("name", ["cpu", "Packed", ""])
+def test_unknown_backends_are_refused(name):
+    with pytest.raises(ValueError, match=f"backend is '{name}', needs 'auto' or one of"):
+        backend.choose(name)
+
+
+TRANSFORMATIONS = {"none": lambda f: f, "jit": jax.jit, "vmap": jax.vmap}
+
+
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+@given(x=arrays(np.float32, (2, 3), elements=FLOATS), g=arrays(np.float32, (2, 3), elements=FLOATS))
+@settings(deadline=None, max_examples=25)
+def test_materialize_is_the_identity_of_values_and_gradients(name, x, g):
+    """Infinities and NaN too, also at the first place, which decides the branch taken."""
+    y, pull_back = jax.vjp(TRANSFORMATIONS[name](backend.materialize), jnp.asarray(x))
+    np.testing.assert_array_equal(y, x)
+    np.testing.assert_array_equal(pull_back(jnp.asarray(g))[0], g)
+
+
+@pytest.mark.parametrize(("platform", "branches"), [("cpu", True), ("gpu", False)])
+def test_materialize_leaves_other_platforms_alone(monkeypatch, platform, branches):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    assert ("cond[" in str(jax.make_jaxpr(lambda x: backend.materialize(x))(1.0))) == branches
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 1, 3, 2)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_materialize_takes_any_shape_and_float(shape, dtype):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=shape), dtype)
+    y = backend.materialize(x)
+    assert y.dtype == x.dtype
+    np.testing.assert_array_equal(y.astype(jnp.float32), x.astype(jnp.float32))
+
+
+@pytest.mark.parametrize("nan_at", [(0, 0), (1, 2)])
+def test_nan_poisons_what_it_did_before_and_no_more(nan_at):
+    x = np.ones((2, 3), np.float32)
+    x[nan_at] = np.nan
+    y = backend.materialize(jnp.asarray(x))
+    assert np.argwhere(np.isnan(y)).tolist() == [list(nan_at)]
+
+
+def sines(keep, *, layers, mapped):
+    """Sines computed in a chain of layers, each of which reads the one before four times."""
+
+    def chain(x):
+        for _ in range(layers):
+            kept = keep(jnp.sin(x))
+            x = sum(k * jnp.roll(kept, k, 0) for k in range(4))
+        return x
+
+    function, shape = (jax.vmap(chain), (3, 16, 16)) if mapped else (chain, (16, 16))
+    compiled = jax.jit(function).lower(jnp.ones(shape)).compile()
+    return compiled.cost_analysis()["transcendentals"] / np.prod(shape)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="only CPUs recompute")
+@pytest.mark.parametrize("mapped", [False, True], ids=["alone", "vmapped"])
+def test_materialized_values_are_not_recomputed_by_each_reader(mapped):
+    assert sines(lambda x: x, layers=4, mapped=mapped) > 4 * 4  # or it has become needless
+    # Twice a layer: to keep it, and for the value that decides the branch.
+    assert sines(backend.materialize, layers=4, mapped=mapped) <= 4 * 2

@@ -1,0 +1,254 @@
+"""Accuracy, labels, guesses and class names, by logits that are known."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+from flax import linen as nn
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bnnjax import images
+from bnnjax.layers import Options
+from bnnjax.models import evaluate, registry
+from bnnjax.models.network import Architecture, Network
+
+
+def accuracy_of(pairs):
+    """Of (logits, label) pairs."""
+    by_name = dict(enumerate(logits for logits, _ in pairs))
+    return evaluate.accuracy(by_name.get, [(k, label) for k, (_, label) in enumerate(pairs)])
+
+
+# --- accuracy --------------------------------------------------------------------------------
+
+
+@given(
+    label=st.integers(0, 9),
+    logits=st.lists(st.integers(-50, 50), min_size=10, max_size=10, unique=True),
+)
+def test_a_picture_counts_if_its_class_is_among_the_first(label, logits):
+    place = sorted(logits, reverse=True).index(logits[label])
+    found = accuracy_of([(np.array(logits, float), label)])
+    assert found == (100.0 * (place < 1), 100.0 * (place < 5), 1)
+
+
+def test_accuracy_is_in_per_cent_of_all_pictures():
+    logits = np.array([9.0, 8, 7, 6, 5, 4, 3])  # class k comes in place k
+    found = accuracy_of([(logits, label) for label in (0, 0, 1, 4, 5, 6, 0, 2)])
+    assert found == (100 * 3 / 8, 100 * 6 / 8, 8)
+
+
+def test_ties_count_against_the_picture():
+    flat = np.zeros(10)
+    assert accuracy_of([(flat, 0)]) == (0, 0, 1)
+    five_alike = np.array([1.0] * 5 + [0] * 5)
+    assert accuracy_of([(five_alike, 0)]) == (0, 100, 1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 3])
+def test_logits_that_are_no_numbers_are_wrong(value, place):
+    """Wherever they stand: also where comparing with NaN would make the label the largest."""
+    logits = np.array([9.0, 1, 2, 3, 4, 5])
+    logits[place] = value
+    assert accuracy_of([(logits, 0)]) == (0, 0, 1)
+    assert accuracy_of([(logits, 3)]) == (0, 0, 1)
+
+
+def test_accuracy_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no pictures"):
+        evaluate.accuracy(len, [])
+
+
+# --- labels ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def directory(tmp_path):
+    for name in ("boat.jpg", "lion.jpg", "löwe, groß.png"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def write(directory, text):
+    path = directory / "labels.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_labels_are_read_by_the_names_of_the_columns(directory):
+    labels = write(
+        directory,
+        'name,class_index,file\r\nsea,814,boat.jpg\r\n,291,"löwe, groß.png"\r\n',
+    )
+    expected = [(directory / "boat.jpg", 814), (directory / "löwe, groß.png", 291)]
+    assert evaluate.read_labels(directory, labels) == expected
+    assert evaluate.read_labels(str(directory), str(labels)) == expected
+
+
+OUT_OF_RANGE = pytest.mark.xfail(
+    strict=True, reason="indices outside of the 1000 classes are not noticed"
+)
+NO_HEADER = pytest.mark.xfail(strict=True, reason="columns are missed only where there are rows")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,label\nboat.jpg,1\n",
+        "picture,class_index\nboat.jpg,1\n",
+        "boat.jpg,1\nlion.jpg,2\n",
+        "file,class_index\nboat.jpg\n",
+        "file,class_index\nboat.jpg,\n",
+        "file,class_index\nboat.jpg,lion\n",
+        "file,class_index\nboat.jpg,1.5\n",
+        b"file,class_index\nboat.jpg,1\nl\xf6we.jpg,2\n",
+        b"\x89PNG\r\n\x1a\n\x00\x00\xff",
+        pytest.param("file,class_index\nboat.jpg,-1\n", marks=OUT_OF_RANGE),
+        pytest.param("file,class_index\nboat.jpg,1000\n", marks=OUT_OF_RANGE),
+        pytest.param("", marks=NO_HEADER),
+        pytest.param("boat.jpg,1\n", marks=NO_HEADER),
+    ],
+)
+def test_other_files_are_refused(directory, text):
+    with pytest.raises(ValueError, match="file and class_index") as caught:
+        evaluate.read_labels(directory, write(directory, text))
+    assert "labels.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_without_columns_is_no_label(directory):
+    """Blank lines at the end are what editors leave."""
+    labels = write(directory, "file,class_index\nboat.jpg,814\n\n\n")
+    assert evaluate.read_labels(directory, labels) == [(directory / "boat.jpg", 814)]
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "."])
+def test_a_file_that_cannot_be_read_is_named(directory, name):
+    with pytest.raises(ValueError, match=str(directory)):
+        evaluate.read_labels(directory, directory / name)
+
+
+def test_missing_pictures_are_counted_and_named(directory):
+    rows = "".join(f"{k}.jpg,{k}\n" for k in range(8))
+    labels = write(directory, f"file,class_index\nboat.jpg,814\n{rows}")
+    with pytest.raises(ValueError, match=r"lacks 8 pictures: 0\.jpg, 1\.jpg") as caught:
+        evaluate.read_labels(directory, labels)
+    assert "boat.jpg" not in str(caught.value)
+    assert "7.jpg" not in str(caught.value)
+
+
+def test_real_labels_have_the_names_of_our_classes(data_dir):
+    """Which also says that no index is off by one."""
+    directory = data_dir / "images" / "val"
+    if not directory.is_dir():
+        pytest.skip(f"no {directory}; set BNNJAX_DATA")
+    labelled = evaluate.read_labels(directory, directory / "labels.csv")
+    with open(directory / "labels.csv", newline="", encoding="utf-8") as file:
+        expected = [row["name"] for row in csv.DictReader(file)]
+    names = evaluate.class_names()
+    assert [names[index] for _, index in labelled] == expected
+
+
+# --- names and guesses -----------------------------------------------------------------------
+
+
+def test_class_names_are_imagenets_in_its_order():
+    names = evaluate.class_names()
+    assert len(names) == 1000
+    assert all(name and name == name.strip() for name in names)
+    known = {
+        0: "tench",
+        1: "goldfish",
+        207: "golden retriever",
+        281: "tabby",
+        291: "lion",
+        388: "panda",
+        409: "clock",
+        533: "dish",
+        999: "toilet",
+    }
+    for index, part in known.items():
+        assert part in names[index].lower(), index
+
+
+@given(seed=st.integers(0, 999), spread=st.floats(0.1, 80), count=st.integers(1, 1000))
+def test_guesses_are_the_likeliest_first(seed, spread, count):
+    logits = spread * np.random.default_rng(seed).normal(size=1000)
+    guesses = evaluate.top_guesses(logits, count=count)
+    weights = np.exp(logits.astype(np.longdouble))
+    expected = np.sort(weights / weights.sum())[::-1][:count]
+    np.testing.assert_allclose([p for _, p in guesses], expected, rtol=1e-9)
+
+
+def test_guesses_have_the_names_of_their_places():
+    logits = np.full(1000, -50.0, np.float32)
+    logits[[291, 1, 999]] = 3, 2, 1
+    names = evaluate.class_names()
+    guesses = evaluate.top_guesses(logits, count=3)
+    assert [name for name, _ in guesses] == [names[291], names[1], names[999]]
+    weights = np.exp([3.0, 2, 1])
+    np.testing.assert_allclose([p for _, p in guesses], weights / weights.sum(), rtol=1e-6)
+
+
+def test_guesses_do_not_overflow():
+    logits = np.zeros(1000, np.float32)
+    logits[7] = 3e38
+    assert evaluate.top_guesses(logits, count=1) == [(evaluate.class_names()[7], 1.0)]
+
+
+@pytest.mark.parametrize("count", [0, -1, 1001])
+def test_a_number_of_guesses_that_cannot_be_is_refused(count):
+    with pytest.raises(ValueError, match=f"topk is {count}, needs 1 to 1000"):
+        evaluate.top_guesses(np.zeros(1000), count=count)
+
+
+# --- from picture to logits ------------------------------------------------------------------
+
+
+class Mean(nn.Module):
+    """The mean colour of a picture, and the largest value."""
+
+    @nn.compact
+    def __call__(self, x):
+        return x.mean((1, 2)), {"largest": x.max((1, 2))}
+
+
+@pytest.fixture
+def mean_colour():
+    entry = dataclasses.replace(
+        registry.find("quicknet_v0"),
+        name="mean",
+        build=lambda *, frozen, options: Mean(),
+        normalize=lambda images: 2 * images,
+    )
+    return Network(Architecture(entry, True, Options()), {}, {})
+
+
+@pytest.mark.parametrize(
+    ("resize", "cropped"),
+    [("pillow", images.pillow_crop_resize), ("zoo", images.zoo_crop_resize)],
+)
+def test_logits_are_of_the_crop_at_224_px(mean_colour, tmp_path, resize, cropped):
+    path = tmp_path / "picture.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    logits = evaluate.guesser(mean_colour, resize=resize)(path)
+    crop = cropped(pixels / np.float32(255))
+    assert crop.shape == (224, 224, 3)
+    np.testing.assert_allclose(logits, 2 * crop.mean((0, 1)), rtol=1e-5)
+
+
+def test_an_unknown_resize_is_refused_before_any_picture(mean_colour):
+    with pytest.raises(ValueError, match=r"resize is 'tf', needs one of \('pillow', 'zoo'\)"):
+        evaluate.guesser(mean_colour, resize="tf")
+
+
+def test_an_unreadable_picture_is_named(mean_colour, tmp_path):
+    path = tmp_path / "no.png"
+    path.write_text("no picture")
+    with pytest.raises(ValueError, match=r"no\.png"):
+        evaluate.guesser(mean_colour)(path)

@@ -1,0 +1,189 @@
+"""Freezing and thawing, to the bit."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+
+from bnnjax.layers import BatchNorm, Options, QuantConv
+from bnnjax.models import registry
+from bnnjax.models.forms import freeze, thaw
+from bnnjax.models.network import Architecture, Network
+
+BLOCKS = (2, 3, 4, 4)
+
+
+@pytest.fixture(scope="module")
+def thawed(frozen_quicknet):
+    return thaw(frozen_quicknet)
+
+
+def leaves(network):
+    return {path: np.asarray(leaf) for path, leaf in flatten_dict(network.variables).items()}
+
+
+def assert_same(network, expected):
+    ours, theirs = leaves(network), leaves(expected)
+    assert ours.keys() == theirs.keys()
+    for path, leaf in ours.items():
+        assert leaf.dtype == theirs[path].dtype, path
+        np.testing.assert_array_equal(leaf, theirs[path], err_msg=path)
+
+
+def sign(x):
+    return np.where(x >= 0, 1, -1)
+
+
+def test_each_form_has_the_variables_of_its_architecture(latent_quicknet, frozen_quicknet, thawed):
+    for network, is_frozen in ((latent_quicknet, False), (frozen_quicknet, True), (thawed, False)):
+        assert network.architecture.frozen == is_frozen
+        expected = flatten_dict(network.architecture.variable_shapes())
+        ours = flatten_dict(network.variables)
+        assert {path: (leaf.shape, leaf.dtype) for path, leaf in ours.items()} == {
+            path: (leaf.shape, leaf.dtype) for path, leaf in expected.items()
+        }
+
+
+def test_all_but_the_form_stays(latent_quicknet):
+    other = latent_quicknet.with_options(pooling="avg", clip=None)
+    frozen = freeze(other)
+    assert frozen.entry is other.entry
+    assert frozen.architecture.options == other.architecture.options
+    assert frozen.provenance == other.provenance
+
+
+def test_freezing_packs_signs_and_folds_norms(latent_quicknet, frozen_quicknet):
+    latent, packed = leaves(latent_quicknet), leaves(frozen_quicknet)
+    kinds = set()
+    for path, leaf in packed.items():
+        layer, kind = path[:-1], path[-1]
+        if kind == "words":
+            kernel = latent[(*layer, "kernel")]
+            bits = np.unpackbits(
+                np.moveaxis(leaf, 2, 3).copy().view(np.uint8), axis=-1, bitorder="little"
+            )
+            np.testing.assert_array_equal(np.moveaxis(bits, 3, 2), kernel >= 0, err_msg=path)
+        elif kind == "multiplier" or (*layer, "multiplier") in packed:
+            statistics = ("batch_stats", *layer[1:])
+            deviation = np.sqrt(latent[(*statistics, "var")].astype(np.float64) + 1e-5)
+            expected = latent[(*layer, "scale")] / deviation
+            if kind == "bias":
+                expected = latent[(*layer, "bias")] - latent[(*statistics, "mean")] * expected
+            np.testing.assert_allclose(leaf, expected, rtol=1e-6, atol=1e-6, err_msg=path)
+        else:
+            np.testing.assert_array_equal(leaf, latent[path], err_msg=path)
+        kinds.add(kind)
+    assert kinds == {"words", "multiplier", "bias", "kernel"}
+
+
+def test_thawing_gives_signs_and_norms_that_do_the_same(latent_quicknet, frozen_quicknet, thawed):
+    latent, packed = leaves(latent_quicknet), leaves(frozen_quicknet)
+    for path, leaf in leaves(thawed).items():
+        layer, kind = path[:-1], path[-1]
+        if kind == "kernel" and path[1].startswith("section"):
+            np.testing.assert_array_equal(leaf, sign(latent[path]), err_msg=path)
+        elif kind == "scale":
+            # x / √(var + ε) must be x itself, or the multiplier would not come back.
+            var = leaves(thawed)[("batch_stats", *layer[1:], "var")]
+            multiplier = leaf / np.sqrt(var + np.float32(1e-5))
+            np.testing.assert_array_equal(multiplier, packed[(*layer, "multiplier")], err_msg=path)
+        elif kind == "mean":
+            assert not leaf.any(), path
+
+
+def test_freezing_what_was_thawed_gives_it_back_to_the_bit(frozen_quicknet, thawed):
+    assert_same(freeze(thawed), frozen_quicknet)
+
+
+def test_binary_convolutions_of_both_forms_give_the_same_integers(latent_quicknet, frozen_results):
+    """Each latent layer gets what its frozen twin got in the frozen network.
+
+    Whole networks are not compared: floats between the layers may be rounded differently in two
+    compiled programs, and one that lies at 0 then flips a sign.
+    """
+    taps = frozen_results.taps
+    inputs, before = {}, "stem"
+    for section, count in enumerate(BLOCKS, start=1):
+        for block in range(1, count + 1):
+            inputs[f"section{section}_block{block}_conv"] = taps[before]
+            before = f"section{section}_block{block}"
+
+    @partial(jax.jit, static_argnums=2)  # compiled once a shape, not once a layer
+    def latent_layer(kernel, x, stride):
+        layer = QuantConv(x.shape[3], strides=(stride, stride), pad_values=1)
+        return layer.apply({"params": {"kernel": kernel}}, x)
+
+    for name, x in inputs.items():
+        kernel = latent_quicknet.variables["params"][name]["kernel"]
+        expected = latent_layer(kernel, x, x.shape[1] // taps[name].shape[1])
+        np.testing.assert_array_equal(taps[name], expected, err_msg=name)
+        assert expected.std() > 1, name
+
+
+# --- other networks --------------------------------------------------------------------------
+
+
+class Block(nn.Module):
+    frozen: bool
+
+    @nn.compact
+    def __call__(self, x):
+        x = QuantConv(45, (1, 2), frozen=self.frozen, name="conv")(x)
+        return BatchNorm(epsilon=1e-3, momentum=0.9, frozen=self.frozen, name="norm")(x)
+
+
+class Nested(nn.Module):
+    """Layers inside of layers, and channels that do not fill their words."""
+
+    frozen: bool = False
+    options: Options = Options()
+
+    @nn.compact
+    def __call__(self, x):
+        x = Block(self.frozen, name="first")(x)
+        x = taps = Block(self.frozen, name="second")(x)
+        return nn.Dense(3, name="dense")(x.mean((1, 2))), {"second": taps}
+
+
+@pytest.fixture(scope="module")
+def nested():
+    entry = dataclasses.replace(
+        registry.find("quicknet_v0"),
+        name="nested",
+        build=Nested,
+        normalize=lambda images: images - 0.5,
+        takes=lambda side: True,
+        stride=8,
+    )
+    architecture = Architecture(entry, False, Options())
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.uniform(0.1, 2, leaf.shape) * rng.choice([-1, 1], leaf.shape)),
+        architecture.variable_shapes(),
+    )
+    variables["batch_stats"] = jax.tree.map(abs, variables["batch_stats"])
+    return Network(architecture, variables, {"source": "random"})
+
+
+def test_nested_layers_and_unfilled_words_survive_both_ways(nested):
+    frozen = freeze(nested)
+    thawed = thaw(frozen)
+    for block, channels in (("first", 3), ("second", 45)):
+        latent, packed, again = (
+            network.variables["params"][block]["conv"] for network in (nested, frozen, thawed)
+        )
+        assert packed["words"].shape == (1, 2, -(-channels // 32), 45)
+        np.testing.assert_array_equal(again["kernel"], sign(np.asarray(latent["kernel"])))
+    assert_same(freeze(thawed), frozen)
+    # By primitive operations, so that no compiler rounds one of them differently.
+    images = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 4, 5, 3)), jnp.float32)
+    logits, taps = nested.apply(nested.variables, images)
+    for network in (frozen, thawed):
+        again, again_taps = network.apply(network.variables, images)
+        np.testing.assert_array_equal(again_taps["second"], taps["second"])
+        np.testing.assert_array_equal(again, logits)
