@@ -46,25 +46,23 @@ CANCELLING = ("swish_sign", "dorefa weights", "xnor_weight_scale")
 
 UP, BELOW_ONE = np.float32(1.0000001), np.float32(0.99999994)  # the neighbours of 1
 EDGES = (0.0, -0.0, 1.0, -1.0, 1.25, -1.25, UP, -UP, BELOW_ONE, 0.5, 0.05, -0.05, 100.0, -100.0)
-# XLA takes subnormal numbers for 0 on CPUs, NumPy does not.
-FLOATS = st.floats(-4, 4, width=32, allow_subnormal=False) | st.sampled_from(
+# XLA takes subnormal numbers for 0 on CPUs, NumPy does not: products must not come near them.
+FLOATS = st.floats(-4, 4, width=32).map(lambda x: x if abs(x) > 1e-30 else 0.0) | st.sampled_from(
     [float(np.float32(edge)) for edge in EDGES]
 )
 SHAPES = ((5,), (3, 4), (2, 3, 2, 4), (1, 1, 5, 3))
 PROPERTY = settings(deadline=None, max_examples=20)
 
 
-def eagerly(quantizer, x, g):
+@partial(jax.jit, static_argnums=0)
+def compiled(quantizer, x, g):
     y, pull_back = jax.vjp(quantizer, x)
     return y, pull_back(g)[0]
 
 
-compiled = jax.jit(eagerly, static_argnums=0)
-
-
-def with_gradient(quantizer, x, g, *, call=compiled):
+def with_gradient(quantizer, x, g):
     """The quantizer's value and the gradient of its input, as NumPy arrays."""
-    y, gradient = call(quantizer, jnp.asarray(x), jnp.asarray(g))
+    y, gradient = compiled(quantizer, jnp.asarray(x), jnp.asarray(g))
     return np.asarray(y), np.asarray(gradient)
 
 
@@ -278,15 +276,6 @@ def test_infinities_keep_their_sign():
 
 
 # --- as a JAX function -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", quant.QUANTIZERS)
-def test_jit_changes_nothing(name):
-    x, g = random_pair((3, 2, 4))
-    y, gradient = with_gradient(quant.get(name), x, g, call=eagerly)
-    jitted = with_gradient(quant.get(name), x, g, call=compiled)
-    np.testing.assert_allclose(jitted[0], y, rtol=1e-6)
-    np.testing.assert_allclose(jitted[1], gradient, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", quant.QUANTIZERS)

@@ -36,9 +36,18 @@ class Randomness(NamedTuple):
         return cls(objectives.random_shifts(shifts, count=count, reach=config.shift), steps, noise)
 
 
+class Progress(NamedTuple):
+    """A sign of life: steps of single pictures made since the last one, the steps that the group
+    has behind it, and whether all groups have."""
+
+    picture_steps: int
+    steps: int
+    whole_turn: bool
+
+
 @dataclasses.dataclass
 class Group:
-    """Pictures under way; every array has a leading axis a picture.
+    """Pictures under way; every array but those of ``targets`` has a leading axis a picture.
 
     ``members`` are the numbers of their pairs; a group that was filled up to a compiled size has
     more pictures than members.
@@ -46,7 +55,7 @@ class Group:
 
     members: tuple[int, ...]
     state: optimize.State
-    targets: Targets
+    targets: tuple[Targets, ...]  # shared with other pictures of the same photograph
     weights: LossWeights
     best: Array  # pictures [G, H, W, 3]
     best_loss: np.ndarray  # [G], mean over a chunk
@@ -64,7 +73,7 @@ class Group:
             objective,
             variables,
             self.state,
-            self.targets,
+            jax.tree.map(lambda *leaves: jnp.stack(leaves), *self.targets),
             self.weights,
             randomness.shifts,
             randomness.steps,
@@ -117,14 +126,13 @@ def make_groups(
         for first in range(0, len(members), size):
             chosen = members[first : first + size]
             filled = (chosen + [chosen[-1]] * size)[:size]  # filled up rather than compiled anew
-            targets = [measured(pairs[i]) for i in filled]
             start = [_first_picture(pairs[i], contents, styles, config, randomness) for i in filled]
             state = optimize.start(objective, jnp.stack(start))
             groups.append(
                 Group(
                     members=tuple(chosen),
                     state=state,
-                    targets=jax.tree.map(lambda *leaves: jnp.stack(leaves), *targets),
+                    targets=tuple(measured(pairs[i]) for i in filled),
                     weights=jax.tree.map(lambda leaf, at=filled: jnp.asarray(leaf[at]), weights),
                     best=optimize.pictures_of(objective, state),
                     best_loss=np.full(size, np.inf),
@@ -175,27 +183,30 @@ def run(
     randomness: Randomness,
     *,
     total: int,
-) -> Iterator[int]:
-    """Makes ``total`` steps with every group, in turns; yields the number made after each turn.
+) -> Iterator[Progress]:
+    """Makes ``total`` steps with every group, in turns; yields after every group's turn.
 
-    Between two yields lie about one or two seconds: turns are lengthened and shortened to that.
-    A group all of whose pictures have diverged is left alone.
+    Turns are lengthened and shortened to about a second, the time between two signs of life. A
+    group all of whose pictures have diverged is left alone.
     """
     done, count = 0, 1  # the first turn compiles: a single step shows soon that all is well
-    while done < total and not all(group.diverged.all() for group in groups):
-        began = time.perf_counter()
+    while done < total:
         count = min(count, total - done)
+        spent = []
         for group in groups:
+            began = time.perf_counter()
             if not group.diverged.all():
                 steps = optimize.Steps(done, count, total)
                 group.advance(objective, variables, randomness, steps)
+            spent.append(time.perf_counter() - began)
+            whole_turn = len(spent) == len(groups)
+            yield Progress(count * len(group.members), done + count, whole_turn)
         done += count
-        yield done
-        spent = time.perf_counter() - began
-        count = (
-            min(2 * count, optimize.CHUNK)
-            if spent < 1
-            else max(count // 2, 1)
-            if spent > 3
-            else count
-        )
+        count = _next_count(count, spent=float(np.median(spent)))
+
+
+def _next_count(count: int, *, spent: float) -> int:
+    """Steps of the next turn, after one of so many that took a group so many seconds."""
+    if spent < 0.7:
+        return min(2 * count, optimize.CHUNK)
+    return count if spent < 2 else max(count // 2, 1)

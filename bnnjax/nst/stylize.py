@@ -41,8 +41,8 @@ def stylize_batch(
       weights: directory of a checkpoint, in place of ``model``.
       pairing: "zip" (the first with the first; a single one goes with all) or "product".
       progress: whether to show a progress bar with the time left.
-      preview: called about once a second with the steps made, the names and the best pictures so
-        far [H, W, 3]; it costs a copy of the pictures and what it does itself.
+      preview: called every few steps with the steps made, the names and the best pictures so far
+        [H, W, 3]; it costs a copy of the pictures and what it does itself.
       **choices: any field of `StylizeConfig` or `LossWeights`; of the latter also a sequence, to
         give each picture its own.
 
@@ -75,10 +75,10 @@ def stylize_batch(
     turns = batch.run(groups, objective, network.variables, randomness, total=config.steps)
     with tqdm(total=config.steps * len(pairs), unit="step", disable=not progress) as bar:
         try:
-            for done in turns:
-                bar.update(done * len(pairs) - bar.n)
-                if preview is not None:
-                    preview(done, result.names, result.images)
+            for made in turns:
+                bar.update(made.picture_steps)
+                if preview is not None and made.whole_turn:
+                    preview(made.steps, result.names, result.images)
         except KeyboardInterrupt:
             result.interrupted = True
     for group in groups:

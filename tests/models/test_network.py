@@ -102,11 +102,9 @@ def plain(quicknet, images):
     return value_and_gradient(quicknet, "section1_block1", images)
 
 
-@pytest.mark.parametrize(
-    "change", [{"pseudo_gradient": "swish_sign"}, {"clip": None}], ids=["swish", "unclipped"]
-)
-def test_pseudo_gradients_change_the_gradient_alone(quicknet, images, plain, change):
-    y, gradient = value_and_gradient(quicknet.with_options(**change), "section1_block1", images)
+def test_pseudo_gradients_change_the_gradient_alone(quicknet, images, plain):
+    swish = quicknet.with_options(pseudo_gradient="swish_sign")
+    y, gradient = value_and_gradient(swish, "section1_block1", images)
     np.testing.assert_allclose(y, plain[0], rtol=1e-5, atol=1e-5)
     assert np.isfinite(gradient).all()
     assert abs(gradient - plain[1]).max() > 0.05 * abs(plain[1]).max()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
+from bnnjax.layers import Options
 from bnnjax.models import quicknet_v0, registry
 from bnnjax.models.network import Architecture
 from bnnjax.models.quicknet_v0 import QuickNetV0
@@ -113,7 +114,7 @@ def test_sides_are_multiples_of_32_or_up_to_3_less():
 def test_the_network_can_compute_just_the_sides_it_takes():
     """Without the check of its caller, other sides give shapes that do not fit, or no pixels."""
     module = QuickNetV0(blocks=(1, 1, 1, 1))
-    for side in (*range(1, 34), 60, 61, 64, 65, 80, 96):
+    for side in (1, 2, 4, 5, 9, 13, 17, 24, 28, 29, 32, 33, 60, 61, 64, 65, 80, 96):
         image = jax.ShapeDtypeStruct((1, side, 32, 3), jnp.float32)
         try:
             (_, taps), _ = jax.eval_shape(module.init_with_output, jax.random.key(0), image)
@@ -260,27 +261,41 @@ def test_pictures_of_a_batch_do_not_meet(results):
     np.testing.assert_array_equal(logits[0], results.logits[0])
 
 
-def test_training_reaches_every_parameter_and_every_statistic():
+def test_training_as_published():
+    """Clips of 1.25, a momentum of 0.9, and gradients everywhere else."""
     module = QuickNetV0(blocks=(1, 1), classes=5)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(2, 16, 16, 3)).astype(np.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), images)
-    variables = jax.tree.map(lambda leaf: rng.uniform(-1, 1, leaf.shape).astype("f4"), shapes)
+    variables = jax.tree.map(lambda leaf: rng.uniform(-1.5, 1.5, leaf.shape).astype("f4"), shapes)
 
     @jax.jit
     def step(params):
-        (logits, _), after = module.apply(
+        (logits, taps), after = module.apply(
             {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
         )
-        return logits.sum(), after["batch_stats"]
+        return logits.sum(), (taps["stem_depthwise"], after["batch_stats"])
 
-    gradients, after = jax.grad(step, has_aux=True)(variables["params"])
+    gradients, (normed, after) = jax.grad(step, has_aux=True)(variables["params"])
     for path, gradient in flatten_dict(gradients).items():
         assert np.isfinite(gradient).all(), path
-        assert gradient.any(), path
-    before = flatten_dict(variables["batch_stats"])
+        if path[0].startswith("section") and path[-1] == "kernel":
+            size = abs(variables["params"][path[0]]["kernel"])
+            assert not gradient[size > 1.25].any(), path
+            # All but where a channel is dead behind its ReLU.
+            assert (gradient[(size > 1) & (size <= 1.25)] != 0).mean() > 0.8, path
+        else:
+            assert gradient.any(), path
+    before = variables["batch_stats"]
     for path, value in flatten_dict(after).items():
-        assert (value != before[path]).all(), path
+        assert (value != flatten_dict(before)[path]).all(), path
+    expected = 0.9 * before["stem_norm"]["mean"] + 0.1 * normed.mean((0, 1, 2))
+    np.testing.assert_allclose(after["stem_norm"]["mean"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_options_are_those_of_the_training():
+    assert ENTRY.options == Options(pseudo_gradient="ste_sign", clip=1.25, pooling="max")
+    assert QuickNetV0().options == ENTRY.options
 
 
 def test_normalize_gives_mean_0_and_deviation_1():

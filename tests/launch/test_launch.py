@@ -1,0 +1,395 @@
+"""The scripts of ``launch/`` as a user runs them: from his own folder, by their paths."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from bnnjax import images, png
+from bnnjax.nst.files import RECIPE
+from bnnjax.port import checkpoint
+
+LAUNCH = Path(__file__).parents[2] / "launch"
+FEW_TAPS = ["--style_taps=stem_conv,stem", "--content_taps=stem"]  # which compile soon
+SMALL = ["--size=64", "--steps=3", *FEW_TAPS]
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory):
+    """That of the tests, but for compilations, which one run leaves to the next."""
+    return {**os.environ, "BNNJAX_CACHE": str(tmp_path_factory.mktemp("cache"))}
+
+
+@pytest.fixture(scope="session")
+def launch(environment):
+    """A function (script, flags, folder) → how it ended."""
+
+    def run(name, *flags, cwd):
+        command = [sys.executable, str(LAUNCH / f"{name}.py"), *map(str, flags)]
+        return subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+        )
+
+    return run
+
+
+def save(path, picture):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.rint(255 * picture).astype(np.uint8)).save(path)
+
+
+def files_below(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def last_line(ended):
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+# --- stylize -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, make_picture):
+    """A user's folder: two photographs of one name, and a painting."""
+    folder = tmp_path_factory.mktemp("user")
+    save(folder / "boat.png", make_picture(0, 70, 90))
+    save(folder / "older" / "boat.png", make_picture(1, 70, 90))
+    save(folder / "wave.png", make_picture(2, 80, 66))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def painted(launch, folder, quicknet_directory):
+    """How a first run of ``stylize`` ended."""
+    ended = launch(
+        "stylize",
+        "--content=boat.png,older/boat.png",
+        "--style=wave.png",
+        f"--weights={quicknet_directory}",
+        "--output_dir=painted",
+        "--content_weight=0.125",
+        "--previews",
+        "--json",
+        *SMALL,
+        cwd=folder,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended
+
+
+NAMES = ["boat__wave", "boat-2__wave"]
+
+
+@pytest.mark.usefixtures("painted")
+def test_pictures_are_called_by_photograph_and_painting(folder):
+    for name in NAMES:
+        assert images.load(folder / "painted" / f"{name}.png").shape == (64, 82, 3)
+        assert images.load(folder / "painted" / f"{name}.preview.png").shape == (64, 82, 3)
+    first, second = (images.load(folder / "painted" / f"{name}.png") for name in NAMES)
+    assert np.abs(first - second).mean() > 0.05
+    for name, source in zip(NAMES, ("boat.png", "older/boat.png"), strict=True):
+        photograph = images.fit(images.load(folder / source), size=64)
+        painted = images.load(folder / "painted" / f"{name}.png")
+        assert 0.001 < np.abs(painted - photograph).mean() < 0.2  # three steps do not go far
+
+
+@pytest.mark.usefixtures("painted")
+def test_losses_are_a_table_with_a_row_for_each_step(folder):
+    with open(folder / "painted" / "losses.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(rows[0]) == {"picture", "step", "total", "content", "style", "tv", "color"}
+    assert [(row["picture"], row["step"]) for row in rows] == [
+        (name, step) for name in NAMES for step in "123"
+    ]
+    assert all(np.isfinite(float(row["total"])) for row in rows)
+
+
+def test_the_last_line_is_json_and_names_the_files(painted, folder):
+    figures = last_line(painted)
+    assert figures["network"] == "quicknet_v0"
+    assert figures["pictures"] == 2
+    assert figures["config"]["steps"] == 3
+    assert figures["weights"]["content_weight"] == 0.125
+    assert figures["problems"] == []
+    for name in (*figures["files"], *(f"painted/{name}.png" for name in NAMES)):
+        assert (folder / name).is_file()
+    assert "painted/boat__wave.png" in painted.stdout.split("\n", 1)[1]  # in the table too
+    assert "Traceback" not in painted.stderr
+
+
+@pytest.mark.usefixtures("painted")
+def test_a_recipe_makes_the_same_picture_again(launch, folder):
+    original = folder / "painted" / "boat-2__wave.png"
+    assert json.loads(png.read_metadata(original)[RECIPE])["content_weight"] == 0.125
+    ended = launch("stylize", f"--recipe={original}", "--output_dir=again", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    found = images.load(folder / "again" / "boat__wave.png")
+    np.testing.assert_array_equal(found, images.load(original))
+
+
+def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_directory, painted):
+    command = [
+        sys.executable,
+        LAUNCH / "stylize.py",
+        "--content=boat.png",
+        "--style=wave.png",
+        f"--weights={quicknet_directory}",
+        "--output_dir=interrupted",
+        "--previews",
+        "--size=64",
+        "--steps=1000000",
+        *FEW_TAPS,
+    ]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    preview = folder / "interrupted" / "boat__wave.preview.png"
+    try:
+        until = time.monotonic() + 60
+        while not preview.exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert b"problem: interrupted" in errors
+    assert b"Traceback" not in errors
+    assert images.load(folder / "interrupted" / "boat__wave.png").shape == (64, 82, 3)
+    assert len((folder / "interrupted" / "losses.csv").read_text().splitlines()) > 1
+
+
+# --- bad input, and help: many short runs, two at a time -----------------------------------
+
+PAINT = ["--content=boat.png", "--style=wave.png", "--weights=network", "--output_dir=out"]
+REFUSED = {  # script, flags, what the one line says
+    "a missing photograph": ("stylize", [*PAINT, "--content=none.png"], "none.png"),
+    "a text for a painting": ("stylize", [*PAINT, "--style=text.png"], "text.png"),
+    "no checkpoint": ("stylize", [*PAINT, "--weights=."], "bnnjax.json"),
+    "a tap's typo": ("stylize", [*PAINT, "--style_taps=stem,setcion1"], "section1"),
+    "a choice's value": ("stylize", [*PAINT, "--init=photo"], "init"),
+    "a flag's value": ("stylize", [*PAINT, "--pairing=all"], "pairing"),
+    "a flag's type": ("stylize", [*PAINT, "--size=big"], "size"),
+    "a flag's typo": ("stylize", [*PAINT, "--stlye_weight=1"], "style_weight"),
+    "an existing picture": ("stylize", [*PAINT, "--output_dir=taken"], "taken/boat__wave.png"),
+    "no recipe": ("stylize", [*PAINT, "--recipe=boat.png"], "boat.png"),
+    "a text to port": (
+        "port_larq",
+        ["--source=text.tflite", "--model=quicknet_v0", "--output=out"],
+        "text.tflite",
+    ),
+    "a checkpoint in the way": (
+        "port_larq",
+        ["--source=text.tflite", "--model=quicknet_v0", "--output=network"],
+        "network",
+    ),
+    "labels without classes": (
+        "evaluate",
+        ["--weights=network", "--images=.", "--labels=text.png"],
+        "text.png",
+    ),
+    "a judge's weights": (
+        "judge",
+        ["--pictures=boat.png", "--content=boat.png", "--style=wave.png", "--judge_weights=no.npz"],
+        "no.npz",
+    ),
+}
+INSTALLED = "from bnnjax.launch.stylize import run; run()"  # what `bnnjax-stylize` is
+
+
+@pytest.fixture(scope="module")
+def short_runs(launch, folder, quicknet_directory, tmp_path_factory):
+    """How each of `REFUSED` and some ``--help`` ended, and whether the folder is as it was."""
+    place = tmp_path_factory.mktemp("refused")
+    for name in ("boat.png", "wave.png"):
+        (place / name).write_bytes((folder / name).read_bytes())
+    for name in ("text.png", "text.tflite", "taken/boat__wave.png"):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text("text")
+    (place / "network").symlink_to(quicknet_directory)
+    before = files_below(place)
+    runs = {what: (script, *flags) for what, (script, flags, _) in REFUSED.items()}
+    runs |= {f"{script} --help": (script, "--help") for script in ("stylize", "evaluate")}
+    with ThreadPoolExecutor(2) as pool:
+        ended = pool.map(lambda run: launch(*run, cwd=place), runs.values())
+    return dict(zip(runs, ended, strict=True)), files_below(place) == before
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_bad_input_ends_in_one_line_and_status_1(short_runs, what):
+    ended = short_runs[0][what]
+    script, _, named = REFUSED[what]
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 1, ended.stderr
+    assert lines[0].startswith(f"{script}.py: ")
+    assert named in lines[0]
+
+
+def test_bad_input_writes_nothing(short_runs):
+    assert short_runs[1]
+
+
+@pytest.mark.parametrize(
+    ("script", "flags"),
+    [
+        ("stylize", ["content", "size", "steps", "seed", "style_weight", "learning_rate", "json"]),
+        ("evaluate", ["weights", "images", "topk", "json"]),
+    ],
+)
+def test_help_says_what_a_script_does_and_lists_its_flags(short_runs, script, flags):
+    text = short_runs[0][f"{script} --help"].stdout
+    assert len(text.splitlines()[0]) > 20
+    for flag in flags:
+        assert f"--{flag}:" in text or f"--[no]{flag}:" in text, flag
+
+
+def test_help_names_units(short_runs):
+    assert "in pixels" in short_runs[0]["stylize --help"].stdout
+    assert "px" in short_runs[0]["evaluate --help"].stdout
+
+
+def test_the_installed_command_helps_as_well(environment, tmp_path):
+    command = [sys.executable, "-c", INSTALLED, "--help"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    for flag in ("content", "output_dir", "size"):
+        assert f"--{flag}:" in ended.stdout
+
+
+# --- evaluate ------------------------------------------------------------------------------
+
+
+SURE = [3, 1, 4, 15, 9]  # what the network below sees in every picture, the likeliest first
+
+
+def test_evaluate_counts_right_guesses(launch, folder, quicknet):
+    """By a network whose last bias leaves no doubt; of three labels one is its first guess, and
+    one its fourth."""
+    params = dict(quicknet.variables["params"])
+    bias = np.zeros(1000, np.float32)
+    bias[SURE] = [1e4, 1e4 - 1, 1e4 - 2, 1e4 - 3, 1e4 - 4]
+    params["dense"] = {"kernel": jnp.zeros((512, 1000)), "bias": jnp.asarray(bias)}
+    sure = dataclasses.replace(quicknet, variables={"params": params})
+    checkpoint.save(sure, folder / "sure")
+    labels = ["file,class_index", "boat.png,3", "wave.png,15", "older/boat.png,2"]
+    (folder / "labels.csv").write_text("\n".join(labels))
+    ended = launch(
+        "evaluate",
+        "--weights=sure",
+        "--images=.",
+        "--labels=labels.csv",
+        "--image=wave.png",
+        "--topk=4",
+        "--json",
+        cwd=folder,
+    )
+    assert ended.returncode == 0, ended.stderr
+    figures = last_line(ended)
+    assert figures["n"] == 3
+    np.testing.assert_allclose([figures["top1"], figures["top5"]], [100 / 3, 200 / 3])
+    names, shares = zip(*figures["guesses"], strict=True)
+    # ImageNet's classes by their numbers
+    assert names == ("tiger shark", "goldfish", "hammerhead", "robin")
+    np.testing.assert_allclose(shares, np.exp([0, -1, -2, -3]) / np.exp(-np.arange(5.0)).sum())
+    assert f"{100 * shares[0]:.1f} %  tiger shark" in ended.stdout
+
+
+# --- from a published file to a judged picture ---------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    """A folder that the steps of the chain below share."""
+    return tmp_path_factory.mktemp("studio")
+
+
+@pytest.fixture(scope="module")
+def ported(launch, studio, real_tflite):
+    ended = launch(
+        "port_larq",
+        f"--source={real_tflite}",
+        "--model=quicknet_v0",
+        "--output=quicknet",
+        "--json",
+        cwd=studio,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return last_line(ended)
+
+
+@pytest.fixture(scope="module")
+def framed(launch, studio, ported, data_dir):
+    photograph = data_dir / "images" / "contents" / "boat.jpg"
+    painting = data_dir / "images" / "styles" / "great_wave.jpg"
+    if not (photograph.is_file() and painting.is_file()):
+        pytest.skip(f"no boat.jpg and great_wave.jpg below {data_dir / 'images'}; set BNNJAX_DATA")
+    ended = launch(
+        "stylize",
+        f"--content={photograph}",
+        f"--style={painting}",
+        f"--weights={ported['output']}",
+        "--size=64",
+        "--steps=40",
+        "--json",
+        *FEW_TAPS,
+        cwd=studio,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return photograph, painting, last_line(ended)
+
+
+def test_a_published_network_is_ported(ported, studio, real_tflite):
+    assert ported["source"] == real_tflite.name
+    assert ported["bytes"] == sum(map(len, files_below(studio / "quicknet").values()))
+    assert ported["bytes"] < 4e6  # one bit a weight
+
+
+def test_a_ported_network_sees_what_is_there(launch, studio, ported, data_dir):
+    with open(data_dir / "images" / "val" / "labels.csv", newline="") as file:
+        tench = next(row for row in csv.DictReader(file) if row["name"] == "tench")
+    picture = data_dir / "images" / "val" / tench["file"]
+    flags = [f"--weights={ported['output']}", f"--image={picture}", "--json"]
+    ended = launch("evaluate", *flags, cwd=studio)
+    assert ended.returncode == 0, ended.stderr
+    name, probability = last_line(ended)["guesses"][0]
+    assert name == "tench"
+    assert probability > 0.5
+
+
+def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
+    """Nearer to the painting than the photograph was, in the eyes of another network."""
+    photograph, painting, figures = framed
+    assert figures["problems"] == []
+    judge = data_dir / "weights" / "vgg19_conv_to_conv5_1_q8.npz"
+    if not judge.is_file():
+        pytest.skip(f"no {judge}; set BNNJAX_DATA")
+    picture = images.fit(images.load(photograph), size=64)
+    png.save_png(studio / "untouched.png", picture)
+    ended = launch(
+        "judge",
+        "--pictures=out/boat__great_wave.png,untouched.png",
+        f"--content={photograph}",
+        f"--style={painting}",
+        f"--judge_weights={judge}",
+        "--json",
+        cwd=studio,
+    )
+    assert ended.returncode == 0, ended.stderr
+    judged = last_line(ended)["pictures"]
+    made, untouched = judged["boat__great_wave.png"], judged["untouched.png"]
+    assert made["style"] < untouched["style"]
+    assert made["strokes"] < untouched["strokes"]
+    assert made["content"] > untouched["content"]

@@ -1,0 +1,174 @@
+"""The habit of launch scripts: status, one line for bad input, flags for every choice."""
+
+import json
+import subprocess
+import sys
+import types
+
+import jax
+import pytest
+from absl import app
+
+from bnnjax import cli
+from bnnjax.nst.config import CHOICES
+
+
+@pytest.fixture
+def status_of(monkeypatch, tmp_path):
+    """A function main, arguments → exit status, with absl's reading of flags left out."""
+    monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+
+    def run(main, *arguments):
+        monkeypatch.setattr(app, "run", lambda body: body(["/some/where/paint.py", *arguments]))
+        with pytest.raises(SystemExit) as ended:
+            cli.run(main)
+        return ended.value.code
+
+    return run
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+def test_the_result_is_the_status(status_of, capsys):
+    assert not status_of(lambda: 0)
+    assert not status_of(lambda: None)
+    assert status_of(lambda: 1) == 1
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("size is 3, needs 32 to 4096"), "size is 3, needs 32 to 4096"),
+        (
+            ModuleNotFoundError("needs the extra 'port': pip install 'bnnjax[port]'"),
+            "needs the extra 'port': pip install 'bnnjax[port]'",
+        ),
+        (
+            FileNotFoundError(2, "No such file or directory", "a.png"),
+            "[Errno 2] No such file or directory: 'a.png'",
+        ),
+        (PermissionError(13, "Permission denied", "out"), "[Errno 13] Permission denied: 'out'"),
+    ],
+)
+def test_bad_input_ends_in_one_line_and_status_1(status_of, capsys, error, line):
+    assert status_of(raising(error)) == 1
+    assert capsys.readouterr() == ("", f"paint.py: {line}\n")
+
+
+def test_an_interruption_has_its_own_status(status_of, capsys):
+    assert status_of(raising(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "paint.py: interrupted\n"
+
+
+def test_an_error_of_our_own_is_not_hidden(status_of):
+    with pytest.raises(AssertionError, match="broken"):
+        status_of(raising(AssertionError("broken")))
+
+
+def test_arguments_that_are_no_flags_are_refused(status_of, capsys):
+    assert status_of(raising(AssertionError("was run")), "boat.jpg") == 1
+    assert "unexpected argument 'boat.jpg'" in capsys.readouterr().err
+
+
+def test_compilations_are_kept_where_the_user_says(monkeypatch, tmp_path):
+    configured = {}
+    monkeypatch.setattr(jax.config, "update", configured.__setitem__)
+    monkeypatch.setattr(app, "run", lambda body: None)
+    monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path / "mine"))
+    cli.run(lambda: 0)
+    assert configured["jax_compilation_cache_dir"].startswith(str(tmp_path / "mine"))
+    monkeypatch.delenv("BNNJAX_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    cli.run(lambda: 0)
+    assert configured["jax_compilation_cache_dir"].startswith(str(tmp_path / "xdg"))
+
+
+def test_figures_are_one_line_of_json_if_asked_for(monkeypatch, capsys):
+    figures = {"names": ["ä", "b\nc"], "loss": 0.5, "none": None}
+    monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(json=False))
+    cli.print_json(figures)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(json=True))
+    cli.print_json(figures)
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) == 1
+    assert json.loads(printed) == figures
+
+
+def test_columns_are_as_wide_as_they_need_to_be(capsys):
+    cli.print_table([["a", "long heading", "c"], ["longer", "x", ""]])
+    assert capsys.readouterr().out == "a       long heading  c\nlonger  x\n"
+
+
+def test_problems_go_to_stderr(capsys):
+    cli.print_problems(["one", "two"])
+    assert capsys.readouterr() == ("", "problem: one\nproblem: two\n")
+
+
+def test_costs_are_seconds_and_memory():
+    before, after = cli.costs(), cli.costs()
+    assert 0 < before["total_seconds"] <= after["total_seconds"] < 10**5
+    assert 10 < before["peak_memory_mib"] < 10**6
+    json.dumps(before)
+
+
+# --- flags ---------------------------------------------------------------------------------
+
+SCRIPT = """
+import json
+from bnnjax import cli
+cli.define_choices()
+cli.run(lambda: print(json.dumps(cli.chosen())))
+"""
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    """Runs a script that prints the choices that were given to it."""
+    folder = tmp_path_factory.mktemp("script")
+    (folder / "choose.py").write_text(SCRIPT)
+
+    def run(*arguments):
+        command = [sys.executable, "choose.py", *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+def test_choices_given_as_flags_have_their_types(script):
+    given = {
+        "size": 64,
+        "style_size": 96,
+        "steps": 7,
+        "init": "noise",
+        "style_taps": ["stem", "section1"],
+        "clip": 1.5,
+        "content_weight": 2.0,
+        "learning_rate": 1e-3,
+    }
+    text = {
+        name: ",".join(value) if isinstance(value, list) else str(value)
+        for name, value in given.items()
+    }
+    ended = script(*(f"--{name}={value}" for name, value in text.items()))
+    assert ended.returncode == 0, ended.stderr
+    chosen = json.loads(ended.stdout)
+    assert chosen == given  # and nothing that was not given
+    assert {name: type(value) for name, value in chosen.items()} == {
+        name: type(value) for name, value in given.items()
+    }
+
+
+def test_help_lists_every_choice(script):
+    text = " ".join(script("--helpfull").stdout.split())
+    for name, kind in CHOICES.items():
+        field = next(f for f in kind.__dataclass_fields__.values() if f.name == name)
+        assert f"--{name}" in text
+        assert " ".join(field.metadata["help"].split()) in text
