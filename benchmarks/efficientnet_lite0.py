@@ -25,9 +25,6 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "launch"))
-import judge
-
 from bnnjax import cli
 
 # Of each stage: blocks, kernel size, stride of the first block, expansion, output channels.
@@ -239,4 +236,7 @@ def _array(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "launch"))
+    import judge  # defines the flags, which other users of this module do not want
+
     cli.run(lambda: judge.report(load_features(flags.FLAGS.judge_weights)))

@@ -191,7 +191,9 @@ def xnor_weight_scale(x: Array) -> Array:
     """
     # Not jnp.clip: at exactly ±1 it halves the gradient, TensorFlow passes it whole.
     clipped = _straight_through(x, lambda x: jnp.clip(x, -1, 1), partial(_clipped, clip=1.0))
-    alpha = jnp.mean(jnp.abs(clipped), axis=tuple(range(x.ndim - 1)), keepdims=True)
+    # Not jnp.abs: at exactly 0 its derivative is 1, TensorFlow's 0.
+    magnitude = clipped * jax.lax.stop_gradient(jnp.sign(clipped))
+    alpha = jnp.mean(magnitude, axis=tuple(range(x.ndim - 1)), keepdims=True)
     return alpha * ste_sign(clipped)
 
 

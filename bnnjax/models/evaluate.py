@@ -1,7 +1,8 @@
 """Accuracy of a network on labelled pictures, and the names of what it sees."""
 
 import csv
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -70,18 +71,29 @@ def read_labels(directory: str | Path, labels: str | Path) -> list[tuple[Path, i
     """
     try:
         with open(labels, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        pairs = [(Path(directory, row["file"]), int(row["class_index"])) for row in rows]
+            reader = csv.DictReader(file)
+            absent = {"file", "class_index"} - set(reader.fieldnames or ())
+            if absent:
+                raise ValueError(f"no column {', '.join(sorted(absent))}")
+            pairs = [(Path(directory, row["file"]), _class_index(row)) for row in reader]
     except OSError as error:
         raise ValueError(f"{labels}: {error.strerror}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{labels}: needs the columns file and class_index ({error!r})") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{labels}: needs the columns file and class_index ({error})") from None
     missing = [path.name for path, _ in pairs if not path.is_file()]
     if missing:
         raise ValueError(f"{directory} lacks {len(missing)} pictures: {', '.join(missing[:5])} …")
     return pairs
 
 
+def _class_index(row: Mapping[str, str]) -> int:
+    index = int(row["class_index"])
+    if not 0 <= index < len(class_names()):
+        raise ValueError(f"class_index {index} is none of ImageNet's {len(class_names())}")
+    return index
+
+
+@functools.cache
 def class_names() -> list[str]:
     """The 1000 ImageNet classes in the order of the logits."""
     text = resources.files("bnnjax.assets").joinpath("imagenet_classes.txt").read_text("utf-8")

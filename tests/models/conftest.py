@@ -29,6 +29,9 @@ def latent_quicknet():
             value *= np.prod(leaf.shape[:-1]) ** -0.5
         elif path[-1] == "var":  # of a ReLU of sums of some thousand products
             value = 30 * rng.uniform(1, 3, leaf.shape) ** 2
+            value[::16] = 1e-4  # where epsilon counts
+        elif path[-1] == "scale":
+            value[::16] /= 1e3
         variables[path] = jnp.asarray(value, leaf.dtype)
     return Network(architecture, unflatten_dict(variables), {"source": "random"})
 

@@ -111,7 +111,10 @@ def test_pseudo_gradients_change_the_gradient_alone(quicknet, images, plain):
 
 
 def test_backends_agree(quicknet, images, plain):
-    dense = quicknet.with_options(backend="dense")
+    packed, dense = (quicknet.with_options(backend=name) for name in ("packed", "dense"))
+    for network, counts in ((packed, True), (dense, False)):
+        jaxpr = str(jax.make_jaxpr(network.apply)(network.variables, images))
+        assert ("population_count" in jaxpr) == counts
     y, gradient = value_and_gradient(dense, "section1_block1", images)
     np.testing.assert_allclose(y, plain[0], rtol=1e-5, atol=1e-5)
     # Two products of a bfloat16 each, whose roundings do not add up in the same direction.

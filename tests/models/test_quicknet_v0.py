@@ -283,7 +283,7 @@ def test_training_as_published():
             size = abs(variables["params"][path[0]]["kernel"])
             assert not gradient[size > 1.25].any(), path
             # All but where a channel is dead behind its ReLU.
-            assert (gradient[(size > 1) & (size <= 1.25)] != 0).mean() > 0.8, path
+            assert (gradient[(size > 1) & (size <= 1.25)] != 0).mean() > 0.5, path
         else:
             assert gradient.any(), path
     before = variables["batch_stats"]

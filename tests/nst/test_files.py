@@ -17,7 +17,7 @@ from bnnjax.nst.config import CHOICES
 
 @pytest.fixture(scope="module")
 def result(toy, make_picture):
-    contents = [make_picture(0, 32, 32), make_picture(2, 32, 44)]
+    contents = [make_picture(0, 32, 32), make_picture(2, 32, 40)]
     return bnnjax.stylize_batch(
         contents, make_picture(1, 32, 32), model=toy, size=32, steps=3, progress=False
     )
@@ -219,7 +219,7 @@ def test_the_table_has_a_row_for_each_picture(result):
     heading, first, second = files.table(result, paths)
     assert len(heading) == len(first) == len(second)
     total = result.losses[1]["total"]
-    assert second[:3] == ["content2__style1", "44×32", "3"]
+    assert second[:3] == ["content2__style1", "40×32", "3"]
     assert second[3:] == [f"{total[0]:.3f}", f"{total[-1]:.3f}", "y.png"]
 
 

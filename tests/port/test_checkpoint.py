@@ -6,7 +6,6 @@ import json
 import shutil
 from functools import partial
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -178,10 +177,12 @@ def assert_same_or_refused(directory, network, what):
     try:
         restored = checkpoint.restore(directory)
     except ValueError as error:
-        assert str(directory) in str(error), what
-        return False
-    assert_same_arrays(restored, network)
-    return True
+        refusal = str(error)
+    else:
+        assert_same_arrays(restored, network)
+        return True
+    assert str(directory) in refusal, what
+    return False
 
 
 # Orbax leaves threads behind where reading fails, which complain when they end.
@@ -290,12 +291,3 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         with pytest.raises(ValueError, match=r"not a bnnjax checkpoint \(bnnjax\.json: ") as raised:
             checkpoint.restore(tmp_path / name)
         assert str(tmp_path) in str(raised.value)
-
-
-def test_restored_words_are_what_the_layers_take(directory, small):
-    """A restored network runs, and gives the logits of the one that was saved."""
-    restored = checkpoint.restore(directory)
-    picture = jnp.full((1, 32, 32, 3), 0.25)
-    expected, _ = small.apply(small.variables, picture)
-    found, _ = restored.apply(restored.variables, picture)
-    np.testing.assert_array_equal(found, expected)

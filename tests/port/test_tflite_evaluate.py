@@ -173,7 +173,9 @@ def test_depthwise_convolution_makes_neighbours_of_one_input_channel(strides):
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "reduce"), [("MAX_POOL_2D", np.max), ("AVERAGE_POOL_2D", np.mean)])
+@pytest.mark.parametrize(
+    ("kind", "reduce"), [("MAX_POOL_2D", np.max), ("AVERAGE_POOL_2D", np.mean)]
+)
 @pytest.mark.parametrize("padding", [SAME, VALID])
 def test_pools_leave_the_padding_out(kind, reduce, padding):
     x = normal(1, 5, 4, 2) - 5  # all negative: a zero outside would win

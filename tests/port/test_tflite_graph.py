@@ -139,9 +139,10 @@ def graph_or_refusal(path):
     try:
         return read_graph(path)
     except ValueError as error:
-        assert str(error).startswith(f"{path}: ")
-        assert len(str(error).splitlines()) == 1
-        return None
+        refusal = str(error)
+    assert refusal.startswith(f"{path}: ")
+    assert len(refusal.splitlines()) == 1
+    return None
 
 
 def test_a_file_is_read_as_it_was_written(scratch):
