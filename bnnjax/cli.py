@@ -30,7 +30,26 @@ def run(main: Callable[[], int | None]) -> None:
     """
     logging.set_verbosity(logging.ERROR)
     _remember_compilations()
-    app.run(lambda argv: _guarded(main, argv))
+    _show_in_help(sys.modules[main.__module__])
+    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def _show_in_help(script: types.ModuleType) -> None:
+    """Makes --help tell of the script and all its flags: absl by itself leaves out what is defined
+    here, and knows nothing of a script that was installed as a command."""
+    sys.modules["__main__"].__doc__ = script.__doc__
+    by_module = FLAGS.flags_by_module_dict()
+    for module in (script.__name__, __name__):
+        for flag in by_module.get(module, ()):
+            FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return FLAGS(argv)
+    except flags.Error as error:
+        print(f"{os.path.basename(argv[0])}: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:

@@ -242,6 +242,6 @@ def precision(name: str) -> int:
 def _row(name: str) -> _Row:
     if name not in QUANTIZERS:
         near = difflib.get_close_matches(name, QUANTIZERS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"no quantizer {name!r}{hint} There are: {', '.join(QUANTIZERS)}")
     return QUANTIZERS[name]

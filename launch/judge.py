@@ -57,7 +57,7 @@ def judged(path: Path, content: Path, style: Path, features: metrics.Features) -
 
 def _pictures(paths: list[Path]) -> list[Path]:
     if len(paths) == 1 and paths[0].is_dir():
-        paths = sorted(paths[0].glob("*.png"))
+        paths = sorted(path for path in paths[0].glob("*__*.png") if "." not in path.stem)
     if not paths:
         raise ValueError(f"got no pictures in --pictures={','.join(FLAGS.pictures)}")
     return paths

@@ -20,7 +20,9 @@ def status_of(monkeypatch, tmp_path):
     monkeypatch.setattr(jax.config, "update", lambda *_: None)
 
     def run(main, *arguments):
-        monkeypatch.setattr(app, "run", lambda body: body(["/some/where/paint.py", *arguments]))
+        monkeypatch.setattr(
+            app, "run", lambda body, **_: body(["/some/where/paint.py", *arguments])
+        )
         with pytest.raises(SystemExit) as ended:
             cli.run(main)
         return ended.value.code
@@ -80,7 +82,7 @@ def test_arguments_that_are_no_flags_are_refused(status_of, capsys):
 def test_compilations_are_kept_where_the_user_says(monkeypatch, tmp_path):
     configured = {}
     monkeypatch.setattr(jax.config, "update", configured.__setitem__)
-    monkeypatch.setattr(app, "run", lambda body: None)
+    monkeypatch.setattr(app, "run", lambda body, **_: None)
     monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path / "mine"))
     cli.run(lambda: 0)
     assert configured["jax_compilation_cache_dir"].startswith(str(tmp_path / "mine"))

@@ -47,7 +47,8 @@ def geometry(
     """`Geometry` for an NHWC input; "SAME" splits as TensorFlow does (the extra cell at the end).
 
     Raises:
-      ValueError: ``padding`` is neither SAME nor VALID, or ``pad_value`` none of −1, 0, 1.
+      ValueError: ``padding`` is neither SAME nor VALID, ``pad_value`` none of −1, 0, 1, or the
+        kernel does not fit into the input.
     """
     if padding not in ("SAME", "VALID"):
         raise ValueError(f"padding is {padding!r}, needs 'SAME' or 'VALID'")
@@ -56,7 +57,10 @@ def geometry(
     rows, columns = lax.padtype_to_pads(input_shape[1:3], kernel_size, strides, padding)
     pads = ((int(rows[0]), int(rows[1])), (int(columns[0]), int(columns[1])))
     _, height, width, channels = input_shape
-    return Geometry(kernel_size, strides, pads, int(pad_value), (height, width), channels)
+    found = Geometry(kernel_size, strides, pads, int(pad_value), (height, width), channels)
+    if min(found.output_size) < 1:
+        raise ValueError(f"a {height}×{width} input is smaller than the kernel {kernel_size}")
+    return found
 
 
 def pack_kernel(kernel: Array) -> Array:

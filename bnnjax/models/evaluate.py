@@ -31,10 +31,13 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
     ``resize`` is "pillow" (antialiased bicubic) or "zoo" (TensorFlow 1's, as the zoo evaluates).
 
     Raises:
-      ValueError: an unknown ``resize``; the function, on an unreadable picture.
+      ValueError: an unknown ``resize``, a network without a classifier; the function, on an
+        unreadable picture.
     """
     if resize not in _RESIZES:
         raise ValueError(f"resize is {resize!r}, needs one of {RESIZES}")
+    if network.architecture.entry.classes is None:
+        raise ValueError(f"{network.entry.name} has no classifier here, only features")
     crop_resize = _RESIZES[resize]
     logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
     return lambda path: np.asarray(
@@ -70,7 +73,7 @@ def read_labels(directory: str | Path, labels: str | Path) -> list[tuple[Path, i
         or names pictures that are not in the directory.
     """
     try:
-        with open(labels, newline="", encoding="utf-8") as file:
+        with open(labels, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             absent = {"file", "class_index"} - set(reader.fieldnames or ())
             if absent:
@@ -78,7 +81,7 @@ def read_labels(directory: str | Path, labels: str | Path) -> list[tuple[Path, i
             pairs = [(Path(directory, row["file"]), _class_index(row)) for row in reader]
     except OSError as error:
         raise ValueError(f"{labels}: {error.strerror}") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, csv.Error) as error:
         raise ValueError(f"{labels}: needs the columns file and class_index ({error})") from None
     missing = [path.name for path, _ in pairs if not path.is_file()]
     if missing:
@@ -94,10 +97,10 @@ def _class_index(row: Mapping[str, str]) -> int:
 
 
 @functools.cache
-def class_names() -> list[str]:
+def class_names() -> tuple[str, ...]:
     """The 1000 ImageNet classes in the order of the logits."""
     text = resources.files("bnnjax.assets").joinpath("imagenet_classes.txt").read_text("utf-8")
-    return text.splitlines()
+    return tuple(text.splitlines())
 
 
 def top_guesses(logits: np.ndarray, *, count: int) -> list[tuple[str, float]]:

@@ -16,12 +16,18 @@ Path = tuple[str, ...]
 
 
 def freeze(network: Network) -> Network:
-    """The frozen form: binary kernels packed, batch norms folded, the rest as it is."""
+    """The frozen form: binary kernels packed, batch norms folded, the rest as it is.
+
+    Raises:
+      ValueError: a kernel quantizer that gives more than ±1, whose scale bits cannot hold.
+    """
     variables = _flat(network)
     for path, layer in _layers(network.architecture).items():
         params = ("params", *path)
         if isinstance(layer, QuantConv):
             kernel = layer.kernel_quantizer(variables.pop((*params, "kernel")))
+            if not (abs(kernel) == 1).all():
+                raise ValueError(f"{'/'.join(path)}: only kernels quantized to ±1 can be packed")
             variables[(*params, "words")] = conv.pack_kernel(kernel)
         elif isinstance(layer, BatchNorm):
             statistics = [variables.pop(("batch_stats", *path, name)) for name in ("mean", "var")]

@@ -18,7 +18,6 @@ from bnnjax.layers import BatchNorm, DepthwiseConv, Options, QuantConv, pool
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 BLOCKS = (2, 3, 4, 4)
-FILTERS = (64, 128, 256, 512)
 KERNEL_CLIP = 1.25
 
 
@@ -45,7 +44,6 @@ class QuickNetV0(nn.Module):
     """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); `takes` says what sizes."""
 
     blocks: tuple[int, ...] = BLOCKS
-    filters: tuple[int, ...] = FILTERS
     classes: int = 1000
     frozen: bool = False
     options: Options = Options(clip=1.25)

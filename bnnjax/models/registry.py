@@ -25,6 +25,7 @@ class Entry:
       content_taps: where content is measured by default.
       takes: whether pictures may have a side of so many pixels.
       stride: multiples of it always may.
+      classes: how many classes the logits tell apart; None without logits.
       top1: published ImageNet validation accuracy of the whole network, per cent.
       top5: the same for five guesses.
       paper: where it was published.
@@ -39,6 +40,7 @@ class Entry:
     content_taps: tuple[str, ...]
     takes: Callable[[int], bool]
     stride: int
+    classes: int | None
     top1: float
     top5: float
     paper: str
@@ -57,6 +59,7 @@ REGISTRY = {
             content_taps=("section3",),
             takes=quicknet_v0.takes,
             stride=32,
+            classes=1000,
             top1=58.6,
             top5=81.0,
             paper="Bannink et al., Larq Compute Engine, arXiv 2011.09398",
@@ -71,6 +74,7 @@ REGISTRY = {
             content_taps=("relu4_2",),
             takes=vgg.takes,
             stride=16,
+            classes=None,
             top1=71.3,
             top5=90.0,
             paper="Simonyan & Zisserman, arXiv 1409.1556",
