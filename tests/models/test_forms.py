@@ -158,6 +158,7 @@ def nested():
         normalize=lambda images: images - 0.5,
         takes=lambda side: True,
         stride=8,
+        classes=None,
     )
     architecture = Architecture(entry, False, Options())
     rng = np.random.default_rng(0)

@@ -44,6 +44,7 @@ TOY = Entry(
     content_taps=("binary",),
     takes=lambda side: side % 4 == 0,
     stride=4,
+    classes=5,
     top1=0.0,
     top5=0.0,
     paper="none",

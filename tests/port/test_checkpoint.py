@@ -43,6 +43,7 @@ def small(with_random_weights):
         registry.find("quicknet_v0"),
         name="small",
         build=partial(QuickNetV0, blocks=(1, 1), classes=10),
+        classes=10,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry.REGISTRY, "small", entry)
