@@ -57,8 +57,8 @@ class Group:
     state: optimize.State
     targets: tuple[Targets, ...]  # shared with other pictures of the same photograph
     weights: LossWeights
-    best: Array  # pictures [G, H, W, 3]
-    best_loss: np.ndarray  # [G], mean over a chunk
+    best: Array  # pictures [G, H, W, 3], of the lowest loss so far
+    diverged: np.ndarray  # [G] bool: whose loss or picture is no longer finite
     history: list[dict[str, np.ndarray]] = dataclasses.field(default_factory=list)
 
     def advance(
@@ -81,23 +81,14 @@ class Group:
         )
         host = {name: np.asarray(value)[: int(steps.number)] for name, value in terms.items()}
         self.history.append(host)
-        pictures = optimize.pictures_of(objective, self.state)
-        loss = host["total"].mean(axis=0)
+        self.best = optimize.pictures_of(objective, self.state.best)
+        pictures = optimize.pictures_of(objective, self.state.z)
         finite = np.asarray(jnp.isfinite(pictures).all(axis=(1, 2, 3)))
-        better = (loss < self.best_loss) & finite  # a NaN is never less
-        self.best = jnp.where(better[:, None, None, None], pictures, self.best)
-        self.best_loss = np.where(better, loss, self.best_loss)
+        self.diverged = ~(finite & np.isfinite(host["total"]).all(axis=0))
 
     def release(self) -> None:
         """Lets go of all but the best pictures and the losses; no more steps after this."""
         del self.state, self.targets, self.weights
-
-    @property
-    def diverged(self) -> np.ndarray:
-        """[G] bool: whose loss is no longer finite."""
-        if not self.history:
-            return np.zeros(len(self.best_loss), bool)
-        return ~np.isfinite(self.history[-1]["total"][-1])
 
     def losses(self, place: int) -> dict[str, np.ndarray]:
         """Every term by name, [steps made], of the picture at this place."""
@@ -134,8 +125,8 @@ def make_groups(
                     state=state,
                     targets=tuple(measured(pairs[i]) for i in filled),
                     weights=jax.tree.map(lambda leaf, at=filled: jnp.asarray(leaf[at]), weights),
-                    best=optimize.pictures_of(objective, state),
-                    best_loss=np.full(size, np.inf),
+                    best=optimize.pictures_of(objective, state.z),
+                    diverged=np.zeros(size, bool),
                 )
             )
     return groups

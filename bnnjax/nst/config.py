@@ -2,7 +2,8 @@
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import jax
@@ -61,10 +62,15 @@ class StylizeConfig:
             ("style_size", SMALLEST, LARGEST),
             ("steps", 1, 10**6),
             ("shift", 0, SMALLEST),
+            ("seed", 0, 2**32 - 1),
         ):
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ValueError(f"{name} is {value}, needs {low} to {high}")
+            if value is None and name == "style_size":
+                continue
+            if not (isinstance(value, int | np.integer) and low <= value <= high):
+                raise ValueError(f"{name} is {value!r}, needs a whole number from {low} to {high}")
+        if not (isinstance(self.clip, Real) and self.clip > 0):
+            raise ValueError(f"clip is {self.clip!r}, needs a positive number")
 
 
 @jax.tree_util.register_dataclass
@@ -121,8 +127,14 @@ def split_choices(choices: Mapping[str, Any]) -> tuple[StylizeConfig, LossWeight
     weights = {name: value for name, value in choices.items() if CHOICES[name] is LossWeights}
     for name in ("style_taps", "content_taps"):
         if config.get(name) is not None:
-            config[name] = tuple(config[name])
+            config[name] = _tap_names(name, config[name])
     return StylizeConfig(**config), LossWeights(**weights)
+
+
+def _tap_names(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{name} is {value!r}, needs a sequence of names of taps")
+    return tuple(value)
 
 
 CHOICES: dict[str, type] = {

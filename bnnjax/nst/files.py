@@ -12,6 +12,7 @@ import numpy as np
 from bnnjax import png
 from bnnjax.nst.config import CHOICES
 from bnnjax.nst.inputs import unused
+from bnnjax.nst.objective import TERMS
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stylize import Preview
 
@@ -51,8 +52,9 @@ def picture_paths(names: Iterable[str], directory: Path, *, overwrite: bool) -> 
     Raises:
       ValueError: names the files that exist, unless ``overwrite``; or the directory is a file.
     """
-    if directory.exists() and not directory.is_dir():
-        raise ValueError(f"{directory} is a file, needs to be a directory")
+    for folder in (directory, *directory.parents):
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file, needs to be a directory")
     paths = [directory / f"{name}.png" for name in names]
     existing = [str(path) for path in paths if path.exists()]
     if existing and not overwrite:
@@ -70,9 +72,12 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     if text is None:
         raise ValueError(f"{path}: holds no recipe; only pictures made by bnnjax do")
     try:
-        return json.loads(text)
+        recipe = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{path}: its recipe is damaged ({error})") from None
+    if not isinstance(recipe, dict):
+        raise ValueError(f"{path}: its recipe is damaged (no object of choices)")
+    return recipe
 
 
 def choices_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +113,7 @@ def summary(result: StylizeResult) -> str:
     """One line: what was done, with what, where, and how fast."""
     run = result.run
     steps = sum(len(losses.get("total", ())) for losses in result.losses)
-    pace = 1000 * run["seconds"]["optimize"] / max(steps, 1)
+    pace = 1000 * result.seconds["optimize"] / max(steps, 1)
     return (
         f"{len(result.names)} picture(s) by {run['network']} on {run['device']}, {run['backend']} "
         f"arithmetic; {pace:.1f} ms a step and picture, compilation included"
@@ -123,11 +128,9 @@ def _fresh(path: Path) -> Path:
 def _write_losses(result: StylizeResult, path: Path) -> Path:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        losses = result.losses
-        terms = list(losses[0])
-        writer.writerow(["picture", "step", *terms])
-        for name, values in zip(result.names, losses, strict=True):
-            rows = np.stack([values[term] for term in terms], axis=1) if terms else ()
+        writer.writerow(["picture", "step", *TERMS])
+        for name, values in zip(result.names, result.losses, strict=True):
+            rows = np.stack([values[term] for term in TERMS], axis=1) if values else ()
             writer.writerows([name, step, *row] for step, row in enumerate(rows, start=1))
     return path
 

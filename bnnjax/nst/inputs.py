@@ -1,7 +1,7 @@
 """From what a user hands over to named pictures, pairs and canvases."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +52,8 @@ def as_list(sources: Any, *, kind: str) -> list[Any]:
     """
     single = isinstance(sources, (str, os.PathLike, Image.Image))
     single |= hasattr(sources, "ndim") and sources.ndim in (2, 3)
+    if not single and not isinstance(sources, Iterable):
+        raise ValueError(f"{kind} is {sources!r}, needs pictures: paths, PIL images or arrays")
     listed = [sources] if single else list(sources)
     if not listed:
         raise ValueError(f"no {kind} pictures were given")

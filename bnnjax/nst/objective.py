@@ -79,6 +79,11 @@ def content_targets(
     return lax.map(features, shifts)
 
 
+def _average(values: list[Array], weights: Array) -> Array:
+    """Weighted mean; 0 of no values, not NaN."""
+    return jnp.dot(weights, jnp.asarray(values)) / jnp.sum(weights) if values else jnp.zeros(())
+
+
 def loss(
     objective: Objective,
     variables: Variables,
@@ -107,8 +112,7 @@ def loss(
     ]
     terms = {
         "content": sum(content, start=jnp.zeros(())) / max(len(content), 1),
-        "style": jnp.dot(jnp.asarray(weights.style_tap_weights), jnp.asarray(style))
-        / jnp.sum(jnp.asarray(weights.style_tap_weights)),
+        "style": _average(style, jnp.asarray(weights.style_tap_weights)),
         "tv": losses.total_variation(picture, kind=objective.tv),
         "color": losses.color_loss(picture, targets.color),
     }

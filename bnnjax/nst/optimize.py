@@ -29,10 +29,15 @@ _OPTIMIZERS: dict[str, Callable[[optax.Schedule], optax.GradientTransformation]]
 
 
 class State(NamedTuple):
-    """What a step changes, a leading axis a picture."""
+    """What a step changes, a leading axis a picture.
+
+    ``best`` is the z of the lowest loss so far, whatever the steps were grouped into.
+    """
 
     z: list[Array]
     optimizer: Any
+    best: list[Array]
+    best_loss: Array
 
 
 class Steps(NamedTuple):
@@ -56,11 +61,30 @@ def make_optimizer(choice: Any, schedule: optax.Schedule) -> optax.GradientTrans
             raise ValueError(f"no optimizer {choice!r} in optax; adam and lbfgs are usual")
         try:
             choice = maker(schedule)
-        except TypeError as error:
-            raise ValueError(f"optax.{choice} cannot be made of a learning rate: {error}") from None
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"optax.{choice} is no optimizer: {error}") from None
     if not isinstance(choice, optax.GradientTransformation):
         raise ValueError(f"optimizer is {choice!r}, needs a name or an optax optimiser")
     return optax.with_extra_args_support(choice)
+
+
+def check_optimizer(choice: Any) -> None:
+    """Tries a step, without computing it.
+
+    Raises:
+      ValueError: no optimiser, or one that cannot make a step from what we have.
+    """
+    optimizer = make_optimizer(choice, cosine_schedule(jnp.asarray(0.1), 1))
+
+    def step(z: list[Array]) -> Any:
+        value = {"value": jnp.sum(z[0]), "grad": z, "value_fn": lambda z: jnp.sum(z[0])}
+        return optimizer.update(z, optimizer.init(z), z, **value)
+
+    try:
+        jax.eval_shape(step, [jnp.zeros((4, 4, 3))])
+    except Exception as error:  # whatever a function that is no optimiser may do
+        first = str(error).splitlines()[0]
+        raise ValueError(f"optimizer {choice!r} cannot make a step: {first}") from None
 
 
 def cosine_schedule(learning_rate: Array, total: int | Array) -> optax.Schedule:
@@ -75,15 +99,15 @@ def start(objective: Objective, pictures: Array) -> State:
     def one(picture: Array) -> State:
         z = parametrize.encode(picture, kind=objective.parametrization)
         optimizer = make_optimizer(objective.optimizer, optax.constant_schedule(0.0))
-        return State(z, optimizer.init(z))
+        return State(z, optimizer.init(z), z, jnp.asarray(jnp.inf))
 
     return jax.vmap(one)(pictures)
 
 
 @partial(jax.jit, static_argnames="objective")
-def pictures_of(objective: Objective, state: State) -> Array:
-    """The pictures [G, H, W, 3] in [0, 1] of a state."""
-    return jax.vmap(partial(parametrize.decode, kind=objective.parametrization))(state.z)
+def pictures_of(objective: Objective, z: list[Array]) -> Array:
+    """The pictures [G, H, W, 3] in [0, 1] of a state's ``z`` or ``best``."""
+    return jax.vmap(partial(parametrize.decode, kind=objective.parametrization))(z)
 
 
 @partial(jax.jit, static_argnames="objective")
@@ -152,4 +176,6 @@ def _step(
         value_fn=lambda z: loss(z)[0],
     )
     z = parametrize.project(optax.apply_updates(state.z, updates), kind=objective.parametrization)
-    return State(z, optimizer), terms
+    better = value < state.best_loss  # never of a NaN
+    best = [jnp.where(better, *each) for each in zip(state.z, state.best, strict=True)]
+    return State(z, optimizer, best, jnp.where(better, value, state.best_loss)), terms

@@ -47,8 +47,8 @@ class StylizeResult:
 
     @property
     def images(self) -> list[np.ndarray]:
-        """The pictures, float32 [H, W, 3], sRGB in [0, 1]: of each the best at the end of a chunk
-        of steps, which is the last unless something went wrong."""
+        """The pictures, float32 [H, W, 3], sRGB in [0, 1]: of each the one of the lowest
+        loss, which is one of the last unless something went wrong."""
         found: dict[int, np.ndarray] = {}
         for group in self.groups:
             best = np.asarray(group.best)
@@ -67,13 +67,19 @@ class StylizeResult:
     def problems(self) -> list[str]:
         """A line for everything that was asked for and not done; empty when all is well."""
         lines = ["interrupted; the best pictures so far are kept"] if self.interrupted else []
-        for name, losses in zip(self.names, self.losses, strict=True):
-            wrong = np.flatnonzero(~np.isfinite(losses.get("total", np.zeros(0))))
-            if len(wrong):
-                lines.append(
-                    f"{name}: the loss was no longer finite at step {wrong[0] + 1}; the best "
-                    "picture before it is kept (a lower learning_rate helps)"
-                )
+        diverged = {
+            member
+            for group in self.groups
+            for member, bad in zip(group.members, group.diverged, strict=False)
+            if bad
+        }
+        for index in sorted(diverged):
+            finite = np.isfinite(self.losses[index]["total"])
+            step = len(finite) if finite.all() else int(np.argmin(finite)) + 1
+            lines.append(
+                f"{self.names[index]}: the loss was no longer finite at step {step}; the best "
+                "picture before it is kept (a lower learning_rate helps)"
+            )
         return lines
 
     @property
@@ -98,7 +104,7 @@ class StylizeResult:
         """All it takes to make the picture again; kept in its PNG file."""
         pair = self.pairs[index]
         weights = {
-            name: value[index] if np.ndim(value) and len(value) == len(self.pairs) else value
+            name: value[index] if np.ndim(value) > (name == "style_tap_weights") else value
             for name, value in _plain(self.weights).items()
         }
         return {

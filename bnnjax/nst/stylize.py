@@ -124,7 +124,7 @@ def make_objective(network: Network, config: StylizeConfig) -> Objective:
             hint = f"; did you mean {near[0]!r}?" if near else "."
             taps = ", ".join(entry.taps)
             raise ValueError(f"{entry.name} has no tap {name!r}{hint} There are: {taps}")
-    optimize.make_optimizer(config.optimizer, lambda count: 0.0)
+    optimize.check_optimizer(config.optimizer)
     return Objective(
         architecture=network.architecture,
         style_taps=tuple(style),

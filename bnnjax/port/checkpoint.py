@@ -56,7 +56,10 @@ def restore(directory: str | Path) -> Network:
     """
     given, directory = directory, Path(directory).absolute()
     card = _read_card(directory)
-    entry = registry.find(card["network"])
+    try:
+        entry = registry.find(card["network"])
+    except ValueError as error:
+        raise ValueError(f"{directory}: {error}") from None
     architecture = Architecture(entry, frozen=True, options=entry.options)
     arrays = _read_arrays(directory / ARRAYS)
     faults = _faults(arrays, card["sha256"], _flat(architecture.variable_shapes()["params"]))

@@ -56,7 +56,7 @@ def _quicknet_v0(path: Path, architecture: Architecture) -> Variables:
     graph = read_graph(path)
     try:
         return quicknet_lce.read_variables(graph, architecture)
-    except ValueError as error:
+    except (ValueError, KeyError, IndexError, TypeError) as error:  # of a damaged file, anything
         raise ValueError(f"{path}: {error}") from None
 
 

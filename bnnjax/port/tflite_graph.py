@@ -70,7 +70,7 @@ def read_graph(path: str | Path) -> Graph:
         raise ValueError(f"{path}: not a .tflite file (no TFL3 mark at byte 4)")
     try:
         return _parse(tflite, data)
-    except (struct.error, IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (struct.error, LookupError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: damaged or truncated .tflite file ({error})") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
