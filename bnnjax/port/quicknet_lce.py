@@ -78,7 +78,7 @@ def _place(
         return None
     try:
         converted = slot.convert(operator, value)
-    except (ValueError, IndexError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         return f"{'/'.join(slot.path)}: {error} ({where})"
     if converted.shape != shapes[slot.path].shape:
         return f"{'/'.join(slot.path)}: needs shape {shapes[slot.path].shape}, found {where}"
