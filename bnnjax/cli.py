@@ -18,6 +18,7 @@ import jax
 from absl import app, flags, logging
 
 from bnnjax.nst.config import CHOICES
+from bnnjax.port.cache import cache_folder
 
 FLAGS = flags.FLAGS
 _LOADED = time.perf_counter()
@@ -59,7 +60,7 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
             raise ValueError(f"unexpected argument {argv[1]!r}; choices are given as --name=value")
         status = main()
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program}: {_one_line(error)}", file=sys.stderr)
         status = 1
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
@@ -68,11 +69,15 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
     sys.exit(status)
 
 
+def _one_line(error: Exception) -> str:
+    """An error that lists faults line by line, on one."""
+    first, *faults = (line.strip() for line in str(error).splitlines() or [""])
+    return " ".join([first, "; ".join(faults)]).strip()
+
+
 def _remember_compilations() -> None:
     """Compiled programs are kept between runs, below the user's cache folder."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = os.environ.get("BNNJAX_CACHE") or os.path.join(root, "bnnjax")
-    jax.config.update("jax_compilation_cache_dir", os.path.join(folder, "compiled"))
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 

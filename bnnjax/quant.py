@@ -32,6 +32,7 @@ __all__ = [
     "ste_sign",
     "ste_tern",
     "swish_sign",
+    "values",
     "xnor_weight_scale",
 ]
 
@@ -208,19 +209,20 @@ def no_op(x: Array) -> Array:
 class _Row(NamedTuple):
     function: Callable[..., Array]
     precision: int  # bits a value
+    values: str  # "signs": ±1; "scaled signs": ± one scale an output channel; "levels": others
 
 
 QUANTIZERS: dict[str, _Row] = {
-    "ste_sign": _Row(ste_sign, 1),
-    "approx_sign": _Row(approx_sign, 1),
-    "swish_sign": _Row(swish_sign, 1),
-    "ste_heaviside": _Row(ste_heaviside, 1),
-    "magnitude_aware_sign": _Row(magnitude_aware_sign, 1),
-    "magnitude_aware_sign_unclipped": _Row(magnitude_aware_sign_unclipped, 1),
-    "xnor_weight_scale": _Row(xnor_weight_scale, 1),
-    "ste_tern": _Row(ste_tern, 2),
-    "dorefa_quantizer": _Row(dorefa, 2),
-    "no_op": _Row(no_op, 1),
+    "ste_sign": _Row(ste_sign, 1, "signs"),
+    "approx_sign": _Row(approx_sign, 1, "signs"),
+    "swish_sign": _Row(swish_sign, 1, "signs"),
+    "ste_heaviside": _Row(ste_heaviside, 1, "levels"),
+    "magnitude_aware_sign": _Row(magnitude_aware_sign, 1, "scaled signs"),
+    "magnitude_aware_sign_unclipped": _Row(magnitude_aware_sign_unclipped, 1, "scaled signs"),
+    "xnor_weight_scale": _Row(xnor_weight_scale, 1, "scaled signs"),
+    "ste_tern": _Row(ste_tern, 2, "levels"),
+    "dorefa_quantizer": _Row(dorefa, 2, "levels"),
+    "no_op": _Row(no_op, 1, "levels"),
 }
 
 
@@ -234,14 +236,38 @@ def get(name: str, **options: object) -> Quantizer:
     return partial(function, **options) if options else function
 
 
-def precision(name: str) -> int:
-    """Bits a value of the quantizer with this Larq name, at its default options."""
-    return _row(name).precision
+def precision(quantizer: str | Quantizer | None) -> int:
+    """Bits a value: of the quantizer with this Larq name at its default options, of one from `get`
+    with options of its own, or 32 where nothing is quantized.
+
+    Raises:
+      ValueError: a quantizer that is not in the table.
+    """
+    if quantizer is None:
+        return 32
+    if isinstance(quantizer, partial) and "k_bit" in quantizer.keywords:
+        return quantizer.keywords["k_bit"]
+    return _row(quantizer).precision
 
 
-def _row(name: str) -> _Row:
-    if name not in QUANTIZERS:
-        near = difflib.get_close_matches(name, QUANTIZERS, n=1)
+def values(quantizer: str | Quantizer | None) -> str:
+    """What a quantizer gives: "signs" (±1), "scaled signs" (± one positive scale an output
+    channel), or "levels", which are any other numbers, a user's own function among them."""
+    try:
+        return "levels" if quantizer is None else _row(quantizer).values
+    except ValueError:
+        return "levels"
+
+
+def _row(quantizer: str | Quantizer) -> _Row:
+    if not isinstance(quantizer, str):
+        function = quantizer.func if isinstance(quantizer, partial) else quantizer
+        for row in QUANTIZERS.values():
+            if row.function is function:
+                return row
+        raise ValueError(f"{quantizer!r} is none of the quantizers: {', '.join(QUANTIZERS)}")
+    if quantizer not in QUANTIZERS:
+        near = difflib.get_close_matches(quantizer, QUANTIZERS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"no quantizer {name!r}{hint} There are: {', '.join(QUANTIZERS)}")
-    return QUANTIZERS[name]
+        raise ValueError(f"no quantizer {quantizer!r}{hint} There are: {', '.join(QUANTIZERS)}")
+    return QUANTIZERS[quantizer]

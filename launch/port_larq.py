@@ -1,6 +1,6 @@
 """Turns a network of Larq into a bnnjax checkpoint, without TensorFlow.
 
-python launch/port_larq.py --source=quicknet.tflite --model=quicknet_v0 --output=quicknet --verify
+python launch/port_larq.py --source=quicknet_weights.h5 --model=quicknet --output=DIR --verify
 """
 
 from pathlib import Path
@@ -11,10 +11,11 @@ from bnnjax import cli
 from bnnjax.port import checkpoint, load, verify
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("source", None, "file to port: .tflite or .npz", required=True)
+flags.DEFINE_string("source", None, "file to port: .h5, .tflite or .npz", required=True)
 flags.DEFINE_string("model", None, "name of the network that it holds", required=True)
 flags.DEFINE_string("output", None, "directory to write, which must not exist", required=True)
-flags.DEFINE_boolean("verify", False, "compare with the source, evaluated operator by operator")
+flags.DEFINE_string("sha256", None, "refuse a source with another sha256 (hexadecimal)")
+flags.DEFINE_boolean("verify", False, "compare with the source: results (.tflite), arrays (.h5)")
 flags.DEFINE_boolean("overwrite", False, "replace the output directory if it exists")
 cli.define_json()
 
@@ -24,14 +25,16 @@ def main() -> int:
     if output.exists() and not FLAGS.overwrite:
         raise ValueError(f"{output} exists; choose another --output or give --overwrite")
     network = load.port_file(FLAGS.source, model=FLAGS.model)
+    if FLAGS.sha256 and network.provenance["sha256"] != FLAGS.sha256.lower():
+        found_sum = network.provenance["sha256"]
+        raise ValueError(f"{FLAGS.source} has sha256 {found_sum}, needs {FLAGS.sha256}")
     report = {"model": FLAGS.model, "output": str(output), **network.provenance}
     if FLAGS.verify:
-        found = verify.verify_tflite(network, FLAGS.source, verify.fixed_pictures())
+        found = verify.verify(network, FLAGS.source)
+        if found is None:
+            raise ValueError(f"{FLAGS.source}: --verify compares .tflite and .h5 files only")
         report |= {**found._asdict(), "agrees": found.agrees}
-        print(
-            f"compared with the source: {found.differing} of {found.sums} whole numbers differ, "
-            f"probabilities by {found.probability:.1e} at most"
-        )
+        print(f"compared with the source: {found}")
         if not found.agrees:
             raise ValueError(
                 f"{FLAGS.source}: the port does not agree with it; nothing was written"

@@ -6,9 +6,7 @@ product of the cotangent with the kernel, then one shifted add a kernel position
 default) the cotangent is rounded to 8 bits, the ±1 kernel is exact, sums are float32.
 """
 
-from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,64 +14,20 @@ from jax import Array, lax
 
 from bnnjax.binary import bits
 from bnnjax.binary.backend import materialize
-
-
-class Geometry(NamedTuple):
-    """Static facts of a 2-D convolution; ``pads`` is ((top, bottom), (left, right))."""
-
-    kernel_size: tuple[int, int]
-    strides: tuple[int, int]
-    pads: tuple[tuple[int, int], tuple[int, int]]
-    pad_value: int  # +1, −1 or 0, the value of a pixel outside
-    input_size: tuple[int, int]
-    channels: int  # of the input
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """Rows and columns of the result."""
-        sizes = zip(self.input_size, self.kernel_size, self.strides, self.pads, strict=True)
-        rows, columns = ((n + sum(pad) - k) // s + 1 for n, k, s, pad in sizes)
-        return rows, columns
-
-
-def geometry(
-    input_shape: Sequence[int],
-    kernel_size: tuple[int, int],
-    *,
-    strides: tuple[int, int] = (1, 1),
-    padding: str = "SAME",
-    pad_value: int = 0,
-) -> Geometry:
-    """`Geometry` for an NHWC input; "SAME" splits as TensorFlow does (the extra cell at the end).
-
-    Raises:
-      ValueError: ``padding`` is neither SAME nor VALID, ``pad_value`` none of −1, 0, 1, or the
-        kernel does not fit into the input.
-    """
-    if padding not in ("SAME", "VALID"):
-        raise ValueError(f"padding is {padding!r}, needs 'SAME' or 'VALID'")
-    if pad_value not in (-1, 0, 1):
-        raise ValueError(f"pad_value is {pad_value!r}; ±1 tensors can be padded with -1, 0 or 1")
-    rows, columns = lax.padtype_to_pads(input_shape[1:3], kernel_size, strides, padding)
-    pads = ((int(rows[0]), int(rows[1])), (int(columns[0]), int(columns[1])))
-    _, height, width, channels = input_shape
-    found = Geometry(kernel_size, strides, pads, int(pad_value), (height, width), channels)
-    if min(found.output_size) < 1:
-        raise ValueError(f"a {height}×{width} input is smaller than the kernel {kernel_size}")
-    return found
+from bnnjax.binary.windows import Geometry, shifted, spread
 
 
 def pack_kernel(kernel: Array) -> Array:
-    """Signs of a float kernel [kh, kw, I, O] as words [kh, kw, ⌈I/32⌉, O].
+    """Signs of a float kernel [..., I, O] as words [..., ⌈I/32⌉, O].
 
     Output channels stay innermost, so that a CPU's vector unit runs along them.
     """
-    return jnp.swapaxes(bits.pack(jnp.swapaxes(kernel, 2, 3)), 2, 3)
+    return jnp.swapaxes(bits.pack(jnp.swapaxes(kernel, -2, -1)), -2, -1)
 
 
 def unpack_kernel(words: Array, channels: int, *, dtype: jnp.dtype = jnp.float32) -> Array:
-    """The ±1 kernel [kh, kw, channels, O] of `pack_kernel`'s words."""
-    return jnp.swapaxes(bits.unpack(jnp.swapaxes(words, 2, 3), channels, dtype=dtype), 2, 3)
+    """The ±1 kernel [..., channels, O] of `pack_kernel`'s words."""
+    return jnp.swapaxes(bits.unpack(jnp.swapaxes(words, -2, -1), channels, dtype=dtype), -2, -1)
 
 
 def gradient_kernel(words: Array, channels: int, *, dtype: jnp.dtype = jnp.bfloat16) -> Array:
@@ -92,7 +46,7 @@ def packed_conv(x: Array, words: Array, backward: Array, geometry: Geometry) -> 
       x: float32 [N, H, W, C]; only its sign counts, the gradient is that of a ±1 input.
       words: uint32 [kh, kw, ⌈C/32⌉, O] from `pack_kernel`.
       backward: the same kernel from `gradient_kernel`, whose dtype the gradient is computed in.
-      geometry: from `geometry`.
+      geometry: from `windows.geometry`.
 
     Returns:
       float32 [N, H', W', O], whole numbers.
@@ -127,13 +81,6 @@ def _pad_words(geometry: Geometry, words: Array) -> Array:
     columns = jnp.arange(-left, words.shape[2] + right)[None, :, None]
     inside = (rows >= 0) & (rows < words.shape[1]) & (columns >= 0) & (columns < words.shape[2])
     return jnp.where(inside, jnp.pad(words, ((0, 0), *geometry.pads, (0, 0))), pixel)
-
-
-def shifted(geometry: Geometry, x: Array, i: int, j: int) -> Array:
-    """The pixels of padded ``x`` that kernel position (i, j) meets, [N, H', W', ...]."""
-    (height, width), (sh, sw) = geometry.output_size, geometry.strides
-    stops = (x.shape[0], i + (height - 1) * sh + 1, j + (width - 1) * sw + 1, x.shape[3])
-    return lax.slice(x, (0, i, j, 0), stops, (1, sh, sw, 1))
 
 
 def _count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array:
@@ -194,27 +141,10 @@ def input_gradient(g: Array, backward: Array, geometry: Geometry) -> Array:
         (((3,), (0,)), ((), ())),
         preferred_element_type=jnp.float32,
     ).reshape(*g.shape[:3], kh * kw, geometry.channels)
-    zero = jnp.zeros((), products.dtype)
     total = jnp.zeros((), products.dtype)
     for position in range(kh * kw):
-        edges = [
-            _scatter_edges(offset - low, stride, count, n)
-            for offset, stride, count, (low, _), n in zip(
-                divmod(position, kw),
-                geometry.strides,
-                g.shape[1:3],
-                geometry.pads,
-                geometry.input_size,
-                strict=True,
-            )
-        ]
-        total += lax.pad(products[..., position, :], zero, [(0, 0, 0), *edges, (0, 0, 0)])
+        total += spread(geometry, products[..., position, :], *divmod(position, kw))
     return total
-
-
-def _scatter_edges(low: int, stride: int, count: int, size: int) -> tuple[int, int, int]:
-    """`lax.pad` edges that lay ``count`` cells, ``stride`` apart, from ``low`` on in ``size``."""
-    return low, size - low - (count - 1) * stride - 1, stride - 1
 
 
 def dense_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:

@@ -36,8 +36,13 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
     """
     if resize not in _RESIZES:
         raise ValueError(f"resize is {resize!r}, needs one of {RESIZES}")
-    if network.architecture.entry.classes is None:
+    if network.architecture.classes is None:
         raise ValueError(f"{network.entry.name} has no classifier here, only features")
+    if network.architecture.classes != len(class_names()):
+        raise ValueError(
+            f"{network.entry.name} here tells {network.architecture.classes} classes apart, "
+            f"not ImageNet's {len(class_names())}"
+        )
     crop_resize = _RESIZES[resize]
     logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
     return lambda path: np.asarray(

@@ -11,23 +11,36 @@ from flax import linen as nn
 from jax import Array
 
 from bnnjax.layers import Options
-from bnnjax.models.registry import Entry
+from bnnjax.models.entry import Entry
 
 Variables = Mapping[str, Any]
+AS_PUBLISHED = -1
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """The static half of a network; hashable, so it may be a static argument of `jax.jit`."""
+    """The static half of a network; hashable, so it may be a static argument of `jax.jit`.
+
+    Attributes:
+      entry: its row in the registry.
+      frozen: whether its weights are packed, see `bnnjax.models.forms`.
+      options: how it computes.
+      classes: of its logits; None for a network without its classifier.
+    """
 
     entry: Entry
     frozen: bool
     options: Options
+    classes: int | None = AS_PUBLISHED
+
+    def __post_init__(self) -> None:
+        if self.classes == AS_PUBLISHED:
+            object.__setattr__(self, "classes", self.entry.classes)
 
     @property
     def module(self) -> nn.Module:
         """The linen module."""
-        return self.entry.build(frozen=self.frozen, options=self.options)
+        return self.entry.build(frozen=self.frozen, options=self.options, classes=self.classes)
 
     def apply(self, variables: Variables, images: Array) -> tuple[Array, dict[str, Array]]:
         """Logits and taps of pictures; nothing that the caller leaves unused survives `jax.jit`.
@@ -37,7 +50,7 @@ class Architecture:
           images: float [N, H, W, 3], sRGB in [0, 1].
 
         Returns:
-          logits float32 [N, classes], and a dict tap name → float32 [N, h, w, C].
+          logits float32 [N, classes] (None without classes), and a dict tap name → float32 [N, h, w, C].
 
         Raises:
           ValueError: images of another rank, dtype or number of channels, or of a size that the

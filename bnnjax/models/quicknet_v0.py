@@ -1,24 +1,26 @@
-"""QuickNet as in Larq Zoo 1.0.5, the generation of weights called v0.2 (2020).
+"""QuickNets as in Larq Zoo 1.0.5, the generation of weights called v0.2 (2020).
 
 Bannink et al., *Larq Compute Engine* (arXiv 2011.09398); ``larq_zoo/sota/quicknet.py`` at v1.0.5.
-Not the QuickNet of zoo 2.x, whose transitions and stem differ.
+Not the QuickNets of zoo 2.x, whose transitions and stem differ.
 
 Parameters are named as the taps are: ``stem_conv``, ``section2_block1_conv`` …
 """
 
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from bnnjax import quant
-from bnnjax.layers import BatchNorm, DepthwiseConv, Options, QuantConv, pool
+from bnnjax.layers import BatchNorm, DepthwiseConv, Options, pool
+from bnnjax.models.entry import Entry, ReleaseFile
+from bnnjax.models.imagenet import CLASSES, normalize
+from bnnjax.models.quicknet import CLIP, binary_conv
 
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
 BLOCKS = (2, 3, 4, 4)
-KERNEL_CLIP = 1.25
+FILTERS = (64, 128, 256, 512)
+REDUCTION = 16  # of squeeze-and-excite
 
 
 def tap_names(blocks: tuple[int, ...] = BLOCKS) -> tuple[str, ...]:
@@ -41,72 +43,90 @@ def tap_names(blocks: tuple[int, ...] = BLOCKS) -> tuple[str, ...]:
 
 
 class QuickNetV0(nn.Module):
-    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); `takes` says what sizes."""
+    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
+    but None. `takes` says what sizes.
+
+    A transition concatenates the pooled stream with the block made of it, or (``pointwise``) adds
+    the block to a 1×1 convolution of the pooled stream. Blocks of the sections in ``excited`` are
+    weighted by squeeze-and-excite (Hu et al. 2018, arXiv 1709.01507).
+    """
 
     blocks: tuple[int, ...] = BLOCKS
-    classes: int = 1000
+    pointwise: bool = False
+    excited: tuple[int, ...] = ()
+    classes: int | None = CLASSES
     frozen: bool = False
-    options: Options = Options(clip=1.25)
+    options: Options = Options(clip=CLIP)
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array, dict[str, Array]]:
+    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
         taps: dict[str, Array] = {}
         x = self._stem(x, taps, train)
         for section, count in enumerate(self.blocks, start=1):
             for block in range(1, count + 1):
                 name = f"section{section}_block{block}"
-                if section > 1 and block == 1:
-                    x = self._transition(x, name, taps, train)
+                if section == 1 or block > 1:
+                    x = self._conv_block(x, x.shape[3], section, name, taps, train) + x
+                elif self.pointwise:
+                    x = self._pointwise_transition(x, section, name, taps, train)
                 else:
-                    x = self._conv_block(x, name, taps, train) + x
+                    x = self._concat_transition(x, section, name, taps, train)
                 taps[name] = x
             taps[f"section{section}"] = x
-        pooled = nn.relu(x).mean(axis=(1, 2))
-        return nn.Dense(self.classes, name="dense")(pooled), taps
+        if self.classes is None:
+            return None, taps
+        return nn.Dense(self.classes, name="dense")(nn.relu(x).mean(axis=(1, 2))), taps
 
     def _stem(self, x: Array, taps: dict[str, Array], train: bool) -> Array:
         x = nn.Conv(8, (3, 3), strides=2, padding="SAME", use_bias=False, name="stem_conv")(x)
         taps["stem_conv"] = x
-        x = nn.relu(DepthwiseConv(8, strides=(2, 2), name="stem_depthwise")(x))
-        taps["stem_depthwise"] = x
+        depthwise = DepthwiseConv(8, strides=(2, 2), frozen=self.frozen, name="stem_depthwise")
+        taps["stem_depthwise"] = x = nn.relu(depthwise(x))
         taps["stem"] = x = self._norm("stem_norm")(x, train=train)
         return x
 
-    def _transition(self, x: Array, name: str, taps: dict[str, Array], train: bool) -> Array:
+    def _concat_transition(
+        self, x: Array, section: int, name: str, taps: dict[str, Array], train: bool
+    ) -> Array:
         shortcut = self._norm(f"{name}_shortcut_norm")(pool(x, self.options), train=train)
-        deep = self._conv_block(x, name, taps, train, strides=(2, 2)) + shortcut
-        return jnp.concatenate([shortcut, deep], axis=3)
+        deep = self._conv_block(x, x.shape[3], section, name, taps, train, strides=(2, 2))
+        return jnp.concatenate([shortcut, deep + shortcut], axis=3)
+
+    def _pointwise_transition(
+        self, x: Array, section: int, name: str, taps: dict[str, Array], train: bool
+    ) -> Array:
+        features = FILTERS[section - 1]
+        conv = nn.Conv(features, (1, 1), use_bias=False, name=f"{name}_shortcut_conv")
+        shortcut = conv(pool(x, self.options))
+        shortcut = self._norm(f"{name}_shortcut_norm")(shortcut, train=train)
+        return self._conv_block(x, features, section, name, taps, train, strides=(2, 2)) + shortcut
 
     def _conv_block(
         self,
         x: Array,
+        features: int,
+        section: int,
         name: str,
         taps: dict[str, Array],
         train: bool,
         strides: tuple[int, int] = (1, 1),
     ) -> Array:
-        x = QuantConv(
-            x.shape[3],
-            strides=strides,
-            pad_values=1,
-            input_quantizer=self.options.input_quantizer,
-            kernel_quantizer=partial(quant.ste_sign, clip=KERNEL_CLIP),
-            frozen=self.frozen,
-            backend=self.options.backend,
-            gradient_dtype=self.options.gradient_dtype,
-            name=f"{name}_conv",
-        )(x)
-        taps[f"{name}_conv"] = x
+        gate = self._gate(x, features, name) if section in self.excited else 1.0
+        conv = binary_conv(
+            features, f"{name}_conv", frozen=self.frozen, options=self.options, strides=strides
+        )
+        taps[f"{name}_conv"] = x = conv(x)
         # ReLU sits between the convolution and its batch norm: it is the convolution's activation.
-        return self._norm(f"{name}_norm")(nn.relu(x), train=train)
+        return self._norm(f"{name}_norm")(nn.relu(x), train=train) * gate
+
+    def _gate(self, x: Array, features: int, name: str) -> Array:
+        """Squeeze-and-excite: a weight in (0, 1) a channel, from the block's real-valued input."""
+        squeeze = nn.Dense(x.shape[3] // REDUCTION, use_bias=False, name=f"{name}_squeeze")
+        excite = nn.Dense(features, use_bias=False, name=f"{name}_excite")
+        return nn.sigmoid(excite(nn.relu(squeeze(x.mean(axis=(1, 2))))))[:, None, None]
 
     def _norm(self, name: str) -> BatchNorm:
         return BatchNorm(epsilon=1e-5, momentum=0.9, frozen=self.frozen, name=name)
-
-
-def normalize(images: Array) -> Array:
-    """sRGB in [0, 1] → zero mean and unit deviation over ImageNet."""
-    return (images - jnp.asarray(MEAN)) / jnp.asarray(DEVIATION)
 
 
 def takes(side: int) -> bool:
@@ -116,3 +136,80 @@ def takes(side: int) -> bool:
     """
     quarter = -(-side // 4)
     return quarter > 0 and quarter % 8 == 0
+
+
+def _entry(
+    name: str,
+    build: partial[QuickNetV0],
+    files: tuple[ReleaseFile, ...],
+    **published: Any,
+) -> Entry:
+    return Entry(
+        name=name,
+        build=build,
+        normalize=normalize,
+        options=Options(clip=CLIP),
+        taps=tap_names(build.keywords["blocks"]),
+        style_taps=("stem_conv", "stem_depthwise", "stem", "section1", "section2", "section3"),
+        content_taps=("section3",),
+        takes=takes,
+        stride=32,
+        classes=CLASSES,
+        paper="Bannink et al., Larq Compute Engine, arXiv 2011.09398",
+        files=files,
+        **published,
+    )
+
+
+def _files(name: str, version: str, sha256: str, sha256_notop: str) -> tuple[ReleaseFile, ...]:
+    return (
+        ReleaseFile(f"{name}-{version}", f"{name}_weights.h5", sha256, True),
+        ReleaseFile(f"{name}-{version}", f"{name}_weights_notop.h5", sha256_notop, False),
+    )
+
+
+ENTRIES = (
+    _entry(
+        "quicknet_v0",
+        partial(QuickNetV0, blocks=BLOCKS),
+        _files(
+            "quicknet",
+            "v0.2.1",
+            "7b4fa94f5241c7aad3412ca42b5db6517dbc4847cff710cb82be10c2f83bc0be",
+            "359eed6dae43525eddf520ea87ec9b54750ee0e022647775d115a38856be396f",
+        ),
+        top1=58.6,
+        top5=81.0,
+        parameters=10_518_528,
+        mebibytes=3.21,
+    ),
+    _entry(
+        "quicknet_large_v0",
+        partial(QuickNetV0, blocks=(4, 4, 4, 4), pointwise=True, excited=(3, 4)),
+        _files(
+            "quicknet_large",
+            "v0.2.1",
+            "6bf778e243466c678d6da0e3a91c77deec4832460046fca9e6ac8ae97a41299c",
+            "b65d59dd2d5af63d019997b05faff9e003510e2512aa973ee05eb1b82b8792a9",
+        ),
+        top1=62.7,
+        top5=84.0,
+        # As published; of v0.1.0, which had squeeze-and-excite in all sections (8,960 more).
+        parameters=11_837_696,
+        mebibytes=4.56,
+    ),
+    _entry(
+        "quicknet_xl_v0",
+        partial(QuickNetV0, blocks=(6, 8, 12, 6), pointwise=True, excited=(3, 4)),
+        _files(
+            "quicknet_xl",
+            "v0.1.1",
+            "19a41e753dbd4fbc3cbdaecd3627fb536ef55d64702996aae3875a8de3cf8073",
+            "ad5cbfa333b0aabde75dc524c9ce4a5ae096061da0e2dcf362ec6e587a83a511",
+        ),
+        top1=67.0,
+        top5=87.3,
+        parameters=22_058_368,
+        mebibytes=6.22,
+    ),
+)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from bnnjax.layers import Options
+from bnnjax.models.entry import Entry
 
 # (channels, convolutions) of blocks 1 to 5.
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))
@@ -103,7 +104,28 @@ def _check_images(images: jax.Array) -> None:
         )
 
 
-def build(*, frozen: bool, options: Options) -> VGG19:
-    """The module for the registry; a float network is the same frozen or not."""
-    del frozen
+def build(*, frozen: bool, options: Options, classes: int | None) -> VGG19:
+    """The module for the registry; a float network is the same frozen or not, and has no head."""
+    del frozen, classes
     return VGG19(pooling=options.pooling)
+
+
+ENTRIES = (
+    Entry(
+        name="vgg19",
+        build=build,
+        normalize=normalize,
+        options=Options(),
+        taps=tap_names(),
+        style_taps=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        content_taps=("relu4_2",),
+        takes=takes,
+        stride=16,
+        classes=None,
+        top1=71.3,
+        top5=90.0,
+        parameters=143_667_240,
+        mebibytes=548.05,
+        paper="Simonyan & Zisserman, arXiv 1409.1556",
+    ),
+)

@@ -1,7 +1,8 @@
 """Our own network files: a directory with ``bnnjax.json`` and an Orbax tree of packed arrays.
 
-``bnnjax.json`` holds the format's version, the network's name, the provenance of the weights and
-the sha256 of every array (of its little-endian bytes in C order). Nothing is ever unpickled.
+``bnnjax.json`` holds the format's version, the network's name and number of classes, the provenance
+of the weights, the sha256 of every array (of its little-endian bytes in C order), and the sha256 of
+all this (as compact JSON with sorted keys). Nothing is ever unpickled.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from bnnjax.models.network import Architecture, Network
 FORMAT = 1
 CARD = "bnnjax.json"
 ARRAYS = "arrays"
+SEAL = "sha256_of_this"
 
 
 def save(network: Network, directory: str | Path, *, overwrite: bool = False) -> Path:
@@ -60,7 +62,7 @@ def restore(directory: str | Path) -> Network:
         entry = registry.find(card["network"])
     except ValueError as error:
         raise ValueError(f"{directory}: {error}") from None
-    architecture = Architecture(entry, frozen=True, options=entry.options)
+    architecture = Architecture(entry, True, entry.options, card.get("classes"))
     arrays = _read_arrays(directory / ARRAYS)
     faults = _faults(arrays, card["sha256"], _flat(architecture.variable_shapes()["params"]))
     if faults:
@@ -75,13 +77,26 @@ def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
     return flatten_dict(tree, sep="/")
 
 
+def is_checkpoint(directory: str | Path) -> bool:
+    """Whether there is a checkpoint, in whatever state."""
+    return Path(directory, CARD).exists()
+
+
 def _card(network: Network, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    return {
+    card = {
         "format": FORMAT,
         "network": network.entry.name,
+        "classes": network.architecture.classes,
         "provenance": dict(network.provenance),
         "sha256": {name: _sha256(array) for name, array in sorted(arrays.items())},
     }
+    return {**card, SEAL: _seal(card)}
+
+
+def _seal(card: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in card.items() if name != SEAL}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sha256(array: np.ndarray) -> str:
@@ -99,12 +114,14 @@ def _read_card(directory: Path) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise ValueError(f"{path}: damaged ({error})") from None
-    fields = {"format": int, "network": str, "provenance": dict, "sha256": dict}
+    fields = {"format": int, "network": str, "provenance": dict, "sha256": dict, SEAL: str}
     for name, kind in fields.items():
         if not isinstance(card, dict) or not isinstance(card.get(name), kind):
             raise ValueError(f"{path}: damaged, field {name!r} is missing or of the wrong type")
     if card["format"] != FORMAT:
         raise ValueError(f"{path}: format {card['format']}, this version reads {FORMAT}")
+    if card[SEAL] != _seal(card):
+        raise ValueError(f"{path}: damaged, its contents are not those of its own sha256")
     return card
 
 

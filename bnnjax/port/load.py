@@ -1,12 +1,16 @@
 """`load_model`, and what turns a foreign file into a network."""
 
-import hashlib
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 from bnnjax.models import registry
-from bnnjax.models.network import Architecture, Network, Variables
-from bnnjax.port import checkpoint, quicknet_lce
+from bnnjax.models.entry import Entry
+from bnnjax.models.forms import thaw
+from bnnjax.models.network import Architecture, Network
+from bnnjax.port import checkpoint, from_keras, quicknet_lce
+from bnnjax.port.cache import cache_folder, locked
+from bnnjax.port.download import download, file_sha256, release_url
 from bnnjax.port.tflite_graph import read_graph
 from bnnjax.port.vgg_npz import read_vgg_npz
 
@@ -15,58 +19,98 @@ def load_model(source: str | Path) -> Network:
     """A frozen network, ready for ``network.apply(network.variables, images)``.
 
     Args:
-      source: directory of a checkpoint (written by ``launch/port_larq.py`` or `checkpoint.save`).
+      source: directory of a checkpoint (written by ``launch/port_larq.py`` or `checkpoint.save`),
+        or the name of a network, whose weights are then downloaded from Larq Zoo's releases,
+        verified, converted and kept in the cache (`bnnjax.port.cache.cache_folder`).
 
     Raises:
-      ValueError: there is no such checkpoint or it is damaged.
+      ValueError: no such checkpoint or network, a damaged one, or a download that fails;
+        ModuleNotFoundError when a download needs the extra ``port`` and it is not installed.
     """
-    if not Path(source).exists() and str(source) in registry.REGISTRY:
+    if checkpoint.is_checkpoint(source) or (Path(source).exists() and not _is_name(source)):
+        return checkpoint.restore(source)
+    if isinstance(source, Path) or "/" in source or "\\" in source:
+        raise ValueError(f"{source}: no such directory")
+    return _published(registry.find(source))
+
+
+def _is_name(source: str | Path) -> bool:
+    return str(source) in registry.REGISTRY
+
+
+def _published(entry: Entry) -> Network:
+    """The network as Larq Zoo published it, from the cache or from the net."""
+    files = [file for file in entry.files if file.top]
+    if not files:
         raise ValueError(
-            f"the weights of {source} are not on this machine; port them with "
-            f"launch/port_larq.py --model={source} and load its output directory"
+            f"the weights of {entry.name} cannot be downloaded; port a file of them with "
+            f"launch/port_larq.py --model={entry.name} and load its output directory"
         )
-    if not Path(source).exists() and Path(source).name == str(source):
-        registry.find(str(source))  # a bare word is a network's name: the nearest is suggested
-    return checkpoint.restore(source)
+    file = files[0]
+    directory = cache_folder() / "networks" / f"{entry.name}-{file.sha256[:8]}"
+    with locked(directory):
+        if directory.exists():
+            try:
+                return checkpoint.restore(directory)
+            except ValueError:  # a damaged copy of what can be had again
+                pass
+        path = directory.with_name(f"{directory.name}.h5")
+        if not path.exists():
+            download(release_url(file), path, sha256=file.sha256)
+        network = port_file(path, model=entry.name)
+        provenance = {**network.provenance, "source": release_url(file), "sha256": file.sha256}
+        network = dataclasses.replace(network, provenance=provenance)
+        checkpoint.save(network, directory, overwrite=True)
+        path.unlink()
+        return checkpoint.restore(directory)
 
 
-def port_file(path: str | Path, *, model: str) -> Network:
-    """A frozen network from a foreign file.
+def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
+    """A network from a foreign file.
 
     Args:
-      path: a ``.tflite`` file of Larq Compute Engine (``quicknet_v0``), or the ``.npz`` archive
-        that `vgg_npz` reads (``vgg19``).
+      path: an ``.h5`` file of Keras (all networks of Larq Zoo), a ``.tflite`` file of Larq Compute
+        Engine (``quicknet_v0``), or the ``.npz`` archive that `vgg_npz` reads (``vgg19``).
       model: the network's name.
+      frozen: whether the weights come packed, or as latent floats, to train further.
 
     Raises:
       ValueError: unknown ``model``, no reader for it and such a file, or not this network's file.
     """
     entry = registry.find(model)
-    readers = {suffix: reader for (name, suffix), reader in _READERS.items() if name == model}
+    readers = {suffix: reader for (name, suffix), reader in _READERS.items() if name in (model, "")}
     suffix = Path(path).suffix.lower()
     if suffix not in readers:
         raise ValueError(f"{path}: {model} is read from {', '.join(readers)} files")
-    architecture = Architecture(entry, frozen=True, options=entry.options)
-    variables = readers[suffix](Path(path), architecture)
+    network = readers[suffix](Path(path), entry, frozen)
     provenance = {"source": Path(path).name, "sha256": file_sha256(path), "paper": entry.paper}
-    return Network(architecture, variables, provenance)
+    return dataclasses.replace(network, provenance={**provenance, **network.provenance})
 
 
-def _quicknet_v0(path: Path, architecture: Architecture) -> Variables:
+def _from_keras(path: Path, entry: Entry, frozen: bool) -> Network:
+    try:
+        return from_keras.read_network(path, entry, frozen=frozen)
+    except ValueError as error:
+        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def _from_lce(path: Path, entry: Entry, frozen: bool) -> Network:
+    architecture = Architecture(entry, True, entry.options)
     graph = read_graph(path)
     try:
-        return quicknet_lce.read_variables(graph, architecture)
+        variables = quicknet_lce.read_variables(graph, architecture)
     except (ValueError, KeyError, IndexError, TypeError) as error:  # of a damaged file, anything
         raise ValueError(f"{path}: {error}") from None
+    network = Network(architecture, variables, {"kernels": "binarized"})
+    return network if frozen else thaw(network)
 
 
-_READERS: dict[tuple[str, str], Callable[[Path, Architecture], Variables]] = {
-    ("quicknet_v0", ".tflite"): _quicknet_v0,
-    ("vgg19", ".npz"): lambda path, _: read_vgg_npz(path),
+def _from_npz(path: Path, entry: Entry, frozen: bool) -> Network:
+    return Network(Architecture(entry, frozen, entry.options), read_vgg_npz(path), {})
+
+
+_READERS: dict[tuple[str, str], Callable[[Path, Entry, bool], Network]] = {
+    ("", ".h5"): _from_keras,
+    ("quicknet_v0", ".tflite"): _from_lce,
+    ("vgg19", ".npz"): _from_npz,
 }
-
-
-def file_sha256(path: str | Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

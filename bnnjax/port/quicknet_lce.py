@@ -110,9 +110,7 @@ def _plan() -> list[Slot]:
     slots = [
         Slot("CONV_2D", 1, ("stem_conv", "kernel"), lambda _, k: np.moveaxis(k, 0, 3)),
         Slot("CONV_2D", 2, None, accept=_is_zero),
-        Slot(
-            "DEPTHWISE_CONV_2D", 1, ("stem_depthwise", "kernel"), lambda _, k: np.moveaxis(k, 0, 2)
-        ),
+        Slot("DEPTHWISE_CONV_2D", 1, ("stem_depthwise", "kernel"), _depthwise),
         Slot("DEPTHWISE_CONV_2D", 2, None, accept=_is_zero),
         *_norm("stem_norm"),
     ]
@@ -145,6 +143,11 @@ def _binary_conv(name: str) -> list[Slot]:
 def _words(operator: Operator, value: np.ndarray) -> np.ndarray:
     kernel = unpack_filter(value, operator.options["channels_in"])
     return np.asarray(conv.pack_kernel(kernel))
+
+
+def _depthwise(operator: Operator, value: np.ndarray) -> np.ndarray:
+    """[1, h, w, C·m] → [h, w, C, m]."""
+    return value.reshape(*value.shape[1:3], -1, operator.options["DepthMultiplier"])
 
 
 def _is_zero(value: np.ndarray) -> bool:

@@ -1,18 +1,23 @@
-"""Compares a ported network with its source, evaluated operator by operator."""
+"""Compares a ported network with its source: a ``.tflite`` by what both compute, operator by
+operator; an ``.h5`` by its arrays."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from bnnjax.layers import BatchNorm, Quantized
 from bnnjax.models.network import Network
+from bnnjax.port import from_keras
+from bnnjax.port.keras_h5 import Source, opened
 from bnnjax.port.tflite_evaluate import evaluate
 from bnnjax.port.tflite_graph import read_graph
 
 TOLERANCE = 1e-5  # of the probabilities; the whole numbers have none
+ROUNDING = 1e-6  # of float32, of values that were multiplied and subtracted
 
 
 class Comparison(NamedTuple):
@@ -32,6 +37,52 @@ class Comparison(NamedTuple):
     def agrees(self) -> bool:
         """Whether every whole number is identical and the probabilities are within tolerance."""
         return self.differing == 0 and self.probability <= TOLERANCE
+
+    def __str__(self) -> str:
+        return (
+            f"{self.differing} of {self.sums} whole numbers differ, "
+            f"probabilities by {self.probability:.1e} at most"
+        )
+
+
+class ArrayComparison(NamedTuple):
+    """What `verify_h5` found.
+
+    Attributes:
+      arrays: of the source that were compared.
+      bits: binary weights compared.
+      differing: those of them that are not identical.
+      floats: largest difference of the other weights, relative to the largest of their array;
+        folded batch norms are rounded once more, all else is identical.
+    """
+
+    arrays: int
+    bits: int
+    differing: int
+    floats: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every bit is identical and the floats are within their rounding."""
+        return self.differing == 0 and self.floats <= ROUNDING
+
+    def __str__(self) -> str:
+        return (
+            f"{self.arrays} arrays, {self.differing} of {self.bits} bits differ, "
+            f"other weights by {self.floats:.1e} at most"
+        )
+
+
+def verify(network: Network, source: str | Path) -> Comparison | ArrayComparison | None:
+    """Compares with a source of any kind; None for one that cannot be compared.
+
+    Raises:
+      ValueError: the source cannot be read.
+    """
+    suffix = Path(source).suffix.lower()
+    if suffix == ".tflite":
+        return verify_tflite(network, source, fixed_pictures())
+    return verify_h5(network, source) if suffix == ".h5" else None
 
 
 def fixed_pictures(count: int = 2, *, side: int = 224) -> Array:
@@ -70,3 +121,43 @@ def verify_tflite(network: Network, source: str | Path, pictures: Array) -> Comp
             differing += int(jnp.sum(taps[name] != value))
         worst = max(worst, float(jnp.max(jnp.abs(jax.nn.softmax(logits) - expected))))
     return Comparison(sums, differing, worst)
+
+
+def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
+    """Compares every array of a Keras file with a frozen network, in NumPy and float64.
+
+    Raises:
+      ValueError: the file cannot be read or is not of this network.
+    """
+    arrays = bits = differing = 0
+    worst = 0.0
+    with opened(source) as sources:
+        for target, layer in from_keras.fit(sources, network.entry)[1]:
+            params = network.variables["params"]
+            for name in target.path:
+                params = params[name]
+            arrays += len(layer.arrays)
+            expected = _expected(target, layer)
+            for name, value in params.items():
+                if name == "words":
+                    found = target.layer.thaw(params, expected["kernel"].shape)["kernel"]
+                    bits += found.size
+                    differing += int(np.sum(np.asarray(found) != expected["kernel"]))
+                elif name != "scale":
+                    distance = np.abs(np.asarray(value, np.float64) - expected[name]).max()
+                    worst = max(worst, float(distance / max(np.abs(expected[name]).max(), 1e-30)))
+    return ArrayComparison(arrays, bits, differing, worst)
+
+
+def _expected(target: from_keras.Target, source: Source) -> dict[str, Any]:
+    """What a frozen layer should hold, binary kernels unpacked."""
+    latent = {name: value[()].astype(np.float64) for name, value in source.arrays.items()}
+    if isinstance(target.layer, BatchNorm):
+        spread = np.sqrt(latent["moving_variance"] + target.layer.epsilon)
+        multiplier = latent.get("gamma", 1.0) / spread
+        bias = latent.get("beta", 0.0) - latent["moving_mean"] * multiplier
+        return {"multiplier": multiplier, "bias": bias}
+    arrays = {target.arrays[name][1]: value for name, value in latent.items()}
+    if isinstance(target.layer, Quantized) and target.layer.kernel_quantizer is not None:
+        arrays["kernel"] = np.where(arrays["kernel"] >= 0, 1.0, -1.0)
+    return arrays

@@ -1,0 +1,96 @@
+"""Max- and mean-pools of NHWC tensors, with gradients that are cheap on CPUs."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from bnnjax.binary.windows import Geometry, geometry, shifted, spread
+from bnnjax.layers.options import Options
+
+
+def max_pool(x: Array, *, size: int = 2, stride: int = 2, padding: str = "VALID") -> Array:
+    """Maximum over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
+
+    The gradient goes to the first maximum of a window (as TensorFlow's and XLA's do), by
+    comparisons in place of XLA's select-and-scatter, which is slow on CPUs.
+
+    Raises:
+      ValueError: an unknown padding, or a picture smaller than the window.
+    """
+    return _max_pool(_geometry(x, size, stride, padding), x)
+
+
+def avg_pool(x: Array, *, size: int = 2, stride: int = 2, padding: str = "VALID") -> Array:
+    """Mean over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
+
+    With SAME the cells outside do not count, as in TensorFlow (Flax counts them).
+
+    Raises:
+      ValueError: an unknown padding, or a picture smaller than the window.
+    """
+    where = _geometry(x, size, stride, padding)
+    first, *others = _windows(where, x, outside=0)
+    total = sum(others, start=first)
+    if where.pads == ((0, 0), (0, 0)):
+        return total / size**2
+    rows, columns = (
+        _cells_inside(n, size, stride, low, out)
+        for n, (low, _), out in zip(where.input_size, where.pads, where.output_size, strict=True)
+    )
+    return total / (rows[:, None, None] * columns[:, None]).astype(np.float32)
+
+
+def _geometry(x: Array, size: int, stride: int, padding: str) -> Geometry:
+    return geometry(x.shape, (size, size), strides=(stride, stride), padding=padding)
+
+
+def _cells_inside(n: int, size: int, stride: int, low: int, out: int) -> np.ndarray:
+    first = np.arange(out) * stride - low
+    return np.minimum(first + size, n) - np.maximum(first, 0)
+
+
+def _windows(where: Geometry, x: Array, *, outside: float) -> list[Array]:
+    """What each window position meets, in row-major order."""
+    padded = jnp.pad(x, ((0, 0), *where.pads, (0, 0)), constant_values=outside)
+    return [shifted(where, padded, *divmod(i, where.kernel_size[1])) for i in _positions(where)]
+
+
+def _positions(where: Geometry) -> range:
+    return range(where.kernel_size[0] * where.kernel_size[1])
+
+
+def _largest(windows: list[Array]) -> Array:
+    while len(windows) > 1:  # by halves: a short chain of dependences
+        pairs = zip(windows[::2], windows[1::2], strict=False)
+        rest = windows[-1:] if len(windows) % 2 else []
+        windows = [jnp.maximum(a, b) for a, b in pairs] + rest
+    return windows[0]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _max_pool(where: Geometry, x: Array) -> Array:
+    return _largest(_windows(where, x, outside=-jnp.inf))
+
+
+def _max_pool_backward(where: Geometry, x: Array, g: Array) -> tuple[Array]:
+    windows = _windows(where, x, outside=-jnp.inf)
+    top = _largest(windows)
+    total, taken = jnp.zeros(()), jnp.zeros(top.shape, bool)
+    for position, window in enumerate(windows):
+        chosen = (window == top) & ~taken
+        taken |= chosen
+        i, j = divmod(position, where.kernel_size[1])
+        total += spread(where, jnp.where(chosen, g, 0), i, j)
+    return (total,)
+
+
+_max_pool.defvjp(lambda where, x: (_max_pool(where, x), x), _max_pool_backward)
+
+
+def pool(x: Array, options: Options, **window: Any) -> Array:
+    """The pool that the options choose; its window by the keywords of `max_pool`."""
+    return max_pool(x, **window) if options.pooling == "max" else avg_pool(x, **window)

@@ -1,0 +1,205 @@
+"""QuickNet of Larq Zoo 2.x (2021): small, normal and large.
+
+Bannink et al., *Larq Compute Engine* (arXiv 2011.09398); ``larq_zoo/sota/quicknet.py``. The older
+generation of the same name is `bnnjax.models.quicknet_v0`.
+
+Parameters are named as the taps are: ``stem_conv``, ``section2_block1_conv`` …
+"""
+
+from functools import partial
+from typing import Any
+
+from flax import linen as nn
+from jax import Array
+
+from bnnjax import quant
+from bnnjax.layers import (
+    BatchNorm,
+    BlurPool,
+    Options,
+    QuantConv,
+    QuantDense,
+    QuantDepthwiseConv,
+    pool,
+)
+from bnnjax.models.entry import Entry, ReleaseFile
+from bnnjax.models.imagenet import CLASSES, normalize
+
+CLIP = 1.25
+STEM_EPSILON = 1e-3  # Keras' default, which the original does not override in the stem
+
+
+def tap_names(blocks: tuple[int, ...]) -> tuple[str, ...]:
+    """Every tap, from the picture to the logits.
+
+    - ``stem_conv``: the first convolution after its norm and ReLU (stride 2);
+    - ``stem_depthwise``: the second after its norm (stride 4);
+    - ``stem``: the third, 1×1, after its norm, the start of the residual stream;
+    - ``section2_transition``: the residual stream at half the size and with more channels;
+    - ``section2_block1_conv``: whole-numbered result of that block's binary convolution;
+    - ``section2_block1``: the residual stream after the block;
+    - ``section2``: the residual stream at the end of the section.
+    """
+    names = ["stem_conv", "stem_depthwise", "stem"]
+    for section, count in enumerate(blocks, start=1):
+        names += [f"section{section}_transition"] * (section > 1)
+        for block in range(1, count + 1):
+            names += [f"section{section}_block{block}_conv", f"section{section}_block{block}"]
+        names.append(f"section{section}")
+    return tuple(names)
+
+
+def binary_conv(
+    features: int, name: str, *, frozen: bool, options: Options, strides: tuple[int, int] = (1, 1)
+) -> QuantConv:
+    """The binary 3×3 convolution of all QuickNets, padded with +1."""
+    return QuantConv(
+        features,
+        strides=strides,
+        pad_values=1,
+        input_quantizer=options.input_quantizer,
+        kernel_quantizer=partial(quant.ste_sign, clip=CLIP),
+        weight_clip=CLIP,
+        frozen=frozen,
+        backend=options.backend,
+        gradient_dtype=options.gradient_dtype,
+        name=name,
+    )
+
+
+class QuickNet(nn.Module):
+    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
+    but None. `takes` says what sizes."""
+
+    filters: tuple[int, ...]
+    blocks: tuple[int, ...]
+    classes: int | None = CLASSES
+    frozen: bool = False
+    options: Options = Options(clip=CLIP)
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
+        taps: dict[str, Array] = {}
+        x = self._stem(x, taps, train)
+        for section, (count, features) in enumerate(
+            zip(self.blocks, self.filters, strict=True), start=1
+        ):
+            if section > 1:
+                name = f"section{section}_transition"
+                taps[name] = x = self._transition(x, features, name, train)
+            for block in range(1, count + 1):
+                x = self._block(x, f"section{section}_block{block}", taps, train)
+            taps[f"section{section}"] = x
+        if self.classes is None:
+            return None, taps
+        pooled = nn.relu(x).mean(axis=(1, 2))
+        return QuantDense(self.classes, use_bias=True, frozen=self.frozen, name="dense")(
+            pooled
+        ), taps
+
+    def _stem(self, x: Array, taps: dict[str, Array], train: bool) -> Array:
+        x = self._conv(self.filters[0] // 4, 3, "stem_conv", stride=2)(x)
+        taps["stem_conv"] = x = nn.relu(self._stem_norm("stem_conv_norm")(x, train=train))
+        x = QuantDepthwiseConv(strides=(2, 2), frozen=self.frozen, name="stem_depthwise")(x)
+        norm = self._stem_norm("stem_depthwise_norm", use_scale=False, use_bias=False)
+        taps["stem_depthwise"] = x = norm(x, train=train)
+        x = self._conv(self.filters[0], 1, "stem_pointwise")(x)
+        taps["stem"] = x = self._stem_norm("stem_norm")(x, train=train)
+        return x
+
+    def _transition(self, x: Array, features: int, name: str, train: bool) -> Array:
+        x = pool(nn.relu(x), self.options, stride=1)
+        x = BlurPool(frozen=self.frozen, name=f"{name}_blur")(x)
+        x = self._conv(features, 1, f"{name}_conv")(x)
+        return self._norm(f"{name}_norm")(x, train=train)
+
+    def _block(self, x: Array, name: str, taps: dict[str, Array], train: bool) -> Array:
+        conv = binary_conv(x.shape[3], f"{name}_conv", frozen=self.frozen, options=self.options)
+        taps[f"{name}_conv"] = y = conv(x)
+        # ReLU sits between the convolution and its batch norm: it is the convolution's activation.
+        taps[name] = x = self._norm(f"{name}_norm")(nn.relu(y), train=train) + x
+        return x
+
+    def _conv(self, features: int, side: int, name: str, *, stride: int = 1) -> QuantConv:
+        # Of floats, but a QuantConv2D in the original too, and so named in its files.
+        return QuantConv(
+            features, (side, side), strides=(stride, stride), frozen=self.frozen, name=name
+        )
+
+    def _norm(self, name: str) -> BatchNorm:
+        return BatchNorm(epsilon=1e-5, momentum=0.9, frozen=self.frozen, name=name)
+
+    def _stem_norm(self, name: str, **flags: Any) -> BatchNorm:
+        return BatchNorm(
+            epsilon=STEM_EPSILON, momentum=0.99, frozen=self.frozen, name=name, **flags
+        )
+
+
+def takes(side: int) -> bool:
+    """Whether a picture may have a side of so many pixels: three halvings must leave one."""
+    return side >= 29
+
+
+def _entry(
+    name: str,
+    filters: tuple[int, ...],
+    blocks: tuple[int, ...],
+    sha256: str,
+    sha256_notop: str,
+    **published: Any,
+) -> Entry:
+    return Entry(
+        name=name,
+        build=partial(QuickNet, filters, blocks),
+        normalize=normalize,
+        options=Options(clip=CLIP),
+        taps=tap_names(blocks),
+        style_taps=("stem_conv", "stem_depthwise", "stem", "section1", "section2", "section3"),
+        content_taps=("section3",),
+        takes=takes,
+        stride=32,
+        classes=CLASSES,
+        paper="Bannink et al., Larq Compute Engine, arXiv 2011.09398",
+        files=(
+            ReleaseFile("quicknet-v1.0", f"{name}_weights.h5", sha256, True),
+            ReleaseFile("quicknet-v1.0", f"{name}_weights_notop.h5", sha256_notop, False),
+        ),
+        **published,
+    )
+
+
+ENTRIES = (
+    _entry(
+        "quicknet_small",
+        (32, 64, 256, 512),
+        (4, 4, 4, 4),
+        "1ac3b07df7f5a911dd0b49febb2486428ddf1ca130297c403815dfae5a1c71a2",
+        "be8ba657155846be355c5580d1ea56eaf8282616de065ffc39257202f9f164ea",
+        top1=59.4,
+        top5=81.8,
+        parameters=12_655_688,
+        mebibytes=4.00,
+    ),
+    _entry(
+        "quicknet",
+        (64, 128, 256, 512),
+        (4, 4, 4, 4),
+        "8aba9e4e5f8d342faef04a0b2ae8e562da57dbb7d15162e8b3e091c951ba756c",
+        "204414e438373f14f6056a1c098249f505a87dd238e18d3a47a9bd8b66227881",
+        top1=63.3,
+        top5=84.6,
+        parameters=13_234_088,
+        mebibytes=4.17,
+    ),
+    _entry(
+        "quicknet_large",
+        (64, 128, 256, 512),
+        (6, 8, 12, 6),
+        "c5158e8a59147b31370becd937825f4db8a5cdf308314874f678f596629be45c",
+        "adcf154a2a8007e81bd6af77c035ffbf54cd6413b89a0ba294e23e76a82a1b78",
+        top1=66.9,
+        top5=87.0,
+        parameters=23_342_248,
+        mebibytes=5.40,
+    ),
+)

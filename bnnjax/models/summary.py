@@ -1,0 +1,188 @@
+"""Parameters, memory and multiply-accumulates of a network, counted as ``lq.models.summary`` does.
+
+Larq's conventions (``larq/models.py``): a batch norm counts two parameters a channel, whatever it
+has; the precision of a product is the larger of its operands' bits; a bias costs no products.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+
+from bnnjax import quant
+from bnnjax.layers import BatchNorm, Quantized
+from bnnjax.models.network import Architecture
+from bnnjax.models.trace import Call, trace
+
+FLOAT_BITS = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSummary:
+    """A layer, counted.
+
+    Attributes:
+      name: its path in the variables.
+      input_bits: of its quantized input, None where the input is not quantized.
+      output_shape: for one picture, without the batch.
+      parameters: their number by bits a parameter.
+      macs: multiply-accumulates for one picture by bits of the larger operand.
+    """
+
+    name: str
+    input_bits: int | None
+    output_shape: tuple[int, ...]
+    parameters: dict[int, int]
+    macs: dict[int, int]
+
+    @property
+    def bits(self) -> int:
+        """Memory of its parameters, in bits."""
+        return sum(bits * count for bits, count in self.parameters.items())
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """All layers of a network, counted, and their sums."""
+
+    layers: tuple[LayerSummary, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Their number, of all precisions."""
+        return sum(self.parameters_of(bits) for bits in self.parameter_bits)
+
+    @property
+    def parameter_bits(self) -> list[int]:
+        """The precisions that parameters have, rising."""
+        return sorted({bits for layer in self.layers for bits in layer.parameters})
+
+    @property
+    def mac_bits(self) -> list[int]:
+        """The precisions that multiply-accumulates have, rising."""
+        return sorted({bits for layer in self.layers for bits in layer.macs})
+
+    def parameters_of(self, bits: int) -> int:
+        """Parameters of this precision."""
+        return sum(layer.parameters.get(bits, 0) for layer in self.layers)
+
+    def macs_of(self, bits: int) -> int:
+        """Multiply-accumulates of this precision, for one picture."""
+        return sum(layer.macs.get(bits, 0) for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all precisions, for one picture."""
+        return sum(self.macs_of(bits) for bits in self.mac_bits)
+
+    @property
+    def bytes(self) -> float:
+        """Memory of the parameters, each at its own precision."""
+        return sum(layer.bits for layer in self.layers) / 8
+
+    @property
+    def bytes_8bit(self) -> float:
+        """The same, were every parameter of more than 8 bits one of 8."""
+        counts = ((min(bits, 8), self.parameters_of(bits)) for bits in self.parameter_bits)
+        return sum(bits * count for bits, count in counts) / 8
+
+    @property
+    def bytes_float32(self) -> float:
+        """The same, were every parameter a float32."""
+        return self.parameters * FLOAT_BITS / 8
+
+
+def summarize(architecture: Architecture, *, side: int = 224) -> Summary:
+    """Counts every layer for one picture of ``side`` × ``side`` pixels.
+
+    Raises:
+      ValueError: a size that the network cannot take.
+    """
+    if not architecture.entry.takes(side):
+        raise ValueError(f"{architecture.entry.name} cannot take pictures of {side}×{side} px")
+    latent = dataclasses.replace(architecture, frozen=False)
+    shapes = flatten_dict(latent.variable_shapes()["params"])
+    calls = trace(latent.module, side=side)
+    return Summary(
+        tuple(
+            _layer(call, {p[-1]: leaf.shape for p, leaf in shapes.items() if p[:-1] == call.path})
+            for call in calls
+        )
+    )
+
+
+def _layer(call: Call, shapes: dict[str, tuple[int, ...]]) -> LayerSummary:
+    name, output_shape = "/".join(call.path), call.output_shape[1:]
+    if isinstance(call.layer, BatchNorm):
+        return LayerSummary(name, None, output_shape, {FLOAT_BITS: 2 * output_shape[-1]}, {})
+    parameters: dict[int, int] = {}
+    macs: dict[int, int] = {}
+    input_bits, kernel_bits = _precisions(call.layer)
+    pixels = int(np.prod(output_shape[:-1]))
+    for array, shape in shapes.items():
+        bits, count = kernel_bits if array == "kernel" else FLOAT_BITS, int(np.prod(shape))
+        parameters[bits] = parameters.get(bits, 0) + count
+        if array == "kernel":
+            bits = max(input_bits or FLOAT_BITS, kernel_bits)
+            macs[bits] = macs.get(bits, 0) + count * pixels
+    return LayerSummary(name, input_bits, output_shape, parameters, macs)
+
+
+def _precisions(layer: nn.Module) -> tuple[int | None, int]:
+    """Bits of the quantized input (None without), and of the kernel."""
+    if not isinstance(layer, Quantized):
+        return None, FLOAT_BITS
+    quantized = layer.input_quantizer is not None
+    return (
+        quant.precision(layer.input_quantizer) if quantized else None,
+        quant.precision(layer.kernel_quantizer),
+    )
+
+
+def table(summary: Summary) -> list[list[str]]:
+    """The rows of Larq's table of layers, its heading first and its total last."""
+    heading = [
+        "layer",
+        "input bits",
+        "output",
+        *(f"{bits}-bit params" for bits in summary.parameter_bits),
+        "memory (KiB)",
+        *(f"{bits}-bit MACs" for bits in summary.mac_bits),
+    ]
+    rows = [
+        [
+            layer.name,
+            str(layer.input_bits or "-"),
+            "×".join(map(str, layer.output_shape)),
+            *(str(layer.parameters.get(bits, 0)) for bits in summary.parameter_bits),
+            f"{layer.bits / 8 / 1024:.2f}",
+            *(str(layer.macs.get(bits, 0)) for bits in summary.mac_bits),
+        ]
+        for layer in summary.layers
+    ]
+    total = [
+        "total",
+        "",
+        "",
+        *(str(summary.parameters_of(bits)) for bits in summary.parameter_bits),
+        f"{summary.bytes / 1024:.2f}",
+        *(str(summary.macs_of(bits)) for bits in summary.mac_bits),
+    ]
+    return [heading, *rows, total]
+
+
+def totals(summary: Summary) -> Sequence[Sequence[str]]:
+    """The lines below the table: (what, value)."""
+    mib = 1024**2
+    binary = summary.macs_of(1) / max(1, summary.macs)
+    return [
+        ("parameters", f"{summary.parameters:,}"),
+        ("model size", f"{summary.bytes / mib:.2f} MiB"),
+        ("model size (8-bit for floats)", f"{summary.bytes_8bit / mib:.2f} MiB"),
+        ("float32 equivalent", f"{summary.bytes_float32 / mib:.2f} MiB"),
+        ("ratio to float32", f"{summary.bytes / summary.bytes_float32:.4f}"),
+        ("multiply-accumulates", f"{summary.macs:,}"),
+        ("of them 1-bit", f"{binary:.4f}"),
+    ]

@@ -1,0 +1,37 @@
+"""The layers of a network in the order they are called, found without computing."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+Path = tuple[str, ...]
+
+
+class Call(NamedTuple):
+    """A layer at work: its path in the variables, itself, and the shape of its result."""
+
+    path: Path
+    layer: nn.Module
+    output_shape: tuple[int, ...]
+
+
+def trace(module: nn.Module, *, side: int) -> list[Call]:
+    """Calls of all innermost layers for one picture [1, side, side, 3], in their order."""
+    paths: list[Path] = []
+    calls: dict[Path, Call] = {}
+
+    def record(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        if context.method_name != "__call__":
+            return call(*args, **kwargs)
+        path = context.module.path
+        paths.append(path)
+        result = call(*args, **kwargs)
+        calls[path] = Call(path, context.module, getattr(result, "shape", ()))
+        return result
+
+    with nn.intercept_methods(record):
+        jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
+    outer = {path[:depth] for path in paths for depth in range(len(path))}
+    return [calls[path] for path in paths if path not in outer]

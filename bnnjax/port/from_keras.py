@@ -1,0 +1,211 @@
+"""A network of ours out of the layers of a Keras file.
+
+Layers are matched by their kind, the class in their automatic name, and the counter of that name,
+which rises in the order of creation: the order in which our networks call their layers. Where the
+counter starts does not matter, it depends on what a session built before.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from bnnjax.layers import (
+    BatchNorm,
+    DepthwiseConv,
+    QuantConv,
+    QuantDense,
+    QuantDepthwiseConv,
+    Quantized,
+)
+from bnnjax.models.entry import Entry
+from bnnjax.models.forms import freeze_layer, layers
+from bnnjax.models.network import Architecture, Network
+from bnnjax.models.trace import Path as LayerPath
+from bnnjax.port.keras_h5 import Source, opened
+
+
+class Row(NamedTuple):
+    """What a class of our layers is in Keras."""
+
+    layer: type[nn.Module]
+    kind: str
+    prefix: str  # of the automatic names of its class
+    arrays: Mapping[str, tuple[str, str]]  # Keras' name → our collection and name
+
+
+_WEIGHTS = {"kernel": ("params", "kernel"), "bias": ("params", "bias")}
+_DEPTHWISE = {"depthwise_kernel": ("params", "kernel"), "bias": ("params", "bias")}
+_NORM = {
+    "gamma": ("params", "scale"),
+    "beta": ("params", "bias"),
+    "moving_mean": ("batch_stats", "mean"),
+    "moving_variance": ("batch_stats", "var"),
+}
+# A layer belongs to the first row that its class fits: subclasses stand before their bases.
+ROWS = (
+    Row(DepthwiseConv, "depthwise", "depthwise_conv2d", _DEPTHWISE),
+    Row(QuantDepthwiseConv, "depthwise", "quant_depthwise_conv2d", _DEPTHWISE),
+    Row(QuantConv, "convolution", "quant_conv2d", _WEIGHTS),
+    Row(nn.Conv, "convolution", "conv2d", _WEIGHTS),
+    Row(QuantDense, "dense", "quant_dense", _WEIGHTS),
+    Row(nn.Dense, "dense", "dense", _WEIGHTS),
+    Row(BatchNorm, "norm", "batch_normalization", _NORM),
+)
+
+
+class Target(NamedTuple):
+    """A layer of ours that wants arrays: Keras' name → (collection, name, shape)."""
+
+    path: LayerPath
+    layer: nn.Module
+    row: Row
+    arrays: Mapping[str, tuple[str, str, tuple[int, ...]]]
+
+    def __str__(self) -> str:
+        return f"{'/'.join(self.path)} (a {self.row.prefix})"
+
+
+class Match(NamedTuple):
+    """What fits together, and what does not, a line a fault."""
+
+    pairs: list[tuple[Target, Source]]
+    faults: list[str]
+
+
+def read_network(path: str | Path, entry: Entry, *, frozen: bool = True) -> Network:
+    """A network with the weights of an ``.h5`` file, with or without the classifier as the file is.
+
+    Its ``provenance`` says under ``kernels`` whether the binary kernels of the file were "latent"
+    or already "binarized".
+
+    Raises:
+      ValueError: the file cannot be read; or (one error that lists all) arrays are missing, left
+        over, misshaped or not finite. ModuleNotFoundError when the extra ``port`` is missing.
+    """
+    with opened(path) as sources:
+        architecture, pairs = fit(sources, entry)
+        variables: dict[str, dict[LayerPath, Any]] = {"params": {}, "batch_stats": {}}
+        latent = False
+        for target, source in pairs:
+            arrays = _latent_arrays(target, source)
+            latent |= _is_latent(target, arrays["params"])
+            if frozen:
+                arrays = {"params": freeze_layer(target.layer, **_as_arguments(arrays))}
+            for collection, values in arrays.items():
+                if values:
+                    variables[collection][target.path] = values
+    trees = {name: unflatten_dict(tree) for name, tree in variables.items() if tree}
+    architecture = dataclasses.replace(architecture, frozen=frozen)
+    return Network(architecture, trees, {"kernels": "latent" if latent else "binarized"})
+
+
+def fit(
+    sources: Sequence[Source], entry: Entry
+) -> tuple[Architecture, list[tuple[Target, Source]]]:
+    """The latent architecture that a file's layers are of, and what belongs to what.
+
+    Raises:
+      ValueError: lists all that is missing, left over or misshaped.
+    """
+    outputs = [source.arrays["kernel"].shape[-1] for source in sources if source.kind == "dense"]
+    tried = []
+    for classes in (outputs[-1] if outputs else entry.classes, None):
+        architecture = Architecture(entry, False, entry.options, classes)
+        match = match_layers(targets(architecture), sources)
+        if not match.faults:
+            return architecture, match.pairs
+        tried.append(match.faults)
+    faults = min(tried, key=len)
+    raise ValueError(f"not the weights of {entry.name}:\n  " + "\n  ".join(faults))
+
+
+def targets(architecture: Architecture) -> list[Target]:
+    """The layers of a latent network in the order of their calls, with what they need."""
+    shapes = flatten_dict(architecture.variable_shapes())
+    found = []
+    for path, layer in layers(architecture).items():
+        row = next(row for row in ROWS if isinstance(layer, row.layer))
+        arrays = {
+            keras: (collection, name, shapes[(collection, *path, name)].shape)
+            for keras, (collection, name) in row.arrays.items()
+            if (collection, *path, name) in shapes
+        }
+        found.append(Target(path, layer, row, arrays))
+    return found
+
+
+def match_layers(wanted: Sequence[Target], sources: Sequence[Source]) -> Match:
+    """Which layer of the file belongs to which of ours; see the top of this file."""
+    pairs: list[tuple[Target, Source]] = []
+    faults: list[str] = []
+    for ours, theirs in _sequences(wanted, sources):
+        for target, source in zip_longest(ours, theirs):
+            if target is None:
+                faults.append(f"left over: {source}")
+            elif source is None:
+                faults.append(f"missing: {target}")
+            else:
+                faults += _array_faults(target, source)
+                pairs.append((target, source))
+    return Match(pairs, faults)
+
+
+def _sequences(
+    wanted: Sequence[Target], sources: Sequence[Source]
+) -> Iterator[tuple[list[Target], list[Source]]]:
+    """Layers of ours and of the file that belong together one by one."""
+    kinds = dict.fromkeys([t.row.kind for t in wanted] + [s.kind for s in sources])
+    for kind in kinds:
+        ours = [target for target in wanted if target.row.kind == kind]
+        theirs = [source for source in sources if source.kind == kind]
+        found = dict.fromkeys(source.prefix for source in theirs)
+        if len(found) <= 1:  # Conv2D and QuantConv2D without quantizers are the same to us
+            yield ours, theirs
+            continue
+        for prefix in dict.fromkeys([*(t.row.prefix for t in ours), *found]):
+            yield (
+                [target for target in ours if target.row.prefix == prefix],
+                [source for source in theirs if source.prefix == prefix],
+            )
+
+
+def _array_faults(target: Target, source: Source) -> list[str]:
+    where = f"{'/'.join(target.path)} from {source.name}"
+    faults = [f"{where}: {name} is missing" for name in target.arrays.keys() - source.arrays.keys()]
+    for name, array in source.arrays.items():
+        if name not in target.arrays:
+            faults.append(f"{where}: {name} is left over")
+        elif array.shape != target.arrays[name][2]:
+            needed = list(target.arrays[name][2])
+            faults.append(f"{where}: {name} has shape {list(array.shape)}, needs {needed}")
+        elif array.dtype.kind != "f":
+            faults.append(f"{where}: {name} is {array.dtype}, needs a float type")
+    return faults
+
+
+def _latent_arrays(target: Target, source: Source) -> dict[str, dict[str, Any]]:
+    arrays: dict[str, dict[str, Any]] = {"params": {}, "batch_stats": {}}
+    for keras, (collection, name, _) in target.arrays.items():
+        value = source.arrays[keras][()]
+        if not np.isfinite(value).all():
+            raise ValueError(f"{source.name}: {keras} holds values that are not finite")
+        arrays[collection][name] = jnp.asarray(value, jnp.float32)
+    return arrays
+
+
+def _as_arguments(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {"params": arrays["params"], "stats": arrays["batch_stats"]}
+
+
+def _is_latent(target: Target, params: Mapping[str, Any]) -> bool:
+    layer = target.layer
+    if not (isinstance(layer, Quantized) and layer.kernel_quantizer is not None):
+        return False
+    return not bool((jnp.abs(params["kernel"]) == 1).all())

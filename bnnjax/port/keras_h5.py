@@ -1,0 +1,103 @@
+"""Layers of Larq and Keras out of ``.h5`` files, without TensorFlow.
+
+Needs the extra ``port`` (package ``h5py``). Files of ``save_weights`` and of ``save`` (Keras 2) are
+read alike: only their arrays count.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Source(NamedTuple):
+    """A layer of a file: its name, and its datasets by the last part of theirs (``kernel`` …)."""
+
+    name: str
+    arrays: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """What sort of layer has such arrays."""
+        if "moving_mean" in self.arrays:
+            return "norm"
+        if "depthwise_kernel" in self.arrays:
+            return "depthwise"
+        rank = len(self.arrays["kernel"].shape) if "kernel" in self.arrays else 0
+        return {4: "convolution", 2: "dense"}.get(rank, "other")
+
+    @property
+    def prefix(self) -> str:
+        """Its name without the counter that Keras appended."""
+        return _split(self.name)[0]
+
+    def __str__(self) -> str:
+        arrays = (f"{name} {list(array.shape)}" for name, array in self.arrays.items())
+        return f"{self.name} ({', '.join(arrays)})"
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[list[Source]]:
+    """The layers with weights of an ``.h5`` file, those of one class in the order of creation.
+
+    Raises:
+      ValueError: no such file, not HDF5, truncated, or without Keras' list of layers;
+        ModuleNotFoundError when the extra ``port`` is not installed.
+    """
+    h5py = _import_h5py()
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            yield sorted(_sources(file), key=lambda source: _split(source.name)[1])
+    except (OSError, KeyError, RuntimeError, UnicodeDecodeError, TypeError) as error:
+        first = str(error).strip("'\" ").splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: damaged, truncated or no HDF5 file ({first})") from error
+
+
+def _import_h5py() -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise ModuleNotFoundError(
+            "reading .h5 files needs the extra 'port': pip install 'bnnjax[port]'"
+        ) from None
+    return h5py
+
+
+def _sources(file: Any) -> Iterator[Source]:
+    root = file.get("model_weights", file)
+    names = _strings(root, "layer_names")
+    if not names:
+        raise KeyError("no list of layers: neither save nor save_weights of Keras 2 wrote it")
+    for name in names:
+        yield from _layers_of_group(name, root[name])
+
+
+def _layers_of_group(name: str, group: Any) -> Iterator[Source]:
+    """One layer; or, of a model inside the model, all of its layers."""
+    paths = [path.split("/") for path in _strings(group, "weight_names")]
+    parents = dict.fromkeys(path[-2] if len(path) > 1 else name for path in paths)
+    for parent in parents:
+        arrays = {
+            path[-1].removesuffix(":0"): group["/".join(path)]
+            for path in paths
+            if len(path) < 2 or path[-2] == parent
+        }
+        yield Source(name if len(parents) == 1 else parent, arrays)
+
+
+def _strings(group: Any, attribute: str) -> list[str]:
+    """A list of strings; Keras splits it over ``attribute0``, ``attribute1`` … where it is long."""
+    numbered = (f"{attribute}{part}" for part in itertools.count())
+    parts = [*itertools.takewhile(group.attrs.__contains__, numbered)]
+    values = itertools.chain(*(group.attrs[part] for part in parts or [attribute]))
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _split(name: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(.*?)(?:_(\d+))?", name)
+    assert match is not None
+    return match[1], int(match[2] or 0)
