@@ -6,7 +6,8 @@
 Photographs and paintings are cut to central squares. Every recipe gets a folder of pictures, and
 what lies there is not made again: a second run goes on where the first was stopped. ``--vgg`` adds
 Gatys' recipe through VGG-19 itself (minutes a picture), which VGG-19 cannot judge fairly. Pictures
-made by something else, in a folder of their own below ``--output_dir``, are judged with the rest.
+made by something else, in a folder of their own below ``--output_dir``, are judged with the rest
+(`feed_forward.py` makes some).
 """
 
 from collections.abc import Callable
@@ -40,6 +41,7 @@ flags.DEFINE_list(
 flags.DEFINE_list("recipes", None, "which recipes; all")
 flags.DEFINE_integer("size", 224, "side of the squares, in pixels")
 flags.DEFINE_string("vgg", None, "VGG-19 .npz to make pictures through as well")
+flags.DEFINE_integer("vgg_steps", 200, "iterations of L-BFGS through VGG-19")
 cli.define_json()
 
 SECTIONS = ("section1", "section2", "section3")
@@ -55,7 +57,7 @@ PIXELS = {
     "style_weight": 6,
 }
 PYRAMID = {"statistics": "gram", "style_taps": SECTIONS, "content_weight": 0.3, "style_weight": 6}
-GATYS = {**PIXELS, "optimizer": "lbfgs", "steps": 200, "style_taps": None, "tv_weight": 0.1}
+GATYS = {**PIXELS, "optimizer": "lbfgs", "style_taps": None, "tv_weight": 0.1}
 
 # Name → choices of `stylize_batch`, and what becomes of the network before.
 RECIPES: dict[str, tuple[dict[str, Any], Callable[[Network], Network]]] = {
@@ -108,7 +110,7 @@ def make_pictures(folder: Path, contents: dict, styles: dict) -> None:
     if FLAGS.vgg:
         for name, choices in VGG_RECIPES.items():
             vgg = port_file(FLAGS.vgg, model="vgg19")
-            make(folder / name, contents, styles, model=vgg, **choices)
+            make(folder / name, contents, styles, model=vgg, steps=FLAGS.vgg_steps, **choices)
 
 
 def make(folder: Path, contents: dict, styles: dict, **choices: Any) -> None:

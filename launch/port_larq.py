@@ -9,6 +9,7 @@ from absl import flags
 
 from bnnjax import cli
 from bnnjax.port import checkpoint, load, verify
+from bnnjax.port.download import file_sha256
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("source", None, "file to port: .h5, .tflite or .npz", required=True)
@@ -24,10 +25,10 @@ def main() -> int:
     output = Path(FLAGS.output)
     if output.exists() and not FLAGS.overwrite:
         raise ValueError(f"{output} exists; choose another --output or give --overwrite")
-    network = load.port_file(FLAGS.source, model=FLAGS.model)
-    if FLAGS.sha256 and network.provenance["sha256"] != FLAGS.sha256.lower():
-        found_sum = network.provenance["sha256"]
+    # Before anything reads the file: HDF5's library does not survive everything.
+    if FLAGS.sha256 and (found_sum := file_sha256(FLAGS.source)) != FLAGS.sha256.lower():
         raise ValueError(f"{FLAGS.source} has sha256 {found_sum}, needs {FLAGS.sha256}")
+    network = load.port_file(FLAGS.source, model=FLAGS.model)
     report = {"model": FLAGS.model, "output": str(output), **network.provenance}
     if FLAGS.verify:
         found = verify.verify(network, FLAGS.source)

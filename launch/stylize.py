@@ -9,6 +9,7 @@ from absl import flags
 
 from bnnjax import cli
 from bnnjax.nst import files, inputs
+from bnnjax.nst.config import PRESETS
 from bnnjax.nst.stylize import stylize_batch
 
 FLAGS = flags.FLAGS
@@ -18,6 +19,7 @@ flags.DEFINE_string("output_dir", "out", "directory for the pictures CONTENT__ST
 flags.DEFINE_string("weights", None, "directory of a network's checkpoint (see port_larq.py)")
 flags.DEFINE_string("model", None, "name of a network")
 flags.DEFINE_enum("pairing", "zip", inputs.PAIRINGS, "which photograph goes with which painting")
+flags.DEFINE_enum("preset", "default", list(PRESETS), "bundle of choices; single ones go before it")
 flags.DEFINE_string("recipe", None, "a picture made before: its choices, where none are given")
 flags.DEFINE_boolean("overwrite", False, "replace pictures that exist")
 flags.DEFINE_boolean("previews", False, "keep NAME.preview.png of the pictures under way")
@@ -39,6 +41,7 @@ def main() -> int:
         model=FLAGS.model,
         weights=FLAGS.weights or (None if FLAGS.model else recipe.get("weights")),
         pairing=FLAGS.pairing,
+        preset=FLAGS.preset,
         preview=files.previewer(directory) if FLAGS.previews else None,
         **{**files.choices_of(recipe), **cli.chosen()},
     )

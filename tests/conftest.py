@@ -1,6 +1,9 @@
 """What tests of several rooms share: where real data lies, and networks that need none of it."""
 
+import importlib.util
+import itertools
 import os
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -9,8 +12,8 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from bnnjax.models import registry
-from bnnjax.models.network import Architecture, Network
-from bnnjax.port import checkpoint, load
+from bnnjax.models.network import AS_PUBLISHED, Architecture, Network
+from bnnjax.port import checkpoint, from_keras, load
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,8 +65,13 @@ def with_random_weights():
                 value = scale * rng.uniform(0.5, 1.5, shape.shape)
             elif path[-1] == "bias":
                 value = rng.normal(0, 0.2, shape.shape)
+            elif path[0].endswith("_blur"):
+                value = np.broadcast_to(
+                    np.outer([1, 2, 1], [1, 2, 1])[..., None, None] / 16, shape.shape
+                )
             else:
-                value = rng.normal(0, np.prod(shape.shape[:-1]) ** -0.5, shape.shape)
+                inputs = shape.shape[:2] if path[0].endswith("_depthwise") else shape.shape[:-1]
+                value = rng.normal(0, np.prod(inputs) ** -0.5, shape.shape)
             params[path] = jnp.asarray(value, shape.dtype)
         return Network(architecture, {"params": unflatten_dict(params)}, {"source": "random"})
 
@@ -95,3 +103,76 @@ def make_picture():
         return np.clip(0.5 + 0.35 * waves + grain, 0, 1).astype(np.float32)
 
     return make
+
+
+# --- files of Keras ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def draws():
+    """The module ``reference/draws.py``, whose weights and pictures Larq was asked about."""
+    path = ROOT / "tests" / "reference" / "draws.py"
+    spec = importlib.util.spec_from_file_location("draws", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def keras_layers(draws):
+    """A function registry entry → its layers as Keras has them: (prefix of the name, weights by
+    name) in the order of creation, drawn from seeds."""
+
+    def make(entry, *, classes=AS_PUBLISHED):
+        architecture = Architecture(entry, False, entry.options, classes)
+        places, layers = Counter(), []
+        for target in from_keras.targets(architecture):
+            key = (target.row.prefix, places[target.row.prefix])
+            weights = {
+                name: draws.draw(entry.name, *key, name, shape)
+                for name, (_, _, shape) in target.arrays.items()
+            }
+            layers.append((target.row.prefix, weights))
+            places[target.row.prefix] += 1
+        return layers
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_keras():
+    """A function that writes such layers as Keras 2 does.
+
+    ``start`` is where the session's counters of names stand, ``full`` makes it a file of ``save``
+    instead of ``save_weights``, ``nested`` puts the layers into a model inside the model, and
+    ``chunks`` splits the list of names as Keras does with long ones.
+    """
+    h5py = pytest.importorskip("h5py")
+
+    def write(path, layers, *, start=0, full=False, nested=False, chunks=1):
+        counters = defaultdict(lambda: itertools.count(start))
+        named = []
+        for prefix, weights in layers:
+            number = next(counters[prefix])
+            named.append((f"{prefix}_{number}" if number else prefix, weights))
+        # Keras lists layers as they are connected, not in the order of creation.
+        order = np.random.default_rng(0).permutation(len(named))
+        listed = [("input_1", {}), *(named[place] for place in order), ("re_lu", {})]
+        groups = {"model": listed} if nested else {layer[0]: [layer] for layer in listed}
+        with h5py.File(path, "w") as file:
+            root = file.create_group("model_weights") if full else file
+            if full:
+                file.attrs["model_config"] = "{}"
+                file["optimizer_weights/Adam/conv2d/kernel/m:0"] = np.zeros((3, 3, 1, 1))
+            for part, names in enumerate(np.array_split(list(groups), chunks)):
+                attribute = f"layer_names{part}" if chunks > 1 else "layer_names"
+                root.attrs[attribute] = np.array([name.encode() for name in names])
+            for group_name, members in groups.items():
+                group = root.create_group(group_name)
+                arrays = {f"{name}/{w}:0": value for name, ws in members for w, value in ws.items()}
+                group.attrs["weight_names"] = np.array([name.encode() for name in arrays])
+                for name, value in arrays.items():
+                    group[name] = value
+        return path
+
+    return write

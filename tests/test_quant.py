@@ -338,3 +338,47 @@ def test_a_strange_name_is_answered_with_all_names():
         quant.get("8bit")
     assert all(name in str(caught.value) for name in quant.QUANTIZERS)
     assert "did you mean" not in str(caught.value)
+
+
+# --- what is known of a quantizer ------------------------------------------------------------
+
+
+def values_of(quantizer):
+    """What it makes of a kernel, by looking at the numbers."""
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 4, 5)).astype(np.float32)
+    magnitudes = abs(np.asarray(quantizer(jnp.asarray(kernel))).reshape(-1, 5))
+    if (magnitudes == 1).all():
+        return "signs"
+    return "scaled signs" if (magnitudes == magnitudes[0]).all() else "levels"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_values_are_those_that_a_quantizer_gives(name):
+    assert quant.values(OURS[name]) == values_of(OURS[name])
+
+
+@pytest.mark.parametrize("name", quant.QUANTIZERS)
+def test_values_of_a_name_are_those_of_its_function(name):
+    assert quant.values(name) == quant.values(quant.get(name)) == values_of(quant.get(name))
+
+
+@pytest.mark.parametrize("stranger", [None, abs, "8bit", partial(np.round, decimals=1)])
+def test_whatever_is_not_in_the_table_gives_levels(stranger):
+    assert quant.values(stranger) == "levels"
+
+
+def test_precision_takes_functions_with_and_without_options():
+    larqs = dict(zip(LARQ["quantizers"].tolist(), LARQ["precisions"].tolist(), strict=True))
+    for name, quantizer in OURS.items():
+        assert quant.precision(quantizer) == larqs[name], name
+    assert quant.precision(quant.get("dorefa_quantizer", k_bit=5)) == 5
+
+
+def test_precision_of_no_quantizer_is_that_of_floats():
+    assert quant.precision(None) == 32
+
+
+@pytest.mark.parametrize("stranger", [abs, partial(np.round, decimals=1)])
+def test_precision_of_a_stranger_is_refused(stranger):
+    with pytest.raises(ValueError, match="is none of the quantizers: ste_sign, approx_sign"):
+        quant.precision(stranger)

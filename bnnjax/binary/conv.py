@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from bnnjax.binary import bits
+from bnnjax.binary import bits, narrow
 from bnnjax.binary.backend import materialize
 from bnnjax.binary.windows import Geometry, shifted, spread
 
@@ -141,10 +141,7 @@ def input_gradient(g: Array, backward: Array, geometry: Geometry) -> Array:
         (((3,), (0,)), ((), ())),
         preferred_element_type=jnp.float32,
     ).reshape(*g.shape[:3], kh * kw, geometry.channels)
-    total = jnp.zeros((), products.dtype)
-    for position in range(kh * kw):
-        total += spread(geometry, products[..., position, :], *divmod(position, kw))
-    return total
+    return spread(geometry, [products[..., position, :] for position in range(kh * kw)])
 
 
 def dense_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -157,6 +154,8 @@ def dense_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
         ((0, 0), *geometry.pads, (0, 0)),
         constant_values=geometry.pad_value,
     )
+    if kernel.dtype == jnp.float32 and kernel[..., 0].size <= narrow.WIDEST:
+        return narrow.conv(geometry, padded, kernel)
     return _float_conv(padded, kernel, geometry.strides)
 
 

@@ -59,13 +59,37 @@ def shifted(geometry: Geometry, x: Array, i: int, j: int) -> Array:
     return lax.slice(x, (0, i, j, 0), stops, (1, sh, sw, 1))
 
 
-def spread(geometry: Geometry, y: Array, i: int, j: int) -> Array:
-    """The transpose of `shifted`, less the padding: ``y`` [N, H', W', C] laid on zeros [N, H, W, C]
-    where kernel position (i, j) met it."""
-    edges = [
-        (offset - low, size - offset + low - (count - 1) * stride - 1, stride - 1)
-        for offset, stride, count, (low, _), size in zip(
-            (i, j), geometry.strides, y.shape[1:3], geometry.pads, geometry.input_size, strict=True
-        )
-    ]
-    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+def spread(geometry: Geometry, parts: Sequence[Array]) -> Array:
+    """The transpose of `shifted`, less the padding, summed over all kernel positions.
+
+    Args:
+      geometry: of the windows.
+      parts: for every kernel position, in row-major order, [N, H', W', C].
+
+    Returns:
+      [N, H, W, C]: each part laid on zeros where its kernel position met the picture.
+    """
+    (sh, sw), (height, width) = geometry.strides, geometry.input_size
+    rows, columns = -(-height // sh), -(-width // sw)
+    # Cells of one phase of the stride lie side by side on a grid of its own; parts are added there,
+    # and the phases interleaved once, which reads and writes less than parts with gaps.
+    phases: dict[tuple[int, int], Array] = {}
+    zero = jnp.zeros((), parts[0].dtype)
+    for position, part in enumerate(parts):
+        i, j = divmod(position, geometry.kernel_size[1])
+        down, row_phase = divmod(i - geometry.pads[0][0], sh)
+        right, column_phase = divmod(j - geometry.pads[1][0], sw)
+        edges = [
+            (down, rows - part.shape[1] - down, 0),
+            (right, columns - part.shape[2] - right, 0),
+        ]
+        laid = lax.pad(part, zero, [(0, 0, 0), *edges, (0, 0, 0)])
+        phase = (row_phase, column_phase)
+        phases[phase] = phases[phase] + laid if phase in phases else laid
+    if geometry.strides == (1, 1):
+        return phases[0, 0]
+    nothing = jnp.zeros_like(phases[min(phases)])
+    grid = [[phases.get((p, q), nothing) for q in range(sw)] for p in range(sh)]
+    laid = jnp.stack([jnp.stack(line, axis=3) for line in grid], axis=2)
+    whole = laid.reshape(laid.shape[0], rows * sh, columns * sw, laid.shape[-1])
+    return whole[:, :height, :width]

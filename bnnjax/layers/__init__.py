@@ -10,7 +10,7 @@ A layer with ``frozen=True`` holds what inference needs and no more: a binary ke
 the parameters of one form into those of the other.
 """
 
-from bnnjax.layers.convolutions import QuantConv, QuantDense
+from bnnjax.layers.convolutions import Conv, QuantConv, QuantDense
 from bnnjax.layers.depthwise import (
     BlurPool,
     DepthwiseConv,
@@ -25,6 +25,7 @@ from bnnjax.layers.quantized import Quantized, clip_weights
 __all__ = [
     "BatchNorm",
     "BlurPool",
+    "Conv",
     "DepthwiseConv",
     "Options",
     "QuantConv",

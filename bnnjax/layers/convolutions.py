@@ -40,10 +40,14 @@ class QuantConv(Quantized):
         if self._counts_bits():
             return self._add_bias(self._packed_product(x, self._words(shape), where))
         kernel = self._float_kernel(shape)
-        if self.frozen and quant.values(self.kernel_quantizer) == "signs":
-            if quant.values(self.input_quantizer) == "signs":
-                kernel = kernel.astype(jnp.bfloat16)  # exact for ±1, and what matrix units are for
+        quantizers = (self.input_quantizer, self.kernel_quantizer)
+        if self.frozen and all(quant.values(quantizer) == "signs" for quantizer in quantizers):
+            kernel = kernel.astype(jnp.bfloat16)  # exact for ±1, and what matrix units are for
         return self._add_bias(conv.dense_conv(x, kernel, where))
+
+
+class Conv(QuantConv):
+    """The ordinary one. A class of its own because it is one in Keras, and so in Keras' files."""
 
 
 class QuantDense(Quantized):

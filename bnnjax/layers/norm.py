@@ -53,7 +53,7 @@ class BatchNorm(nn.Module):
         """Parameters of the frozen layer from the parameters and statistics of the latent one.
 
         Raises:
-          ValueError: a value is not finite, or a variance below zero.
+          ValueError: a value is not finite, or a variance not above −epsilon.
         """
         multiplier, bias = fold(
             params.get("scale", 1.0),
@@ -62,7 +62,8 @@ class BatchNorm(nn.Module):
             stats["var"],
             epsilon=self.epsilon,
         )
-        if not (jnp.isfinite(multiplier).all() and jnp.isfinite(bias).all()):
+        given = [*params.values(), *stats.values()]  # an infinite variance gives a finite 0
+        if not all(jnp.isfinite(array).all() for array in (*given, multiplier, bias)):
             raise ValueError("the batch norm holds values that are not finite")
         return {"multiplier": multiplier, "bias": bias}
 
@@ -79,7 +80,9 @@ class BatchNorm(nn.Module):
             latent, spread = {}, 1 / multiplier**2 - self.epsilon
         if self.use_bias:
             return {**latent, "bias": bias}, {"mean": jnp.zeros_like(bias), "var": spread}
-        return latent, {"mean": -bias / multiplier, "var": spread}
+        # A channel whose multiplier is 0 gives 0 whatever its mean.
+        mean = jnp.where(multiplier == 0, 0, -bias / jnp.where(multiplier == 0, 1, multiplier))
+        return latent, {"mean": mean, "var": spread}
 
 
 def fold(

@@ -79,13 +79,12 @@ def _max_pool(where: Geometry, x: Array) -> Array:
 def _max_pool_backward(where: Geometry, x: Array, g: Array) -> tuple[Array]:
     windows = _windows(where, x, outside=-jnp.inf)
     top = _largest(windows)
-    total, taken = jnp.zeros(()), jnp.zeros(top.shape, bool)
-    for position, window in enumerate(windows):
+    taken, parts = jnp.zeros(top.shape, bool), []
+    for window in windows:
         chosen = (window == top) & ~taken
         taken |= chosen
-        i, j = divmod(position, where.kernel_size[1])
-        total += spread(where, jnp.where(chosen, g, 0), i, j)
-    return (total,)
+        parts.append(jnp.where(chosen, g, 0))
+    return (spread(where, parts),)
 
 
 _max_pool.defvjp(lambda where, x: (_max_pool(where, x), x), _max_pool_backward)

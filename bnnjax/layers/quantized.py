@@ -49,12 +49,12 @@ class Quantized(nn.Module, kw_only=True):
         quantized = self._quantize(latent)
         if not self._packs:
             return {"kernel": quantized, **rest}
-        scale = self._per_output(jnp.abs(quantized))
+        packed = {"words": self._pack(latent)}
         if self._scaled:
-            rest["scale"] = scale
-        elif not (scale == 1).all():
-            raise ValueError("only kernels quantized to ±1 can be packed")
-        return {"words": self._pack(latent), **rest}
+            packed["scale"] = self._per_output(jnp.abs(quantized))
+        if not (self.thaw(packed, latent.shape)["kernel"] == quantized).all():
+            raise ValueError("only ±1, or ± one scale an output channel, can be packed")
+        return {**packed, **rest}
 
     @nn.nowrap
     def thaw(self, params: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Array]:

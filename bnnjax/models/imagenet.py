@@ -9,5 +9,5 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 
 def normalize(images: Array) -> Array:
-    """sRGB in [0, 1] → zero mean and unit deviation over ImageNet (``larq_zoo/training/data.py``)."""
+    """sRGB in [0, 1] → zero mean, unit deviation over ImageNet (``larq_zoo/training/data.py``)."""
     return (images - jnp.asarray(MEAN)) / jnp.asarray(DEVIATION)

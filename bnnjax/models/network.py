@@ -50,7 +50,8 @@ class Architecture:
           images: float [N, H, W, 3], sRGB in [0, 1].
 
         Returns:
-          logits float32 [N, classes] (None without classes), and a dict tap name → float32 [N, h, w, C].
+          logits float32 [N, classes] (None without classes), and a dict tap name → float32
+          [N, h, w, C].
 
         Raises:
           ValueError: images of another rank, dtype or number of channels, or of a size that the

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from bnnjax.layers import BatchNorm, DepthwiseConv, Options, pool
+from bnnjax.layers import BatchNorm, Conv, DepthwiseConv, Options, pool
 from bnnjax.models.entry import Entry, ReleaseFile
 from bnnjax.models.imagenet import CLASSES, normalize
 from bnnjax.models.quicknet import CLIP, binary_conv
@@ -78,8 +78,7 @@ class QuickNetV0(nn.Module):
         return nn.Dense(self.classes, name="dense")(nn.relu(x).mean(axis=(1, 2))), taps
 
     def _stem(self, x: Array, taps: dict[str, Array], train: bool) -> Array:
-        x = nn.Conv(8, (3, 3), strides=2, padding="SAME", use_bias=False, name="stem_conv")(x)
-        taps["stem_conv"] = x
+        taps["stem_conv"] = x = self._conv(8, 3, "stem_conv", stride=2)(x)
         depthwise = DepthwiseConv(8, strides=(2, 2), frozen=self.frozen, name="stem_depthwise")
         taps["stem_depthwise"] = x = nn.relu(depthwise(x))
         taps["stem"] = x = self._norm("stem_norm")(x, train=train)
@@ -96,7 +95,7 @@ class QuickNetV0(nn.Module):
         self, x: Array, section: int, name: str, taps: dict[str, Array], train: bool
     ) -> Array:
         features = FILTERS[section - 1]
-        conv = nn.Conv(features, (1, 1), use_bias=False, name=f"{name}_shortcut_conv")
+        conv = self._conv(features, 1, f"{name}_shortcut_conv")
         shortcut = conv(pool(x, self.options))
         shortcut = self._norm(f"{name}_shortcut_norm")(shortcut, train=train)
         return self._conv_block(x, features, section, name, taps, train, strides=(2, 2)) + shortcut
@@ -124,6 +123,10 @@ class QuickNetV0(nn.Module):
         squeeze = nn.Dense(x.shape[3] // REDUCTION, use_bias=False, name=f"{name}_squeeze")
         excite = nn.Dense(features, use_bias=False, name=f"{name}_excite")
         return nn.sigmoid(excite(nn.relu(squeeze(x.mean(axis=(1, 2))))))[:, None, None]
+
+    def _conv(self, features: int, side: int, name: str, *, stride: int = 1) -> Conv:
+        strides = (stride, stride)
+        return Conv(features, (side, side), strides=strides, frozen=self.frozen, name=name)
 
     def _norm(self, name: str) -> BatchNorm:
         return BatchNorm(epsilon=1e-5, momentum=0.9, frozen=self.frozen, name=name)

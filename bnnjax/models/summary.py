@@ -8,11 +8,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
 from bnnjax import quant
-from bnnjax.layers import BatchNorm, Quantized
+from bnnjax.layers import BatchNorm, Quantized, QuantSeparableConv
 from bnnjax.models.network import Architecture
 from bnnjax.models.trace import Call, trace
 
@@ -119,7 +118,7 @@ def _layer(call: Call, shapes: dict[str, tuple[int, ...]]) -> LayerSummary:
         return LayerSummary(name, None, output_shape, {FLOAT_BITS: 2 * output_shape[-1]}, {})
     parameters: dict[int, int] = {}
     macs: dict[int, int] = {}
-    input_bits, kernel_bits = _precisions(call.layer)
+    input_bits, kernel_bits = _precisions(call)
     pixels = int(np.prod(output_shape[:-1]))
     for array, shape in shapes.items():
         bits, count = kernel_bits if array == "kernel" else FLOAT_BITS, int(np.prod(shape))
@@ -130,13 +129,16 @@ def _layer(call: Call, shapes: dict[str, tuple[int, ...]]) -> LayerSummary:
     return LayerSummary(name, input_bits, output_shape, parameters, macs)
 
 
-def _precisions(layer: nn.Module) -> tuple[int | None, int]:
+def _precisions(call: Call) -> tuple[int | None, int]:
     """Bits of the quantized input (None without), and of the kernel."""
+    layer = call.layer
     if not isinstance(layer, Quantized):
         return None, FLOAT_BITS
-    quantized = layer.input_quantizer is not None
+    # Larq counts both kernels of a separable convolution with the quantizer of its input.
+    whole = call.parent if isinstance(call.parent, QuantSeparableConv) else layer
+    quantized = whole.input_quantizer is not None
     return (
-        quant.precision(layer.input_quantizer) if quantized else None,
+        quant.precision(whole.input_quantizer) if quantized else None,
         quant.precision(layer.kernel_quantizer),
     )
 

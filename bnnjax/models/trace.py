@@ -10,11 +10,13 @@ Path = tuple[str, ...]
 
 
 class Call(NamedTuple):
-    """A layer at work: its path in the variables, itself, and the shape of its result."""
+    """A layer at work: its path in the variables, itself, the shape of its result, and the module
+    that it is part of."""
 
     path: Path
     layer: nn.Module
     output_shape: tuple[int, ...]
+    parent: Any
 
 
 def trace(module: nn.Module, *, side: int) -> list[Call]:
@@ -25,13 +27,14 @@ def trace(module: nn.Module, *, side: int) -> list[Call]:
     def record(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         if context.method_name != "__call__":
             return call(*args, **kwargs)
-        path = context.module.path
+        path, parent = context.module.path, context.module.parent  # which it soon forgets
         paths.append(path)
         result = call(*args, **kwargs)
-        calls[path] = Call(path, context.module, getattr(result, "shape", ()))
+        calls[path] = Call(path, context.module, getattr(result, "shape", ()), parent)
         return result
 
     with nn.intercept_methods(record):
-        jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
+        picture = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+        jax.eval_shape(module.init, jax.random.key(0), picture)
     outer = {path[:depth] for path in paths for depth in range(len(path))}
     return [calls[path] for path in paths if path not in outer]

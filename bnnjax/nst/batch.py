@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bnnjax.binary import backend
 from bnnjax.models.network import Variables
 from bnnjax.nst import color, optimize
 from bnnjax.nst import objective as objectives
@@ -105,15 +104,16 @@ def make_groups(
     weights: LossWeights,
     config: StylizeConfig,
     randomness: Randomness,
+    group_sizes: Mapping[tuple[int, ...], int],
 ) -> list[Group]:
-    """Pairs whose canvases have one shape together, in groups as large as the platform likes."""
+    """Pairs whose canvases have one shape together, in groups of the size given for the shape."""
     measured = _measure(objective, variables, contents, styles, randomness)
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for index, pair in enumerate(pairs):
         by_shape.setdefault(contents[pair.content].pixels.shape, []).append(index)
     groups = []
-    for members in by_shape.values():
-        size = min(backend.group_size(), len(members))
+    for shape, members in by_shape.items():
+        size = group_sizes[shape]
         for first in range(0, len(members), size):
             chosen = members[first : first + size]
             filled = (chosen + [chosen[-1]] * size)[:size]  # filled up rather than compiled anew

@@ -33,7 +33,7 @@ class StylizeConfig:
     style_size: int | None = _choice(None, "shorter side of the painting, in pixels; same as size")
     steps: int = _choice(400, "optimisation steps")
     seed: int = _choice(0, "of all randomness: same seed, same machine, same pixels")
-    init: str = _choice("content", "first picture: content, matched (its colours moved) or noise")
+    init: str = _choice("matched", "first picture: content, matched (its colours moved) or noise")
     parametrization: str = _choice("pyramid", "what is optimised: pyramid or pixels")
     optimizer: Any = _choice("adam", "adam, lbfgs, or another optimiser of optax by name")
     statistics: str = _choice("moments", "of style: moments (mean and covariance) or gram")
@@ -112,12 +112,18 @@ def _spread(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(array, shape)
 
 
-def split_choices(choices: Mapping[str, Any]) -> tuple[StylizeConfig, LossWeights]:
-    """Keyword choices sorted into the two kinds.
+def split_choices(
+    choices: Mapping[str, Any], *, preset: str = "default"
+) -> tuple[StylizeConfig, LossWeights]:
+    """A preset and keyword choices, which go before it, sorted into the two kinds.
 
     Raises:
-      ValueError: a name that is in neither (the nearest is suggested), or a value out of range.
+      ValueError: no such preset, a name that is in neither kind (the nearest is suggested), or a
+        value out of range.
     """
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}, needs one of {tuple(PRESETS)}")
+    choices = {**PRESETS[preset], **choices}
     for name in choices:
         if name not in CHOICES:
             near = difflib.get_close_matches(name, CHOICES, n=1)
@@ -136,6 +142,13 @@ def _tap_names(name: str, value: Any) -> tuple[str, ...]:
         raise ValueError(f"{name} is {value!r}, needs a sequence of names of taps")
     return tuple(value)
 
+
+# Bundles of choices by name; what is chosen besides goes before.
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # For a person at a slider: a second or two at 224 px.
+    "preview": {"steps": 100, "learning_rate": 0.025},
+}
 
 CHOICES: dict[str, type] = {
     field.name: kind for kind in (StylizeConfig, LossWeights) for field in dataclasses.fields(kind)

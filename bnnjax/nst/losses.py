@@ -7,6 +7,7 @@ square norm, so that one set of weights serves every network and every tap.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -30,16 +31,75 @@ def gram(features: Array) -> Array:
 
     Note: the divisor differs in the field; ours is the number of positions alone.
     """
-    flat = features.reshape(-1, features.shape[-1])
-    # Not flat.T @ flat, for which XLA copies the map transposed.
-    return lax.dot_general(flat, flat, (((0,), (0,)), ((), ()))) / flat.shape[0]
+    return _second_moment(features.reshape(-1, features.shape[-1]))
 
 
 def mean_covariance(features: Array) -> tuple[Array, Array]:
     """Mean [C] and covariance [C, C] over positions (divisor P)."""
-    flat = features.reshape(-1, features.shape[-1])
+    return _moments(features.reshape(-1, features.shape[-1]))
+
+
+# Gradients by hand: by itself JAX makes two products, one of either factor, and transposes both. Of
+# many channels it is a product of bfloat16, like all of the backward pass, with float32 sums.
+
+_FEW = 8  # channels, for which a matrix unit is not worth its while
+_COLUMNS = 64  # of a product that is
+
+
+@jax.custom_vjp
+def _second_moment(flat: Array) -> Array:
+    """FᵀF / P of [P, C]."""
+    positions, channels = flat.shape
+    if channels > _FEW:
+        return _transposed_product(flat) / positions
+    # Some positions side by side make a wide product, whose blocks on the diagonal are wanted.
+    beside = _COLUMNS // channels
+    padded = jnp.pad(flat, ((0, -positions % beside), (0, 0)))
+    total = _transposed_product(padded.reshape(-1, beside * channels))
+    return jnp.einsum("rcrd->cd", total.reshape(beside, channels, beside, channels)) / positions
+
+
+def _transposed_product(flat: Array) -> Array:
+    # Not flat.T @ flat, for which XLA copies the map transposed.
+    return lax.dot_general(flat, flat, (((0,), (0,)), ((), ())))
+
+
+def _second_moment_gradient(flat: Array, g: Array) -> Array:
+    both = (g + g.T) / flat.shape[0]
+    if flat.shape[1] <= _FEW:
+        rows = [flat[:, c, None] * both[c] for c in range(flat.shape[1])]
+        return sum(rows, start=jnp.zeros(()))
+    return jnp.dot(
+        flat.astype(jnp.bfloat16), both.astype(jnp.bfloat16), preferred_element_type=jnp.float32
+    )
+
+
+_second_moment.defvjp(
+    lambda flat: (_second_moment(flat), flat),
+    lambda flat, g: (_second_moment_gradient(flat, g),),
+)
+
+
+@jax.custom_vjp
+def _moments(flat: Array) -> tuple[Array, Array]:
+    """Mean and covariance of [P, C]."""
     mean = jnp.mean(flat, axis=0)
-    return mean, gram(flat - mean)
+    return mean, _second_moment(flat - mean)
+
+
+def _moments_backward(residuals: tuple[Array, Array], g: tuple[Array, Array]) -> tuple[Array]:
+    flat, mean = residuals
+    of_mean, of_covariance = g
+    # Through the mean that is subtracted nothing flows back: what is centred stays centred.
+    return (_second_moment_gradient(flat - mean, of_covariance) + of_mean / flat.shape[0],)
+
+
+def _moments_forward(flat: Array) -> tuple:
+    mean, covariance = _moments(flat)
+    return (mean, covariance), (flat, mean)
+
+
+_moments.defvjp(_moments_forward, _moments_backward)
 
 
 def statistics(features: Array, *, kind: str = "moments") -> Statistics:

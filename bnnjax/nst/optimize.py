@@ -99,7 +99,7 @@ def start(objective: Objective, pictures: Array) -> State:
     def one(picture: Array) -> State:
         z = parametrize.encode(picture, kind=objective.parametrization)
         optimizer = make_optimizer(objective.optimizer, optax.constant_schedule(0.0))
-        return State(z, optimizer.init(z), z, jnp.asarray(jnp.inf))
+        return State(z, optimizer.init(z), z, jnp.asarray(jnp.inf, jnp.float32))
 
     return jax.vmap(one)(pictures)
 

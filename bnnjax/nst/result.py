@@ -25,6 +25,7 @@ class StylizeResult:
     """Stylized pictures in the order of their pairs; shows itself in a notebook.
 
     Attributes:
+      estimated_memory: of the run, in bytes, by XLA's analysis.
       interrupted: whether Ctrl-C ended the run early.
       seconds: how long it took to "prepare" (targets, some compilation) and to "optimize".
     """
@@ -37,6 +38,7 @@ class StylizeResult:
     network: Network
     config: StylizeConfig
     weights: LossWeights
+    estimated_memory: int = 0
     interrupted: bool = False
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -92,6 +94,7 @@ class StylizeResult:
             "config": _plain(self.config),
             "weights": _plain(self.weights),
             "pictures": len(self.pairs),
+            "estimated_memory_mib": round(self.estimated_memory / 2**20),
             "device": f"{device.platform} ({device.device_kind})",
             "machine": platform.machine(),
             "backend": backend.choose(self.network.architecture.options.backend),

@@ -2,7 +2,7 @@
 
 import difflib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from bnnjax.models.network import Network
-from bnnjax.nst import batch, optimize
+from bnnjax.nst import batch, memory, optimize
 from bnnjax.nst.config import StylizeConfig, split_choices
-from bnnjax.nst.inputs import as_list, as_pictures, make_pairs, put_on_canvas
+from bnnjax.nst.inputs import Canvas, Pair, as_list, as_pictures, make_pairs, put_on_canvas
 from bnnjax.nst.objective import Objective
 from bnnjax.nst.result import StylizeResult
 from bnnjax.port.load import load_model
@@ -27,6 +27,7 @@ def stylize_batch(
     model: str | Network | None = None,
     weights: str | Path | None = None,
     pairing: str = "zip",
+    preset: str = "default",
     progress: bool = True,
     preview: Preview | None = None,
     **choices: Any,
@@ -40,6 +41,7 @@ def stylize_batch(
       model: a network's name, or a `Network` from `load_model`.
       weights: directory of a checkpoint, in place of ``model``.
       pairing: "zip" (the first with the first; a single one goes with all) or "product".
+      preset: "default", or "preview" for a picture in a second or two; choices go before it.
       progress: whether to show a progress bar with the time left.
       preview: called every few steps with the steps made, the names and the best pictures so far
         [H, W, 3]; it costs a copy of the pictures and what it does itself.
@@ -53,7 +55,7 @@ def stylize_batch(
       ValueError: an unknown choice, an unreadable picture, or numbers of pictures that do not fit.
     """
     began = time.perf_counter()
-    config, loss_weights = split_choices(choices)
+    config, loss_weights = split_choices(choices, preset=preset)
     photographs = as_pictures(as_list(contents, kind="content"), kind="content")
     paintings = as_pictures(as_list(styles, kind="style"), kind="style")
     pairs = make_pairs([p.name for p in photographs], [p.name for p in paintings], pairing=pairing)
@@ -65,15 +67,34 @@ def stylize_batch(
     canvases = [put_on_canvas(p.pixels, size=config.size, stride=stride) for p in photographs]
     style_canvases = [put_on_canvas(p.pixels, size=style_size, stride=stride) for p in paintings]
     randomness = batch.Randomness.from_config(config)
-    groups = batch.make_groups(
-        objective, network.variables, pairs, canvases, style_canvases, traced, config, randomness
-    )
-    prepared = time.perf_counter()
-    result = StylizeResult(
-        pairs, groups, photographs, paintings, canvases, network, config, loss_weights
-    )
-    turns = batch.run(groups, objective, network.variables, randomness, total=config.steps)
     with tqdm(total=config.steps * len(pairs), unit="step", disable=not progress) as bar:
+        bar.set_description("compiling")
+        group_sizes, estimated = plan_memory(objective, network, canvases, pairs, randomness)
+        bar.set_description(f"{estimated / 2**30:.1f} GiB")
+        groups = batch.make_groups(
+            objective,
+            network.variables,
+            pairs,
+            canvases,
+            style_canvases,
+            traced,
+            config,
+            randomness,
+            group_sizes,
+        )
+        prepared = time.perf_counter()
+        result = StylizeResult(
+            pairs,
+            groups,
+            photographs,
+            paintings,
+            canvases,
+            network,
+            config,
+            loss_weights,
+            estimated,
+        )
+        turns = batch.run(groups, objective, network.variables, randomness, total=config.steps)
         try:
             for made in turns:
                 bar.update(made.picture_steps)
@@ -85,6 +106,38 @@ def stylize_batch(
         group.release()
     result.seconds = {"prepare": prepared - began, "optimize": time.perf_counter() - prepared}
     return result
+
+
+def plan_memory(
+    objective: Objective,
+    network: Network,
+    canvases: Sequence[Canvas],
+    pairs: Sequence[Pair],
+    randomness: batch.Randomness,
+) -> tuple[dict[tuple[int, ...], int], int]:
+    """Pictures that a step takes together, by the shape of their canvas, and the bytes of the run.
+
+    Raises:
+      ValueError: more than the device has free.
+    """
+    sizes: dict[tuple[int, ...], int] = {}
+    largest = waiting = 0
+    for shape in dict.fromkeys(canvas.pixels.shape for canvas in canvases):
+        found = memory.estimate(
+            objective, network.variables, shape[:2], shifts=len(randomness.shifts)
+        )
+        contents = {i for i, canvas in enumerate(canvases) if canvas.pixels.shape == shape}
+        pictures = sum(pair.content in contents for pair in pairs)
+        sizes[shape] = min(found.group, pictures)
+        largest = max(largest, found.step)
+        waiting += pictures * found.picture + len(contents) * found.content
+    free = memory.available()
+    if free is not None and largest + waiting > free:
+        raise ValueError(
+            f"{len(pairs)} pictures of this size need about {(largest + waiting) / 2**30:.1f} GiB "
+            f"of memory, {free / 2**30:.1f} are free; fewer at a time or a smaller size need less"
+        )
+    return sizes, largest + waiting
 
 
 def _network(model: str | Network | None, weights: str | Path | None) -> Network:

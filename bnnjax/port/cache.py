@@ -1,5 +1,6 @@
 """The folder where downloads and compiled programs are kept, and locks between processes."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -36,8 +37,15 @@ def _lock(file: IO[bytes]) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        held = False
+        while not held:
+            file.seek(0)
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                held = True
+            except OSError as error:
+                if error.errno != errno.EDEADLK:  # with which it gives up after ten seconds
+                    raise
     else:
         import fcntl
 

@@ -59,9 +59,11 @@ def download(url: str, path: Path, *, sha256: str, progress: bool = True) -> Pat
             f"{url}: cannot be downloaded ({reason}); run again when there is a connection"
         ) from None
     except OSError as error:
+        fault = f"{path}: {error.strerror or error}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             part.unlink(missing_ok=True)
-        raise ValueError(f"{path}: {error.strerror or error}; nothing was kept") from None
+            fault += "; nothing was kept"
+        raise ValueError(fault) from None
     found = file_sha256(part)
     if found != sha256:
         part.unlink()

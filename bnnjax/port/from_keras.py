@@ -18,6 +18,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from bnnjax.layers import (
     BatchNorm,
+    Conv,
     DepthwiseConv,
     QuantConv,
     QuantDense,
@@ -52,8 +53,8 @@ _NORM = {
 ROWS = (
     Row(DepthwiseConv, "depthwise", "depthwise_conv2d", _DEPTHWISE),
     Row(QuantDepthwiseConv, "depthwise", "quant_depthwise_conv2d", _DEPTHWISE),
+    Row(Conv, "convolution", "conv2d", _WEIGHTS),
     Row(QuantConv, "convolution", "quant_conv2d", _WEIGHTS),
-    Row(nn.Conv, "convolution", "conv2d", _WEIGHTS),
     Row(QuantDense, "dense", "quant_dense", _WEIGHTS),
     Row(nn.Dense, "dense", "dense", _WEIGHTS),
     Row(BatchNorm, "norm", "batch_normalization", _NORM),
@@ -92,15 +93,21 @@ def read_network(path: str | Path, entry: Entry, *, frozen: bool = True) -> Netw
     with opened(path) as sources:
         architecture, pairs = fit(sources, entry)
         variables: dict[str, dict[LayerPath, Any]] = {"params": {}, "batch_stats": {}}
-        latent = False
+        latent, faults = False, []
         for target, source in pairs:
-            arrays = _latent_arrays(target, source)
-            latent |= _is_latent(target, arrays["params"])
-            if frozen:
-                arrays = {"params": freeze_layer(target.layer, **_as_arguments(arrays))}
+            try:
+                arrays = _latent_arrays(target, source)
+                latent |= _is_latent(target, arrays["params"])
+                if frozen:
+                    arrays = {"params": freeze_layer(target.layer, **_as_arguments(arrays))}
+            except ValueError as error:
+                faults.append(f"{'/'.join(target.path)} from {source.name}: {error}")
+                continue
             for collection, values in arrays.items():
                 if values:
                     variables[collection][target.path] = values
+    if faults:
+        raise ValueError(f"not the weights of {entry.name}:\n  " + "\n  ".join(faults))
     trees = {name: unflatten_dict(tree) for name, tree in variables.items() if tree}
     architecture = dataclasses.replace(architecture, frozen=frozen)
     return Network(architecture, trees, {"kernels": "latent" if latent else "binarized"})
@@ -193,10 +200,11 @@ def _array_faults(target: Target, source: Source) -> list[str]:
 def _latent_arrays(target: Target, source: Source) -> dict[str, dict[str, Any]]:
     arrays: dict[str, dict[str, Any]] = {"params": {}, "batch_stats": {}}
     for keras, (collection, name, _) in target.arrays.items():
-        value = source.arrays[keras][()]
+        with np.errstate(over="ignore"):
+            value = source.arrays[keras][()].astype(np.float32)
         if not np.isfinite(value).all():
-            raise ValueError(f"{source.name}: {keras} holds values that are not finite")
-        arrays[collection][name] = jnp.asarray(value, jnp.float32)
+            raise ValueError(f"{keras} holds values that are not finite")
+        arrays[collection][name] = jnp.asarray(value)
     return arrays
 
 

@@ -51,7 +51,10 @@ def opened(path: str | Path) -> Iterator[list[Source]]:
         raise ValueError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
-            yield sorted(_sources(file), key=lambda source: _split(source.name)[1])
+            sources = sorted(_sources(file), key=lambda source: _split(source.name)[1])
+            if not sources:
+                raise ValueError(f"{path}: no layers as save or save_weights of Keras 2 write them")
+            yield sources
     except (OSError, KeyError, RuntimeError, UnicodeDecodeError, TypeError) as error:
         first = str(error).strip("'\" ").splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: damaged, truncated or no HDF5 file ({first})") from error
@@ -69,10 +72,7 @@ def _import_h5py() -> Any:
 
 def _sources(file: Any) -> Iterator[Source]:
     root = file.get("model_weights", file)
-    names = _strings(root, "layer_names")
-    if not names:
-        raise KeyError("no list of layers: neither save nor save_weights of Keras 2 wrote it")
-    for name in names:
+    for name in _strings(root, "layer_names"):
         yield from _layers_of_group(name, root[name])
 
 
@@ -82,18 +82,24 @@ def _layers_of_group(name: str, group: Any) -> Iterator[Source]:
     parents = dict.fromkeys(path[-2] if len(path) > 1 else name for path in paths)
     for parent in parents:
         arrays = {
-            path[-1].removesuffix(":0"): group["/".join(path)]
+            path[-1].removesuffix(":0"): _array(group, "/".join(path))
             for path in paths
             if len(path) < 2 or path[-2] == parent
         }
         yield Source(name if len(parents) == 1 else parent, arrays)
 
 
+def _array(group: Any, path: str) -> Any:
+    if not hasattr(group[path], "dtype"):
+        raise TypeError(f"{path} is no array")
+    return group[path]
+
+
 def _strings(group: Any, attribute: str) -> list[str]:
-    """A list of strings; Keras splits it over ``attribute0``, ``attribute1`` … where it is long."""
+    """A list of strings, or none; Keras splits a long one over ``attribute0``, ``attribute1`` …"""
     numbered = (f"{attribute}{part}" for part in itertools.count())
     parts = [*itertools.takewhile(group.attrs.__contains__, numbered)]
-    values = itertools.chain(*(group.attrs[part] for part in parts or [attribute]))
+    values = itertools.chain(*(group.attrs.get(part, ()) for part in parts or [attribute]))
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 

@@ -55,7 +55,7 @@ def _published(entry: Entry) -> Network:
             except ValueError:  # a damaged copy of what can be had again
                 pass
         path = directory.with_name(f"{directory.name}.h5")
-        if not path.exists():
+        if not path.exists() or file_sha256(path) != file.sha256:
             download(release_url(file), path, sha256=file.sha256)
         network = port_file(path, model=entry.name)
         provenance = {**network.provenance, "source": release_url(file), "sha256": file.sha256}

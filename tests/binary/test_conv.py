@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from bnnjax.binary import conv
+from bnnjax.binary.windows import geometry
 
 # Every example is compiled: few of them, and none to make a failing one smaller.
 PROPERTY = settings(
@@ -45,7 +46,7 @@ class Case(NamedTuple):
 
     @property
     def geometry(self):
-        return conv.geometry(
+        return geometry(
             (self.batch, *self.size, self.channels),
             self.kernel_size,
             strides=self.strides,
@@ -250,36 +251,7 @@ def test_bfloat16_sums_are_exact(pad_value, strides):
     np.testing.assert_array_equal(y, expected)
 
 
-# --- geometry and layouts --------------------------------------------------------------------
-
-
-@given(case=cases())
-@settings(deadline=None, max_examples=200)
-def test_geometry_is_tensorflows(case):
-    geometry = case.geometry
-    assert geometry.pads == tuple(case.pads)
-    expected = [
-        -(-n // s) if case.padding == "SAME" else (n - k) // s + 1
-        for n, k, s in zip(case.size, case.kernel_size, case.strides, strict=True)
-    ]
-    assert list(geometry.output_size) == expected
-
-
-@pytest.mark.parametrize("padding", ["same", "FULL", ""])
-def test_geometry_refuses_other_paddings(padding):
-    with pytest.raises(ValueError, match=f"padding is '{padding}', needs 'SAME' or 'VALID'"):
-        conv.geometry((1, 4, 4, 3), (3, 3), padding=padding)
-
-
-@pytest.mark.parametrize("pad_value", [2, -2, 0.5, float("nan")])
-def test_geometry_refuses_pad_values_that_are_no_signs(pad_value):
-    with pytest.raises(ValueError, match=rf"pad_value is {pad_value}; .* -1, 0 or 1"):
-        conv.geometry((1, 4, 4, 3), (3, 3), pad_value=pad_value)
-
-
-def test_geometry_can_be_a_static_argument():
-    geometry = conv.geometry([1, 4, 4, 3], (3, 3), pad_value=1.0)
-    assert hash(geometry) == hash(conv.geometry((1, 4, 4, 3), (3, 3), pad_value=1))
+# --- layouts ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 32, 45])

@@ -198,6 +198,8 @@ REFUSED = {  # script, flags, what the one line says
         ["--weights=network", "--images=.", "--labels=text.png"],
         "text.png",
     ),
+    "a network's typo": ("summary", ["--model=quiknet"], "did you mean 'quicknet'"),
+    "a size that does not fit": ("summary", ["--model=quicknet", "--size=28"], "28×28 px"),
     "a judge's weights": (
         "judge",
         ["--pictures=boat.png", "--content=boat.png", "--style=wave.png", "--judge_weights=no.npz"],
@@ -265,6 +267,24 @@ def test_the_installed_command_helps_as_well(environment, tmp_path):
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     for flag in ("content", "output_dir", "size"):
         assert re.search(rf"--{flag}\b", ended.stdout), flag
+
+
+# --- summary -------------------------------------------------------------------------------
+
+
+def test_summary_prints_the_published_counts(launch, tmp_path):
+    """Of Larq Zoo's QuickNet at 224 px."""
+    ended = launch("summary", "--model=quicknet", "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    figures = last_line(ended)
+    assert figures["model"] == "quicknet"
+    assert figures["params"] == 13_234_088
+    assert figures["params_1bit"] == 12_533_760
+    assert figures["bytes"] == (12_533_760 + 32 * (13_234_088 - 12_533_760)) / 8
+    assert figures["macs_1bit"] == 1_849_688_064
+    assert figures["macs_other"] == 1_879_339_776 - 1_849_688_064
+    for text in ("section4_block4_conv", "7×7×512", "13,234,088", "4.17 MiB"):
+        assert text in ended.stdout
 
 
 # --- evaluate ------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
-"""QuickNet v0.2 with random weights in both forms, and what it makes of two small pictures."""
+"""Networks with random weights in both forms, what they make of small pictures, and NumPy."""
 
+import functools
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,26 +16,53 @@ from bnnjax.models.forms import freeze
 from bnnjax.models.network import Architecture, Network
 
 
+def is_binary(layer):
+    """Whether a layer of this name is a binary convolution."""
+    return re.fullmatch(r"section\d_block\d+_conv", layer) is not None
+
+
 @pytest.fixture(scope="session")
-def latent_quicknet():
-    """Latent ``quicknet_v0``, with norms that have run a while and zeros in its binary kernels."""
-    entry = registry.find("quicknet_v0")
-    architecture = Architecture(entry, False, entry.options)
-    rng = np.random.default_rng(0)
-    variables = {}
-    for path, leaf in flatten_dict(architecture.variable_shapes()).items():
-        value = rng.normal(size=leaf.shape)
-        if path[-1] == "kernel" and path[1].startswith("section"):
-            value[rng.random(leaf.shape) < 0.05] = rng.choice([0.0, -0.0])
-        elif path[-1] == "kernel":
-            value *= np.prod(leaf.shape[:-1]) ** -0.5
-        elif path[-1] == "var":  # of a ReLU of sums of some thousand products
-            value = 30 * rng.uniform(1, 3, leaf.shape) ** 2
-            value[::16] = 1e-4  # where epsilon counts
-        elif path[-1] == "scale":
-            value[::16] /= 1e3
-        variables[path] = jnp.asarray(value, leaf.dtype)
-    return Network(architecture, unflatten_dict(variables), {"source": "random"})
+def latent():
+    """A function name → that network with latent random weights: norms that have run a while and
+    zeros in binary kernels."""
+
+    @functools.cache
+    def make(name):
+        entry = registry.find(name)
+        architecture = Architecture(entry, False, entry.options)
+        rng = np.random.default_rng(0)
+        variables = {}
+        for path, leaf in flatten_dict(architecture.variable_shapes()).items():
+            value = rng.normal(size=leaf.shape)
+            if path[-1] == "kernel" and is_binary(path[1]):
+                value[rng.random(leaf.shape) < 0.05] = rng.choice([0.0, -0.0])
+            elif path[-1] == "kernel":
+                value *= np.prod(leaf.shape[:-1]) ** -0.5
+            elif path[-1] == "var":  # of a ReLU of sums of some thousand products
+                value = 30 * rng.uniform(1, 3, leaf.shape) ** 2
+                value[::16] = 1e-4  # where epsilon counts
+            elif path[-1] == "scale":
+                value[::16] /= 1e3
+            variables[path] = jnp.asarray(value, leaf.dtype)
+        return Network(architecture, unflatten_dict(variables), {"source": "random"})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def frozen(latent):
+    """The same networks, frozen."""
+    return functools.cache(lambda name: freeze(latent(name)))
+
+
+@pytest.fixture(scope="session")
+def latent_quicknet(latent):
+    return latent("quicknet_v0")
+
+
+@pytest.fixture(scope="session")
+def frozen_quicknet(frozen):
+    return frozen("quicknet_v0")
 
 
 class Results(NamedTuple):
@@ -68,16 +97,119 @@ def small_images():
 
 
 @pytest.fixture(scope="session")
-def frozen_quicknet(latent_quicknet):
-    """The same network, frozen."""
-    return freeze(latent_quicknet)
+def results_of(latent, frozen, small_images, run):
+    """A function (name, "latent", or the backend of the frozen form) → what that network makes of
+    the small pictures."""
+
+    @functools.cache
+    def of(name, form):
+        network = latent(name) if form == "latent" else frozen(name).with_options(backend=form)
+        return run(network, small_images)
+
+    return of
 
 
 @pytest.fixture(scope="session")
-def latent_results(latent_quicknet, small_images, run):
-    return run(latent_quicknet, small_images)
+def frozen_results(results_of):
+    return results_of("quicknet_v0", "packed")
 
 
 @pytest.fixture(scope="session")
-def frozen_results(frozen_quicknet, small_images, run):
-    return run(frozen_quicknet, small_images)
+def tap_shapes():
+    """A function (name, height, width) → shapes of the taps of one picture by their names, in the
+    network's order, computed by nothing but tracing."""
+
+    def of(name, height, width):
+        names = []
+
+        def apply(variables, images):
+            logits, taps = architecture.apply(variables, images)
+            names.extend(taps)  # in the network's order: a pytree loses it
+            return logits, taps
+
+        entry = registry.find(name)
+        architecture = Architecture(entry, True, entry.options)
+        images = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+        logits, taps = jax.eval_shape(apply, architecture.variable_shapes(), images)
+        assert logits.shape == (1, 1000)
+        assert names == list(entry.taps)
+        return {name: taps[name].shape[1:] for name in names}
+
+    return of
+
+
+# --- layers in NumPy -------------------------------------------------------------------------
+
+
+class NumpyLayers:
+    """The layers of a latent network by their names, in float64."""
+
+    def __init__(self, network):
+        variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), network.variables)
+        self.params, self.statistics = variables["params"], variables["batch_stats"]
+
+    def conv(self, name, x, stride=1):
+        return _convolve(x, self.params[name]["kernel"], stride)
+
+    def depthwise(self, name, x, stride=2):
+        """Of kernels [kh, kw, C, multiplier], as in Keras."""
+        y = _convolve(x, self.params[name]["kernel"], stride, multiply="nhwcij,ijcm->nhwcm")
+        return y.reshape(*y.shape[:3], -1)
+
+    def binary_conv(self, name, x, stride=1):
+        return _convolve(_sign(x), _sign(self.params[name]["kernel"]), stride, pad_value=1)
+
+    def norm(self, name, x, epsilon=1e-5):
+        layer, statistics = self.params.get(name, {}), self.statistics[name]
+        normed = (x - statistics["mean"]) / np.sqrt(statistics["var"] + epsilon)
+        return normed * layer.get("scale", 1) + layer.get("bias", 0)
+
+    def dense(self, name, x):
+        return x @ self.params[name]["kernel"] + self.params[name].get("bias", 0)
+
+
+def _sign(x):
+    return np.where(x >= 0, 1.0, -1.0)
+
+
+def _convolve(x, kernel, stride, pad_value=0, multiply="nhwcij,ijco->nhwo"):
+    """SAME as TensorFlow splits it."""
+    pads = [(0, 0)]
+    for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True):
+        total = max((-(-n // stride) - 1) * stride + k - n, 0)
+        pads.append((total // 2, total - total // 2))
+    padded = np.pad(x.astype(np.float64), [*pads, (0, 0)], constant_values=pad_value)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[:2], axis=(1, 2))
+    return np.einsum(multiply, windows[:, ::stride, ::stride], kernel, optimize=True)
+
+
+@pytest.fixture(scope="session")
+def in_numpy():
+    """`NumpyLayers`."""
+    return NumpyLayers
+
+
+@pytest.fixture(scope="session")
+def assert_follows():
+    """A function (results, expected taps, expected logits) that compares them.
+
+    Each tap is to be computed from those before it *as the network computed them*: compared so,
+    a rounding of a float that flips a sign cannot add up, and the whole numbers of the binary
+    convolutions must agree exactly.
+    """
+
+    def check(results, taps, logits):
+        taps = dict(taps)
+        assert taps.keys() == results.taps.keys()
+        for name, value in taps.items():
+            found = results.taps[name]
+            if is_binary(name):
+                np.testing.assert_array_equal(found, value, err_msg=name)
+                assert found.std() > 1, name
+            else:
+                atol = 1e-5 * abs(value).max()
+                np.testing.assert_allclose(found, value, rtol=1e-5, atol=atol, err_msg=name)
+        atol = 1e-5 * abs(logits).max()
+        np.testing.assert_allclose(results.logits, logits, rtol=1e-5, atol=atol)
+
+    return check

@@ -216,7 +216,7 @@ def mean_colour():
     entry = dataclasses.replace(
         registry.find("quicknet_v0"),
         name="mean",
-        build=lambda *, frozen, options: Mean(),
+        build=lambda **_: Mean(),
         normalize=lambda images: 2 * images,
     )
     return Network(Architecture(entry, True, Options()), {}, {})
@@ -239,6 +239,15 @@ def test_logits_are_of_the_crop_at_224_px(mean_colour, tmp_path, resize, cropped
 def test_an_unknown_resize_is_refused_before_any_picture(mean_colour):
     with pytest.raises(ValueError, match=r"resize is 'tf', needs one of \('pillow', 'zoo'\)"):
         evaluate.guesser(mean_colour, resize="tf")
+
+
+@pytest.mark.parametrize(
+    ("classes", "what"), [(None, "no classifier here"), (10, "tells 10 classes apart")]
+)
+def test_a_network_without_imagenets_classes_is_refused(mean_colour, classes, what):
+    architecture = dataclasses.replace(mean_colour.architecture, classes=classes)
+    with pytest.raises(ValueError, match=f"mean .*{what}|mean has {what}"):
+        evaluate.guesser(dataclasses.replace(mean_colour, architecture=architecture))
 
 
 def test_an_unreadable_picture_is_named(mean_colour, tmp_path):

@@ -10,12 +10,14 @@ import pytest
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
+from bnnjax import quant
 from bnnjax.layers import BatchNorm, Options, QuantConv
 from bnnjax.models import registry
 from bnnjax.models.forms import freeze, thaw
 from bnnjax.models.network import Architecture, Network
 
 BLOCKS = (2, 3, 4, 4)
+SIGNS = {"input_quantizer": quant.ste_sign, "kernel_quantizer": quant.ste_sign}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,7 @@ def test_binary_convolutions_of_both_forms_give_the_same_integers(latent_quickne
 
     @partial(jax.jit, static_argnums=2)  # compiled once a shape, not once a layer
     def latent_layer(kernel, x, stride):
-        layer = QuantConv(x.shape[3], strides=(stride, stride), pad_values=1)
+        layer = QuantConv(x.shape[3], strides=(stride, stride), pad_values=1, **SIGNS)
         return layer.apply({"params": {"kernel": kernel}}, x)
 
     for name, x in inputs.items():
@@ -133,7 +135,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        x = QuantConv(45, (1, 2), frozen=self.frozen, name="conv")(x)
+        x = QuantConv(45, (1, 2), **SIGNS, frozen=self.frozen, name="conv")(x)
         return BatchNorm(epsilon=1e-3, momentum=0.9, frozen=self.frozen, name="norm")(x)
 
 
@@ -142,11 +144,12 @@ class Nested(nn.Module):
 
     frozen: bool = False
     options: Options = Options()
+    classes: int | None = 3
 
     @nn.compact
     def __call__(self, x):
         x = Block(self.frozen, name="block")(x)
-        return nn.Dense(3, name="dense")(x.mean((1, 2))), {"block": x}
+        return nn.Dense(self.classes, name="dense")(x.mean((1, 2))), {"block": x}
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +161,7 @@ def nested():
         normalize=lambda images: images - 0.5,
         takes=lambda side: True,
         stride=8,
-        classes=None,
+        classes=3,
     )
     architecture = Architecture(entry, False, Options())
     rng = np.random.default_rng(0)

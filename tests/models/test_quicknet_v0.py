@@ -1,4 +1,6 @@
-"""QuickNet v0.2 against published counts, and layer by layer against NumPy."""
+"""QuickNets of zoo 1.0.5 against published counts, and layer by layer against NumPy."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -11,99 +13,117 @@ from bnnjax.models import quicknet_v0, registry
 from bnnjax.models.network import Architecture
 from bnnjax.models.quicknet_v0 import QuickNetV0
 
-ENTRY = registry.find("quicknet_v0")
-BLOCKS = (2, 3, 4, 4)
+BLOCKS = {
+    "quicknet_v0": (2, 3, 4, 4),
+    "quicknet_large_v0": (4, 4, 4, 4),
+    "quicknet_xl_v0": (6, 8, 12, 6),
+}
 CHANNELS = (64, 128, 256, 512)
+ENTRY = registry.find("quicknet_v0")
+NAMES = pytest.mark.parametrize("name", BLOCKS)
 
 
-def shapes_of(*, frozen):
-    shapes = Architecture(ENTRY, frozen, ENTRY.options).variable_shapes()
+def shapes_of(entry, *, frozen):
+    shapes = Architecture(entry, frozen, entry.options).variable_shapes()
     return {path: leaf.shape for path, leaf in flatten_dict(shapes).items()}
 
 
-def taps_of(height, width):
-    """Names, in order, and shapes of the taps of one picture, computed by nothing but tracing."""
-    names = []
-
-    def apply(variables, images):
-        logits, taps = architecture.apply(variables, images)
-        names.extend(taps)  # in the network's order: a pytree loses it
-        return logits, taps
-
-    architecture = Architecture(ENTRY, True, ENTRY.options)
-    images = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
-    logits, taps = jax.eval_shape(apply, architecture.variable_shapes(), images)
-    assert logits.shape == (1, 1000)
-    return {name: taps[name].shape[1:] for name in names}
+def blocks_of(name):
+    """(section, block, whether it is a transition) from input to output."""
+    for section, count in enumerate(BLOCKS[name], start=1):
+        for block in range(1, count + 1):
+            yield section, block, section > 1 and block == 1
 
 
 # --- sizes -----------------------------------------------------------------------------------
 
 
-def test_parameters_are_as_many_as_published():
-    """Keras counts 4 numbers a channel of a batch norm; Larq the 2 that remain in inference."""
-    latent = {path: np.prod(shape) for path, shape in shapes_of(frozen=False).items()}
-    norms = sum(size for path, size in latent.items() if path[-1] in ("scale", "bias", "mean"))
-    norms -= latent["params", "dense", "bias"]
-    norms += sum(size for path, size in latent.items() if path[-1] == "var")
-    binary = sum(
-        size
-        for path, size in latent.items()
-        if path[1].startswith("section") and path[-1] == "kernel"
-    )
-    assert sum(latent.values()) == 10_518_528
-    assert sum(latent.values()) - norms // 2 == 10_511_232
-    assert binary == 9_990_144
+def weights_of(entry):
+    """As many as Keras counts: all four numbers a channel of a batch norm."""
+    return sum(int(np.prod(shape)) for shape in shapes_of(entry, frozen=False).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("quicknet_v0", 10_518_528),
+        # The file of v0.2.1; the published number is that of v0.1.0, see below.
+        ("quicknet_large_v0", 11_837_696 - 8_960),
+        # Published as Larq counts: of the norms' 8,512 channels two numbers each.
+        ("quicknet_xl_v0", 22_058_368 + 2 * 8_512),
+    ],
+)
+def test_parameters_are_as_many_as_published(name, published):
+    assert weights_of(registry.find(name)) == published
+
+
+def test_large_with_all_sections_excited_has_the_published_number_of_parameters():
+    entry = registry.find("quicknet_large_v0")
+
+    def build(**settings):
+        return dataclasses.replace(entry.build(**settings), excited=(1, 2, 3, 4))
+
+    assert weights_of(dataclasses.replace(entry, build=build)) == entry.parameters == 11_837_696
 
 
 def test_frozen_parameters_take_a_bit_each():
-    frozen = {path: np.prod(shape) for path, shape in shapes_of(frozen=True).items()}
-    words = sum(size for path, size in frozen.items() if path[-1] == "words")
+    sizes = {path: np.prod(shape) for path, shape in shapes_of(ENTRY, frozen=True).items()}
+    words = sum(size for path, size in sizes.items() if path[-1] == "words")
     assert 32 * words == 9_990_144
-    assert sum(frozen.values()) - words == 10_511_232 - 9_990_144  # in full precision
+    assert sum(sizes.values()) - words == 10_511_232 - 9_990_144  # in full precision
     # 3.179 MiB by Larq's summary.
-    assert round(4 * sum(frozen.values()) / 2**20, 3) == 3.179
+    assert round(4 * sum(sizes.values()) / 2**20, 3) == 3.179
 
 
-def test_every_layer_has_its_kernel():
-    latent = shapes_of(frozen=False)
-    kernels = {path[1]: shape for path, shape in latent.items() if path[-1] == "kernel"}
+@NAMES
+def test_every_layer_has_its_kernel(name):
+    shapes = shapes_of(registry.find(name), frozen=False)
+    kernels = {path[1]: shape for path, shape in shapes.items() if path[-1] == "kernel"}
     expected = {
         "stem_conv": (3, 3, 3, 8),
-        "stem_depthwise": (3, 3, 1, 64),
+        "stem_depthwise": (3, 3, 8, 8),
         "dense": (512, 1000),
     }
-    for section, (count, channels) in enumerate(zip(BLOCKS, CHANNELS, strict=True), start=1):
-        for block in range(1, count + 1):
-            width = channels // 2 if section > 1 and block == 1 else channels
-            expected[f"section{section}_block{block}_conv"] = (3, 3, width, width)
+    for section, block, transition in blocks_of(name):
+        layer, width = f"section{section}_block{block}", CHANNELS[section - 1]
+        before = width // 2 if transition else width
+        if name == "quicknet_v0":  # whose transitions concatenate
+            expected[f"{layer}_conv"] = (3, 3, before, before)
+            continue
+        expected[f"{layer}_conv"] = (3, 3, before, width)
+        if transition:
+            expected[f"{layer}_shortcut_conv"] = (1, 1, before, width)
+        if section in (3, 4):
+            expected[f"{layer}_squeeze"] = (before, before // 16)
+            expected[f"{layer}_excite"] = (before // 16, width)
     assert kernels == expected
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "sides"),
+    ("name", "height", "width", "sides"),
     [
-        (224, 224, [(112, 112), (56, 56), (28, 28), (14, 14), (7, 7)]),
-        (32, 29, [(16, 15), (8, 8), (4, 4), (2, 2), (1, 1)]),
-        (61, 95, [(31, 48), (16, 24), (8, 12), (4, 6), (2, 3)]),
+        *[(n, 224, 224, [(112,) * 2, (56,) * 2, (28,) * 2, (14,) * 2, (7,) * 2]) for n in BLOCKS],
+        ("quicknet_v0", 32, 29, [(16, 15), (8, 8), (4, 4), (2, 2), (1, 1)]),
+        ("quicknet_large_v0", 61, 95, [(31, 48), (16, 24), (8, 12), (4, 6), (2, 3)]),
     ],
 )
-def test_taps_have_their_names_order_and_shapes(height, width, sides):
+def test_taps_have_their_names_order_and_shapes(tap_shapes, name, height, width, sides):
     expected = {
         "stem_conv": (*sides[0], 8),
         "stem_depthwise": (*sides[1], 64),
         "stem": (*sides[1], 64),
     }
-    rows = enumerate(zip(BLOCKS, CHANNELS, sides[1:], strict=True), start=1)
-    for section, (count, channels, side) in rows:
-        for block in range(1, count + 1):
-            width_of_conv = channels // 2 if section > 1 and block == 1 else channels
-            expected[f"section{section}_block{block}_conv"] = (*side, width_of_conv)
-            expected[f"section{section}_block{block}"] = (*side, channels)
-        expected[f"section{section}"] = (*side, channels)
-    taps = taps_of(height, width)
+    for section, block, transition in blocks_of(name):
+        channels, side = CHANNELS[section - 1], sides[section]
+        concatenated = transition and name == "quicknet_v0"
+        tap = f"section{section}_block{block}"
+        expected[f"{tap}_conv"] = (*side, channels // 2 if concatenated else channels)
+        expected[tap] = (*side, channels)
+        if block == BLOCKS[name][section - 1]:
+            expected[f"section{section}"] = (*side, channels)
+    taps = tap_shapes(name, height, width)
     assert taps == expected
-    assert list(taps) == list(expected) == list(ENTRY.taps)
+    assert list(taps) == list(expected)
 
 
 def test_sides_are_multiples_of_32_or_up_to_3_less():
@@ -133,20 +153,9 @@ def test_other_sizes_are_refused(quicknet, size):
 # --- values ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["latent", "frozen"])
-def results(request):
-    return request.getfixturevalue(f"{request.param}_results")
-
-
-def convolve(x, kernel, stride, pad_value=0, multiply="nhwcij,ijco->nhwo"):
-    """SAME as TensorFlow splits it, in float64."""
-    pads = [(0, 0)]
-    for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True):
-        total = max((-(-n // stride) - 1) * stride + k - n, 0)
-        pads.append((total // 2, total - total // 2))
-    padded = np.pad(x.astype(np.float64), [*pads, (0, 0)], constant_values=pad_value)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[:2], axis=(1, 2))
-    return np.einsum(multiply, windows[:, ::stride, ::stride], kernel, optimize=True)
+@pytest.fixture(params=["latent", "packed"])
+def results(request, results_of):
+    return results_of("quicknet_v0", request.param)
 
 
 def halve(x, reduce):
@@ -154,101 +163,62 @@ def halve(x, reduce):
     return reduce(x.reshape(n, height // 2, 2, width // 2, 2, channels), axis=(2, 4))
 
 
-def sign(x):
-    return np.where(x >= 0, 1.0, -1.0)
+def expected_taps(results, layers, reduce=np.max):
+    """Each from those before it."""
+    taps, concatenates = results.taps, results.network.entry.name == "quicknet_v0"
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    images = (results.images.astype(np.float64) - mean) / deviation
+    yield "stem_conv", layers.conv("stem_conv", images, 2)
+    yield "stem_depthwise", np.maximum(layers.depthwise("stem_depthwise", taps["stem_conv"]), 0)
+    yield "stem", layers.norm("stem_norm", taps["stem_depthwise"])
+    x = taps["stem"]
+    for section, block, transition in blocks_of(results.network.entry.name):
+        tap = f"section{section}_block{block}"
+        yield f"{tap}_conv", layers.binary_conv(f"{tap}_conv", x, 2 if transition else 1)
+        deep = layers.norm(f"{tap}_norm", np.maximum(taps[f"{tap}_conv"], 0))
+        if section > 2 and not concatenates:
+            hidden = np.maximum(layers.dense(f"{tap}_squeeze", x.mean((1, 2))), 0)
+            deep *= 1 / (1 + np.exp(-layers.dense(f"{tap}_excite", hidden)))[:, None, None]
+        if transition:
+            x = halve(x, reduce)
+            if not concatenates:
+                x = layers.conv(f"{tap}_shortcut_conv", x)
+            x = layers.norm(f"{tap}_shortcut_norm", x)
+        yield tap, np.concatenate([x, deep + x], 3) if transition and concatenates else deep + x
+        x = taps[tap]
+        if block == BLOCKS[results.network.entry.name][section - 1]:
+            yield f"section{section}", x
 
 
-class Reference:
-    """What each tap must be, given the taps before it *as the network computed them*.
-
-    Compared so, layer by layer, a rounding of a float that flips a sign cannot add up, and the
-    whole numbers of the binary convolutions must agree exactly.
-    """
-
-    def __init__(self, results, reduce=np.max):
-        self.variables = jax.tree.map(np.asarray, results.network.variables)
-        self.params = self.variables["params"]
-        self.results, self.taps, self.reduce = results, results.taps, reduce
-
-    def norm(self, name, x):
-        layer = self.params[name]
-        if "multiplier" in layer:
-            return x * layer["multiplier"].astype(np.float64) + layer["bias"]
-        statistics = self.variables["batch_stats"][name]
-        deviation = np.sqrt(statistics["var"].astype(np.float64) + 1e-5)
-        return (x - statistics["mean"]) / deviation * layer["scale"] + layer["bias"]
-
-    def kernel(self, name):
-        layer = self.params[name]
-        if "kernel" in layer:
-            return sign(layer["kernel"])
-        bits = np.unpackbits(layer["words"].view(np.uint8), bitorder="little")
-        kh, kw, words, features = layer["words"].shape
-        return np.swapaxes(2.0 * bits.reshape(kh, kw, words, features, 32) - 1, 3, 4).reshape(
-            kh, kw, words * 32, features
-        )
-
-    def binary_conv(self, before, name, stride):
-        return convolve(sign(before), self.kernel(name), stride, pad_value=1)
-
-    def stem(self):
-        mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-        images = (self.results.images.astype(np.float64) - mean) / deviation
-        yield "stem_conv", convolve(images, self.params["stem_conv"]["kernel"], 2)
-        depthwise = self.params["stem_depthwise"]["kernel"].reshape(3, 3, 8, 8)
-        y = convolve(self.taps["stem_conv"], depthwise, 2, multiply="nhwcij,ijcm->nhwcm")
-        yield "stem_depthwise", np.maximum(y.reshape(*y.shape[:3], 64), 0)
-        yield "stem", self.norm("stem_norm", self.taps["stem_depthwise"])
-
-    def sections(self):
-        before = self.taps["stem"]
-        for section, count in enumerate(BLOCKS, start=1):
-            for block in range(1, count + 1):
-                name = f"section{section}_block{block}"
-                transition = section > 1 and block == 1
-                yield (
-                    f"{name}_conv",
-                    self.binary_conv(before, f"{name}_conv", 2 if transition else 1),
-                )
-                deep = self.norm(f"{name}_norm", np.maximum(self.taps[f"{name}_conv"], 0))
-                if transition:
-                    pooled = halve(before, self.reduce)
-                    shortcut = self.norm(f"{name}_shortcut_norm", pooled)
-                    yield name, np.concatenate([shortcut, deep + shortcut], axis=3)
-                else:
-                    yield name, deep + before
-                before = self.taps[name]
-            yield f"section{section}", before
-
-    def logits(self):
-        pooled = np.maximum(self.taps["section4"].astype(np.float64), 0).mean((1, 2))
-        return pooled @ self.params["dense"]["kernel"] + self.params["dense"]["bias"]
+def expected_logits(results, layers):
+    return layers.dense("dense", np.maximum(results.taps["section4"], 0).mean((1, 2)))
 
 
-def assert_is_reference(results, reference):
-    expected = dict([*reference.stem(), *reference.sections()])
-    assert expected.keys() == results.taps.keys()
-    for name, value in expected.items():
-        tap = results.taps[name]
-        if name.startswith("section") and name.endswith("_conv"):
-            np.testing.assert_array_equal(tap, value, err_msg=name)
-            assert tap.std() > 1, name
-        else:
-            atol = 1e-5 * abs(value).max()
-            np.testing.assert_allclose(tap, value, rtol=1e-5, atol=atol, err_msg=name)
-    logits = reference.logits()
-    np.testing.assert_allclose(results.logits, logits, rtol=1e-5, atol=1e-5 * abs(logits).max())
-
-
-def test_each_tap_follows_from_those_before(results):
-    assert_is_reference(results, Reference(results))
-
-
-def test_average_pooling_changes_the_transitions_and_nothing_else(
-    latent_quicknet, small_images, run
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("quicknet_v0", "latent"),
+        ("quicknet_v0", "packed"),
+        ("quicknet_large_v0", "packed"),
+        ("quicknet_xl_v0", "dense"),
+    ],
+)
+def test_each_tap_follows_from_those_before(
+    results_of, latent, in_numpy, assert_follows, name, form
 ):
-    results = run(latent_quicknet.with_options(pooling="avg"), small_images)
-    assert_is_reference(results, Reference(results, reduce=np.mean))
+    """By the latent weights in every form, so both forms have the same whole numbers."""
+    results, layers = results_of(name, form), in_numpy(latent(name))
+    assert_follows(results, expected_taps(results, layers), expected_logits(results, layers))
+
+
+@pytest.mark.parametrize("name", ["quicknet_v0", "quicknet_large_v0"])
+def test_average_pooling_changes_the_transitions_and_nothing_else(
+    latent, small_images, run, in_numpy, assert_follows, name
+):
+    results = run(latent(name).with_options(pooling="avg"), small_images)
+    layers = in_numpy(latent(name))
+    taps = expected_taps(results, layers, reduce=np.mean)
+    assert_follows(results, taps, expected_logits(results, layers))
 
 
 def test_pictures_of_a_batch_do_not_meet(results):

@@ -1,5 +1,7 @@
 """Every row of the registry keeps what its columns promise; names that are not in it."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -7,14 +9,51 @@ import pytest
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
 
-# Top-1 and top-5 accuracy as published: Larq Zoo 1.0.5; for VGG-19, its authors' model of one crop.
-PUBLISHED = {"quicknet_v0": (58.6, 81.0), "vgg19": (71.3, 90.0)}
+# Top-1 and top-5 accuracy, parameters and MiB as published: in the docstrings of larq_zoo (2.x and
+# 1.0.5); of VGG-19 its authors' model of one crop, and Keras' count.
+PUBLISHED = {
+    "quicknet_small": (59.4, 81.8, 12_655_688, 4.00),
+    "quicknet": (63.3, 84.6, 13_234_088, 4.17),
+    "quicknet_large": (66.9, 87.0, 23_342_248, 5.40),
+    "quicknet_v0": (58.6, 81.0, 10_518_528, 3.21),
+    "quicknet_large_v0": (62.7, 84.0, 11_837_696, 4.56),
+    "quicknet_xl_v0": (67.0, 87.3, 22_058_368, 6.22),
+    "vgg19": (71.3, 90.0, 143_667_240, 548.05),
+}
+# Where larq_zoo finds the weights: the release, and the name of the file.
+RELEASES = {
+    "quicknet_small": ("quicknet-v1.0", "quicknet_small"),
+    "quicknet": ("quicknet-v1.0", "quicknet"),
+    "quicknet_large": ("quicknet-v1.0", "quicknet_large"),
+    "quicknet_v0": ("quicknet-v0.2.1", "quicknet"),
+    "quicknet_large_v0": ("quicknet_large-v0.2.1", "quicknet_large"),
+    "quicknet_xl_v0": ("quicknet_xl-v0.1.1", "quicknet_xl"),
+}
 ROWS = pytest.mark.parametrize("entry", registry.REGISTRY.values(), ids=lambda entry: entry.name)
 
 
-def test_every_network_has_its_published_accuracy():
-    found = {name: (entry.top1, entry.top5) for name, entry in registry.REGISTRY.items()}
+def test_every_network_has_its_published_figures():
+    found = {
+        name: (entry.top1, entry.top5, entry.parameters, entry.mebibytes)
+        for name, entry in registry.REGISTRY.items()
+    }
     assert found == PUBLISHED
+
+
+def test_every_network_of_larq_has_its_two_files():
+    found = {entry.name: entry.files for entry in registry.REGISTRY.values() if entry.files}
+    assert found.keys() == RELEASES.keys()
+    for name, (release, file) in RELEASES.items():
+        assert [tuple(each) for each in found[name]] == [
+            (release, f"{file}_weights.h5", found[name][0].sha256, True),
+            (release, f"{file}_weights_notop.h5", found[name][1].sha256, False),
+        ]
+
+
+def test_files_have_fingerprints_of_their_own():
+    sums = [file.sha256 for entry in registry.REGISTRY.values() for file in entry.files]
+    assert all(re.fullmatch("[0-9a-f]{64}", text) for text in sums)
+    assert len(set(sums)) == len(sums) == 2 * len(RELEASES)
 
 
 @ROWS
@@ -56,7 +95,13 @@ def test_rows_are_hashable(entry):
 
 @pytest.mark.parametrize(
     ("typo", "nearest"),
-    [("quicknet", "quicknet_v0"), ("QuickNet_v0", "quicknet_v0"), ("vgg16", "vgg19")],
+    [
+        ("quiknet", "quicknet"),
+        ("quicknet_smal", "quicknet_small"),
+        ("QuickNet_v0", "quicknet_v0"),
+        ("quicknet_xl", "quicknet_xl_v0"),
+        ("vgg16", "vgg19"),
+    ],
 )
 def test_a_typo_is_answered_with_the_nearest_name(typo, nearest):
     with pytest.raises(ValueError, match=f"no network '{typo}'; did you mean '{nearest}'"):

@@ -4,8 +4,9 @@ import jax.numpy as jnp
 import pytest
 from flax import linen as nn
 
+from bnnjax import quant
 from bnnjax.layers import BatchNorm, Options, QuantConv, pool
-from bnnjax.models.registry import Entry
+from bnnjax.models.entry import Entry
 
 
 class Toy(nn.Module):
@@ -13,6 +14,7 @@ class Toy(nn.Module):
 
     frozen: bool = True
     options: Options = Options()
+    classes: int | None = 5
 
     @nn.compact
     def __call__(self, x, *, train=False):
@@ -23,6 +25,7 @@ class Toy(nn.Module):
             16,
             pad_values=1,
             input_quantizer=self.options.input_quantizer,
+            kernel_quantizer=quant.ste_sign,
             frozen=self.frozen,
             backend=self.options.backend,
             gradient_dtype=self.options.gradient_dtype,
@@ -31,7 +34,7 @@ class Toy(nn.Module):
         taps["binary_conv"] = x
         x = BatchNorm(1e-5, 0.9, frozen=self.frozen, name="binary_norm")(x, train=train)
         taps["binary"] = x = pool(x, self.options)
-        return nn.Dense(5, name="dense")(jnp.mean(x, (1, 2))), taps
+        return nn.Dense(self.classes, name="dense")(jnp.mean(x, (1, 2))), taps
 
 
 TOY = Entry(
@@ -47,6 +50,8 @@ TOY = Entry(
     classes=5,
     top1=0.0,
     top5=0.0,
+    parameters=0,
+    mebibytes=0.0,
     paper="none",
 )
 

@@ -57,9 +57,19 @@ def directory(small, tmp_path):
 
 
 def edit_card(directory, change):
+    """Changes a card and, unless that changed the seal, seals it again."""
     card = json.loads((directory / "bnnjax.json").read_text())
+    before = card["sha256_of_this"]
     change(card)
+    if card.get("sha256_of_this") == before:
+        card["sha256_of_this"] = seal_of(card)
     (directory / "bnnjax.json").write_text(json.dumps(card))
+
+
+def seal_of(card):
+    rest = {name: value for name, value in card.items() if name != "sha256_of_this"}
+    compact = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(compact.encode()).hexdigest()
 
 
 # --- there and back ------------------------------------------------------------------------
@@ -90,6 +100,21 @@ def test_the_card_says_what_is_inside(small, directory):
         name: hashlib.sha256(value.astype(value.dtype.newbyteorder("<")).tobytes()).hexdigest()
         for name, value in flat(small).items()
     }
+    assert card["classes"] == 10
+    assert card["sha256_of_this"] == seal_of(card)
+
+
+@pytest.mark.parametrize("classes", [7, None])
+def test_a_network_of_other_classes_or_none_is_restored_as_it_is(small, tmp_path, classes):
+    arrays = flat(small)
+    kernel, bias = arrays.pop("dense/kernel"), arrays.pop("dense/bias")
+    if classes:
+        arrays |= {"dense/kernel": kernel[:, :classes], "dense/bias": bias[:classes]}
+    architecture = dataclasses.replace(small.architecture, classes=classes)
+    network = dataclasses.replace(with_arrays(small, arrays), architecture=architecture)
+    restored = checkpoint.restore(checkpoint.save(network, tmp_path / "network"))
+    assert restored.architecture == architecture
+    assert_same_arrays(restored, network)
 
 
 def test_a_path_may_be_text_and_relative(small, tmp_path, monkeypatch):
@@ -167,20 +192,22 @@ def test_a_failed_save_leaves_things_as_they_were(small, tmp_path, monkeypatch, 
 # --- damage --------------------------------------------------------------------------------
 
 
-def files_of_arrays(directory):
-    files = sorted(path for path in (directory / "arrays").rglob("*") if path.is_file())
-    assert files
+def files_of(directory):
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    assert len(files) > 1
     return files
 
 
 def assert_same_or_refused(directory, network, what):
-    """The arrays as they were written, or a ValueError; nothing else, and no other arrays."""
+    """The network as it was written, or a ValueError; nothing else, and no other network."""
     try:
         restored = checkpoint.restore(directory)
     except ValueError as error:
         refusal = str(error)
     else:
         assert_same_arrays(restored, network)
+        assert restored.architecture == network.architecture, what
+        assert restored.provenance == network.provenance, what
         return True
     assert str(directory) in refusal, what
     return False
@@ -194,7 +221,7 @@ _leaves_threads = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExc
 def test_one_altered_byte_in_any_file_is_harmless_or_noticed(small, directory):
     rng = np.random.default_rng(0)
     noticed = set()
-    for path in files_of_arrays(directory):
+    for path in files_of(directory):
         content = path.read_bytes()
         for place in sorted({0, len(content) - 1, *rng.integers(len(content), size=5).tolist()}):
             altered = bytearray(content)
@@ -203,13 +230,28 @@ def test_one_altered_byte_in_any_file_is_harmless_or_noticed(small, directory):
             if not assert_same_or_refused(directory, small, f"byte {place} of {path.name}"):
                 noticed.add(path)
         path.write_bytes(content)
-    assert max(files_of_arrays(directory), key=lambda path: path.stat().st_size) in noticed
+    assert max(files_of(directory), key=lambda path: path.stat().st_size) in noticed
+    assert directory / "bnnjax.json" in noticed
     assert_same_arrays(checkpoint.restore(directory), small)
+
+
+def test_one_altered_bit_in_any_byte_of_the_card_is_noticed(directory):
+    card = directory / "bnnjax.json"
+    content = card.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in range(len(content)):
+        altered = bytearray(content)
+        altered[place] ^= 1 << rng.integers(8)
+        card.write_bytes(altered)
+        with pytest.raises(ValueError, match=r"bnnjax\.json: (damaged|format \d)") as raised:
+            checkpoint.restore(directory)
+        assert str(raised.value).startswith(f"{directory}/"), f"byte {place}"
+        assert len(str(raised.value).splitlines()) == 1
 
 
 @_leaves_threads
 def test_a_file_cut_short_or_gone_is_harmless_or_noticed(small, directory):
-    for path in files_of_arrays(directory):
+    for path in files_of(directory):
         content = path.read_bytes()
         for length in (0, len(content) // 2, len(content) - 1):
             path.write_bytes(content[:length])
@@ -262,7 +304,7 @@ def test_a_card_that_is_none_is_refused(directory, content):
         checkpoint.restore(directory)
 
 
-@pytest.mark.parametrize("name", ["format", "network", "provenance", "sha256"])
+@pytest.mark.parametrize("name", ["format", "network", "provenance", "sha256", "sha256_of_this"])
 @pytest.mark.parametrize("wrong", ["absent", None, [1]])
 def test_a_card_without_a_field_is_refused(directory, name, wrong):
     if wrong == "absent":
@@ -270,6 +312,13 @@ def test_a_card_without_a_field_is_refused(directory, name, wrong):
     else:
         edit_card(directory, lambda card: card.update({name: wrong}))
     with pytest.raises(ValueError, match=rf"bnnjax\.json: damaged, field '{name}'"):
+        checkpoint.restore(directory)
+
+
+def test_a_card_that_was_changed_by_hand_is_refused(directory):
+    text = (directory / "bnnjax.json").read_text()
+    (directory / "bnnjax.json").write_text(text.replace('"source": "dice"', '"source": "Larq"'))
+    with pytest.raises(ValueError, match=r"bnnjax\.json: damaged, its contents are not those"):
         checkpoint.restore(directory)
 
 
@@ -292,3 +341,10 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         with pytest.raises(ValueError, match=r"not a bnnjax checkpoint \(bnnjax\.json: ") as raised:
             checkpoint.restore(tmp_path / name)
         assert str(tmp_path) in str(raised.value)
+
+
+def test_a_checkpoint_is_told_by_its_card_in_whatever_state(directory, tmp_path):
+    (directory / "bnnjax.json").write_text("{")
+    assert checkpoint.is_checkpoint(directory)
+    for other in (tmp_path, tmp_path / "none", directory / "bnnjax.json"):
+        assert not checkpoint.is_checkpoint(other)

@@ -1,15 +1,30 @@
 """`load_model` and the porting of foreign files; the published network's accuracy."""
 
+import dataclasses
 import hashlib
 import shutil
+import socket
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 
 import bnnjax
-from bnnjax.models import evaluate
-from bnnjax.port import checkpoint, load
+from bnnjax.models import evaluate, registry
+from bnnjax.port import checkpoint, load, verify
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of this test's own; and nobody there who could be asked for what it lacks."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("BNNJAX_ZOO_URL", url)
+    monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return tmp_path / "cache" / "networks"
 
 
 def test_a_checkpoint_is_loaded_by_its_directory(quicknet, quicknet_directory):
@@ -36,33 +51,26 @@ def test_a_typo_gets_the_nearest_name(tmp_path, monkeypatch):
         bnnjax.load_model("zzz")
 
 
-def test_a_network_without_its_weights_says_how_to_get_them(tmp_path, monkeypatch):
+def test_a_network_that_nobody_offers_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"port_larq\.py --model=quicknet_v0"):
-        bnnjax.load_model("quicknet_v0")
+    with pytest.raises(ValueError, match=r"port_larq\.py --model=vgg19"):
+        bnnjax.load_model("vgg19")
 
 
-def test_a_path_that_leads_nowhere_is_named(tmp_path):
-    with pytest.raises(ValueError, match="not a bnnjax checkpoint") as raised:
-        bnnjax.load_model(tmp_path / "quicknet_v0")
-    assert str(tmp_path / "quicknet_v0") in str(raised.value)
-    assert len(str(raised.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize("size", [0, 1, 10**6 + 7])
-def test_sha256_of_a_file(tmp_path, size):
-    content = np.random.default_rng(0).bytes(size)
-    (tmp_path / "file").write_bytes(content)
-    assert load.file_sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+@pytest.mark.parametrize("name", ["quicknet_v0", "nowhere"])
+def test_a_path_that_leads_nowhere_is_named(tmp_path, name):
+    for path in (tmp_path / name, str(tmp_path / name)):
+        with pytest.raises(ValueError, match=f"^{path}: no such directory$"):
+            bnnjax.load_model(path)
 
 
 @pytest.mark.parametrize(
     ("name", "model", "message"),
     [
         ("a.tflite", "quicknet_v1", "did you mean 'quicknet_v0'"),
-        ("a.npz", "quicknet_v0", r"a\.npz: quicknet_v0 is read from \.tflite files"),
-        ("a", "quicknet_v0", r"a: quicknet_v0 is read from \.tflite files"),
-        ("a.tflite", "vgg19", r"a\.tflite: vgg19 is read from \.npz files"),
+        ("a.npz", "quicknet_v0", r"a\.npz: quicknet_v0 is read from \.h5, \.tflite files"),
+        ("a", "quicknet_v0", r"a: quicknet_v0 is read from \.h5, \.tflite files"),
+        ("a.tflite", "vgg19", r"a\.tflite: vgg19 is read from \.h5, \.npz files"),
         ("none.tflite", "quicknet_v0", r"none\.tflite: No such file"),
         ("none.npz", "vgg19", r"none\.npz"),
         ("a.tflite", "quicknet_v0", r"a\.tflite: not a \.tflite file"),
@@ -74,6 +82,155 @@ def test_files_that_cannot_be_ported_are_named(tmp_path, name, model, message):
     with pytest.raises(ValueError, match=message) as raised:
         load.port_file(tmp_path / name, model=model)
     assert len(str(raised.value).splitlines()) == 1
+
+
+# --- networks by name ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def publish(server, keras_layers, write_keras, tmp_path, monkeypatch):
+    """A function entry → its file, which the server has and the registry expects; and what the
+    cache calls it."""
+
+    def publish(entry):
+        path = write_keras(tmp_path / "published.h5", keras_layers(entry))
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        file = entry.files[0]._replace(sha256=sha256)
+        server.files[f"/{file.release}/{file.name}"] = path.read_bytes()
+        monkeypatch.setenv("BNNJAX_ZOO_URL", server.url)
+        changed = dataclasses.replace(entry, files=(file, *entry.files[1:]))
+        monkeypatch.setitem(registry.REGISTRY, entry.name, changed)
+        return path, f"{entry.name}-{sha256[:8]}"
+
+    return publish
+
+
+def assert_same_variables(found, expected):
+    jax.tree.map(np.testing.assert_array_equal, found.variables, dict(expected.variables))
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_name_is_downloaded_converted_and_cached(publish, server, cache):
+    path, name = publish(registry.find("quicknet_small"))
+    network = bnnjax.load_model("quicknet_small")
+    assert verify.verify_h5(network, path).agrees
+    assert network.architecture.frozen
+    place = "/quicknet-v1.0/quicknet_small_weights.h5"
+    assert network.provenance == {
+        "source": f"{server.url}{place}",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "paper": network.entry.paper,
+        "kernels": "latent",
+    }
+    assert network.path == str(cache / name)
+    assert names(cache) == {name, f"{name}.lock"}  # one bit a weight, and not the floats
+    again = bnnjax.load_model("quicknet_small")
+    assert_same_variables(again, network)
+    assert again.provenance == network.provenance
+    assert server.requests == [(place, None)]
+
+
+def flip_a_bit_of_the_largest_file(directory):
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 4
+    largest.write_bytes(content)
+
+
+def remove_the_card(directory):
+    (directory / checkpoint.CARD).unlink()
+
+
+def remove_everything_inside(directory):
+    shutil.rmtree(directory)
+    directory.mkdir()
+
+
+@pytest.mark.parametrize(
+    "damage", [flip_a_bit_of_the_largest_file, remove_the_card, remove_everything_inside]
+)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax's threads
+def test_a_damaged_copy_in_the_cache_is_made_anew(publish, server, cache, tiny, damage):
+    _, name = publish(tiny)
+    network = bnnjax.load_model("tiny")
+    damage(cache / name)
+    assert_same_variables(bnnjax.load_model("tiny"), network)
+    assert len(server.requests) == 2
+    assert names(cache) == {name, f"{name}.lock"}
+    assert_same_variables(checkpoint.restore(cache / name), network)
+
+
+def test_offline_a_name_that_is_not_cached_ends_in_one_line(cache):
+    with pytest.raises(ValueError, match=r"quicknet_small_weights\.h5: cannot be downl") as raised:
+        bnnjax.load_model("quicknet_small")
+    assert len(str(raised.value).splitlines()) == 1
+    assert str(raised.value).endswith("run again when there is a connection")
+    assert [path.suffix for path in cache.iterdir()] == [".lock"]
+
+
+def test_another_file_in_the_place_of_the_published_one_is_refused(publish, server, cache, tiny):
+    _, name = publish(tiny)
+    server.files = dict.fromkeys(server.files, b"another file")
+    with pytest.raises(ValueError, match="has sha256 ") as raised:
+        bnnjax.load_model("tiny")
+    assert len(str(raised.value).splitlines()) == 1
+    assert names(cache) == {f"{name}.lock"}
+
+
+def test_what_was_downloaded_before_an_interruption_is_used(
+    publish, server, cache, tiny, monkeypatch
+):
+    path, name = publish(tiny)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bnnjax.load_model("tiny")
+    assert_same_variables(bnnjax.load_model("tiny"), load.port_file(path, model="tiny"))
+    assert len(server.requests) == 1
+    assert names(cache) == {name, f"{name}.lock"}
+
+
+def test_a_download_that_was_damaged_since_is_made_again(publish, server, cache, tiny):
+    path, name = publish(tiny)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # in the weights, where only the sha256 tells
+    cache.mkdir(parents=True)
+    (cache / f"{name}.h5").write_bytes(content)
+    assert_same_variables(bnnjax.load_model("tiny"), load.port_file(path, model="tiny"))
+    assert len(server.requests) == 1
+
+
+LOADING = """
+import dataclasses, sys
+from functools import partial
+import bnnjax
+from bnnjax.models import registry
+from bnnjax.models.entry import ReleaseFile
+from bnnjax.models.quicknet import QuickNet
+files = (ReleaseFile("tiny-v1", "tiny_weights.h5", sys.argv[1], True),)
+build = partial(QuickNet, (32, 64), (1, 1))
+entry = dataclasses.replace(registry.find("quicknet"), name="tiny", build=build, files=files)
+registry.REGISTRY["tiny"] = dataclasses.replace(entry, classes=10)
+print(bnnjax.load_model("tiny").path)
+"""
+
+
+def test_two_processes_at_once_download_once(publish, server, cache, tiny):
+    path, name = publish(tiny)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    command = [sys.executable, "-c", LOADING, sha256]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    ended = [process.communicate(timeout=100)[0] for process in processes]
+    assert ended == [f"{cache / name}\n"] * 2
+    assert len(server.requests) == 1
 
 
 # --- the published network -----------------------------------------------------------------

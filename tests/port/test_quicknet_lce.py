@@ -44,8 +44,9 @@ def graph_of(params):
     add("CONV_2D", np.moveaxis(params["stem_conv/kernel"], 3, 0), np.zeros(8, np.float32))
     add(
         "DEPTHWISE_CONV_2D",
-        np.moveaxis(params["stem_depthwise/kernel"], 2, 0),
+        params["stem_depthwise/kernel"].reshape(1, 3, 3, 64),  # channel · multiplier + m
         np.zeros(64, np.float32),
+        DepthMultiplier=8,
     )
     norm("stem_norm")
     for section, count in enumerate(BLOCKS, start=1):

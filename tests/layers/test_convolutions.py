@@ -1,0 +1,189 @@
+"""bnnjax.layers.convolutions against Larq, both forms against each other."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from bnnjax import quant
+from bnnjax.binary import conv
+from bnnjax.layers import QuantConv, QuantDense
+
+# Every example is compiled: few of them, and none to make a failing one smaller.
+PROPERTY = settings(
+    deadline=None, max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)
+KEY = jax.random.key(0)
+SIGNS = {"input_quantizer": quant.ste_sign, "kernel_quantizer": quant.ste_sign}
+BOTH_SIGNS = partial(QuantConv, **SIGNS)
+
+
+def layer_of(case):
+    """Ours for a stored case of Larq's QuantConv2D or QuantDense."""
+    quantizers = {
+        "input_quantizer": case.quantizer("input"),
+        "kernel_quantizer": case.quantizer("kernel"),
+        "use_bias": bool(case["bias"]),
+    }
+    if case.name.startswith("dense"):
+        return QuantDense(4, **quantizers)
+    return QuantConv(3, kernel_size=(case["kh"], case["kw"]), **case.window(), **quantizers)
+
+
+def params_of(case):
+    names = ("kernel", "bias") if case["bias"] else ("kernel",)
+    return {name: getattr(case, name) for name in names}
+
+
+def assert_latent_is_larqs(case, apply_with_gradient):
+    params = params_of(case)
+    y, of_x, of_params = apply_with_gradient(layer_of(case), params, case.x, case.cotangent)
+    case.assert_close(y, case.y)
+    case.assert_close(of_x, case.of_x)
+    assert of_params.keys() == params.keys()
+    for name, gradient in of_params.items():
+        case.assert_close(gradient, getattr(case, f"of_{name}"))
+
+
+def assert_frozen_is_larqs(case, backend, apply_with_gradient):
+    latent = layer_of(case)
+    # Cotangents are whole numbers of 8 bits, so only what scales multiply needs float32.
+    dtype = "bfloat16" if case.exact else "float32"
+    layer = latent.clone(frozen=True, backend=backend, gradient_dtype=dtype)
+    params = latent.freeze(params_of(case))
+    y, of_x, _ = apply_with_gradient(layer, params, case.x, case.cotangent)
+    case.assert_close(y, case.y)
+    if case.exact and backend == "dense":
+        # Its convolution is one of bfloat16, which rounds the gradient's sums too.
+        np.testing.assert_allclose(of_x, case.of_x, rtol=2.0**-8)
+    else:
+        case.assert_close(of_x, case.of_x)
+
+
+# --- QuantConv -------------------------------------------------------------------------------
+
+
+def test_latent_quant_conv_is_larqs(conv_case, apply_with_gradient):
+    assert_latent_is_larqs(conv_case, apply_with_gradient)
+
+
+@pytest.mark.parametrize("backend", ["packed", "dense"])
+def test_frozen_quant_conv_is_larqs(conv_case, backend, apply_with_gradient):
+    assert_frozen_is_larqs(conv_case, backend, apply_with_gradient)
+
+
+@pytest.mark.parametrize(
+    "latent",
+    [
+        BOTH_SIGNS(4),
+        BOTH_SIGNS(3, kernel_size=(2, 3), strides=(1, 2), pad_values=1),
+        BOTH_SIGNS(4, kernel_size=(3, 1), strides=(2, 2), pad_values=-1),
+        BOTH_SIGNS(2, kernel_size=(4, 3), padding="VALID"),
+    ],
+    ids=["zeros", "ones", "minus ones", "valid"],
+)
+def test_frozen_quant_conv_of_many_words_is_the_latent_one(
+    latent, reals, bytes_of, apply_with_gradient
+):
+    frozen = latent.clone(frozen=True, backend="packed", gradient_dtype="float32")
+    x, kernel = reals((2, 7, 6, 70)), reals((*latent.kernel_size, 70, latent.features), seed=1)
+    params = {"kernel": kernel}
+    g = bytes_of(jax.eval_shape(latent.apply, {"params": params}, x).shape)
+    pairs = zip(
+        apply_with_gradient(frozen, latent.freeze(params), x, g)[:2],
+        apply_with_gradient(latent, params, x, g)[:2],
+        strict=True,
+    )
+    for of_frozen, of_latent in pairs:
+        np.testing.assert_array_equal(of_frozen, of_latent)
+
+
+def test_a_kernel_laid_out_once_gives_the_same(reals):
+    layer = BOTH_SIGNS(4, (2, 1), pad_values=1, frozen=True, backend="packed")
+    x, g = reals((1, 5, 4, 40)), reals((1, 5, 4, 4), seed=1)
+    variables = {"params": {"words": conv.pack_kernel(reals((2, 1, 40, 4)))}}
+    lay_out = jax.jit(partial(layer.apply, mutable=["backward"]))
+    laid_out = lay_out(variables, x)[1]
+    assert laid_out["backward"]["kernel"].dtype == jnp.bfloat16
+
+    @jax.jit
+    def both(collection):
+        y, pull_back = jax.vjp(lambda x: layer.apply({**variables, **collection}, x), x)
+        return y, pull_back(g)[0]
+
+    y, gradient = both({})
+    np.testing.assert_array_equal(both(laid_out)[0], y)
+    np.testing.assert_array_equal(both(laid_out)[1], gradient)
+    # The gradient is computed with it and nothing else: of a kernel of zeros there is none.
+    assert not both(jax.tree.map(jnp.zeros_like, laid_out))[1].any()
+    assert gradient.any()
+
+
+def test_an_ordinary_apply_lays_nothing_out(reals):
+    layer = BOTH_SIGNS(4, frozen=True, backend="packed")
+    variables = jax.eval_shape(partial(layer.init, mutable=["params"]), KEY, reals((1, 3, 3, 2)))
+    assert variables.keys() == {"params"}
+    assert variables["params"].keys() == {"words"}
+    assert variables["params"]["words"].shape == (3, 3, 1, 4)
+    assert variables["params"]["words"].dtype == jnp.uint32
+
+
+def test_gradient_dtype_is_that_of_the_backward_product(reals, with_gradient):
+    x, g = reals((1, 5, 4, 3)), reals((1, 5, 4, 8), seed=1)
+    variables = {"params": {"words": conv.pack_kernel(reals((2, 1, 3, 8)))}}
+    rounded = np.asarray(jnp.asarray(g, jnp.bfloat16), np.float32)
+    for dtype, blind in (("float32", False), ("bfloat16", True)):
+        layer = BOTH_SIGNS(8, (2, 1), frozen=True, backend="packed", gradient_dtype=dtype)
+        apply = partial(layer.apply, variables)
+        exact, of_rounded = (with_gradient(apply, x, cotangent)[1] for cotangent in (g, rounded))
+        assert (exact == of_rounded).all() == blind
+
+
+def test_without_quantizers_it_is_an_ordinary_convolution(reals):
+    layer = QuantConv(4, kernel_size=(2, 3), strides=(2, 1), use_bias=True)
+    x, kernel, bias = reals((2, 5, 6, 3)), reals((2, 3, 3, 4), seed=1), reals(4, seed=2)
+    expected = jax.lax.conv_general_dilated(
+        x, kernel, (2, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    params = {"kernel": kernel, "bias": bias}
+    for form in (layer, layer.clone(frozen=True)):
+        y = form.apply({"params": params}, x)
+        np.testing.assert_allclose(y, expected + bias, rtol=1e-5, atol=1e-5)
+
+
+# --- QuantDense ------------------------------------------------------------------------------
+
+
+def test_latent_quant_dense_is_larqs(dense_case, apply_with_gradient):
+    assert_latent_is_larqs(dense_case, apply_with_gradient)
+
+
+@pytest.mark.parametrize("backend", ["packed", "dense"])
+def test_frozen_quant_dense_is_larqs(dense_case, backend, apply_with_gradient):
+    assert_frozen_is_larqs(dense_case, backend, apply_with_gradient)
+
+
+@PROPERTY
+@given(
+    leading=st.lists(st.integers(1, 4), max_size=3),
+    inputs=st.integers(1, 70),
+    features=st.integers(1, 5),
+    backend=st.sampled_from(["packed", "dense"]),
+)
+def test_quant_dense_is_a_product_of_signs_in_both_forms(
+    leading, inputs, features, backend, reals, bytes_of, apply_with_gradient
+):
+    latent = QuantDense(features, use_bias=True, **SIGNS)
+    frozen = latent.clone(frozen=True, backend=backend)
+    x, kernel = reals((*leading, inputs)), reals((inputs, features), seed=1)
+    params = {"kernel": kernel, "bias": bytes_of(features, seed=3)}
+    signs = np.where(kernel >= 0, 1, -1)
+    g = bytes_of((*leading, features), seed=2)
+    for layer, weights in ((latent, params), (frozen, latent.freeze(params))):
+        y, of_x, _ = apply_with_gradient(layer, weights, x, g)
+        np.testing.assert_array_equal(y, np.where(x >= 0, 1, -1) @ signs + params["bias"])
+        np.testing.assert_array_equal(of_x, (g @ signs.T) * (abs(x) <= 1))

@@ -1,0 +1,201 @@
+"""bnnjax.layers.depthwise against Larq, Keras and XLA, both forms against each other."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from bnnjax import quant
+from bnnjax.layers import BlurPool, DepthwiseConv, QuantDepthwiseConv, QuantSeparableConv
+from bnnjax.models.forms import freeze_layer
+from bnnjax.models.trace import trace
+
+# Every example is compiled: few of them, and none to make a failing one smaller.
+PROPERTY = settings(
+    deadline=None, max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)
+KEY = jax.random.key(0)
+
+
+# --- QuantDepthwiseConv ----------------------------------------------------------------------
+
+
+def depthwise_of(case):
+    return QuantDepthwiseConv(
+        case["multiplier"],
+        kernel_size=(case["kh"], case["kw"]),
+        input_quantizer=case.quantizer("input"),
+        kernel_quantizer=case.quantizer("kernel"),
+        use_bias=bool(case["bias"]),
+        **case.window(),
+    )
+
+
+def depthwise_params_of(case, prefix=""):
+    params = {"kernel": getattr(case, f"{prefix}depthwise_kernel")}
+    return params | ({"bias": getattr(case, f"{prefix}bias")} if case["bias"] else {})
+
+
+def test_latent_depthwise_conv_is_larqs(depthwise_case, apply_with_gradient):
+    case = depthwise_case
+    params, expected = depthwise_params_of(case), depthwise_params_of(case, "of_")
+    y, of_x, of_params = apply_with_gradient(depthwise_of(case), params, case.x, case.cotangent)
+    case.assert_close(y, case.y)
+    case.assert_close(of_x, case.of_x)
+    jax.tree.map(case.assert_close, of_params, expected)
+
+
+def test_frozen_depthwise_conv_is_larqs(depthwise_case, apply_with_gradient):
+    case = depthwise_case
+    latent = depthwise_of(case)
+    params = latent.freeze(depthwise_params_of(case))
+    frozen = latent.clone(frozen=True)
+    y, of_x, _ = apply_with_gradient(frozen, params, case.x, case.cotangent)
+    case.assert_close(y, case.y)
+    case.assert_close(of_x, case.of_x)
+
+
+@PROPERTY
+@given(
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    kernel_size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    channels=st.integers(1, 4),
+    multiplier=st.integers(1, 4),
+)
+def test_depthwise_conv_is_a_grouped_convolution(
+    size, kernel_size, strides, channels, multiplier, reals
+):
+    layer = DepthwiseConv(multiplier, kernel_size=kernel_size, strides=strides)
+    x, kernel = reals((2, *size, channels)), reals((*kernel_size, channels, multiplier))
+
+    @jax.jit
+    def both(x, kernel):
+        grouped = lax.conv_general_dilated(
+            x,
+            kernel.reshape(*kernel_size, 1, -1),
+            strides,
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=channels,
+        )
+        return layer.apply({"params": {"kernel": kernel}}, x), grouped
+
+    np.testing.assert_allclose(*both(x, kernel), rtol=1e-5, atol=1e-5)
+
+
+def test_depthwise_kernel_has_the_shape_of_keras(reals):
+    layer = DepthwiseConv(8, strides=(2, 2))
+    variables = jax.eval_shape(layer.init, KEY, reals((1, 7, 8, 3)))
+    assert jax.tree.map(lambda leaf: leaf.shape, variables) == {"params": {"kernel": (3, 3, 3, 8)}}
+
+
+# --- BlurPool --------------------------------------------------------------------------------
+
+
+def test_blur_pool_is_the_zoos_and_stays_it(blur_pool_case, apply_with_gradient):
+    case = blur_pool_case
+    layer = BlurPool()
+    params = layer.init(KEY, case.x)["params"]
+    np.testing.assert_array_equal(params["kernel"], case.depthwise_kernel)
+    y, of_x, of_params = apply_with_gradient(layer, params, case.x, case.cotangent)
+    np.testing.assert_allclose(y, case.y, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_x, case.of_x, rtol=1e-5, atol=1e-5)
+    assert not of_params["kernel"].any()
+    frozen = layer.clone(frozen=True).apply({"params": layer.freeze(params)}, case.x)
+    np.testing.assert_allclose(frozen, case.y, rtol=1e-5, atol=1e-6)
+
+
+# --- QuantSeparableConv ----------------------------------------------------------------------
+
+
+def separable_of(case):
+    return QuantSeparableConv(
+        4,
+        case["multiplier"],
+        input_quantizer=case.quantizer("input"),
+        depthwise_quantizer=case.quantizer("depthwise"),
+        pointwise_quantizer=case.quantizer("pointwise"),
+        use_bias=bool(case["bias"]),
+        **case.window(),
+    )
+
+
+def separable_params_of(case, prefix=""):
+    names = {"kernel": "pointwise_kernel"} | ({"bias": "bias"} if case["bias"] else {})
+    return {
+        "depthwise": {"kernel": getattr(case, f"{prefix}depthwise_kernel")},
+        "pointwise": {ours: getattr(case, prefix + larqs) for ours, larqs in names.items()},
+    }
+
+
+def freeze_both(layer, params):
+    """Of a separable convolution of three channels, which is what `trace` gives it."""
+    return {
+        call.path[-1]: freeze_layer(call.layer, params[call.path[-1]], {})
+        for call in trace(layer, side=8)
+    }
+
+
+def test_latent_separable_conv_is_larqs(separable_case, apply_with_gradient):
+    case = separable_case
+    params, expected = separable_params_of(case), separable_params_of(case, "of_")
+    y, of_x, of_params = apply_with_gradient(separable_of(case), params, case.x, case.cotangent)
+    case.assert_close(y, case.y)
+    case.assert_close(of_x, case.of_x)
+    jax.tree.map(case.assert_close, of_params, expected)
+
+
+def test_frozen_separable_conv_is_larqs(separable_case, with_gradient):
+    case = separable_case
+    latent = separable_of(case)
+    variables = {"params": freeze_both(latent, separable_params_of(case))}
+    frozen = latent.clone(frozen=True)
+    y, of_x = with_gradient(lambda x: frozen.apply(variables, x), case.x, case.cotangent)
+    case.assert_close(y, case.y)
+    case.assert_close(of_x, case.of_x)
+
+
+@PROPERTY
+@given(
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    kernel_size=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.sampled_from(["SAME", "VALID"]),
+    multiplier=st.integers(1, 12),
+    features=st.integers(1, 5),
+    depthwise=st.sampled_from([None, "ste_sign", "xnor_weight_scale"]),
+    pointwise=st.sampled_from(["ste_sign", "magnitude_aware_sign"]),
+)
+def test_both_forms_of_separable_convs_are_the_same(
+    size, kernel_size, strides, padding, multiplier, features, depthwise, pointwise, reals
+):
+    latent = QuantSeparableConv(
+        features,
+        multiplier,
+        kernel_size=kernel_size,
+        strides=strides,
+        padding=padding,
+        input_quantizer=quant.ste_sign,
+        depthwise_quantizer=depthwise and quant.get(depthwise),
+        pointwise_quantizer=quant.get(pointwise),
+        use_bias=True,
+    )
+    x = reals((2, *size, 3))
+    params = {
+        "depthwise": {"kernel": reals((*kernel_size, 3, multiplier), seed=1)},
+        "pointwise": {
+            "kernel": reals((1, 1, 3 * multiplier, features), seed=2),
+            "bias": reals(features, seed=3),
+        },
+    }
+    frozen, packed = latent.clone(frozen=True), freeze_both(latent, params)
+    wanted = jax.eval_shape(frozen.init, KEY, x)["params"]
+    assert jax.tree.map(jnp.shape, packed) == jax.tree.map(lambda leaf: leaf.shape, wanted)
+    y = jax.jit(latent.apply)({"params": params}, x)
+    # Kernels of scales are multiplied before the sum here, after it there.
+    np.testing.assert_allclose(
+        jax.jit(frozen.apply)({"params": packed}, x), y, rtol=1e-5, atol=1e-5 * abs(y).max()
+    )

@@ -1,0 +1,216 @@
+"""Counts of networks against Larq's own, the published ones, and a small network by hand."""
+
+import dataclasses
+import itertools
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from bnnjax import quant
+from bnnjax.layers import BatchNorm, QuantConv, QuantDepthwiseConv, QuantSeparableConv
+from bnnjax.models import registry, summary
+from bnnjax.models.network import Architecture
+
+LARQ = np.load(Path(__file__).parents[1] / "reference" / "networks.npz")
+
+# As published in the docstrings of larq_zoo, or recomputed from its code: parameters as Larq counts
+# them, of them 1-bit; MiB with floats of 32 and of 8 bits; products at 224 px, of them 1-bit.
+PUBLISHED = {
+    "quicknet_small": (12_655_688, 11_980_800, 4.003, 2.072, 1_171_996_160, 1_156_055_040),
+    "quicknet": (13_234_088, 12_533_760, 4.166, 2.162, 1_879_339_776, 1_849_688_064),
+    "quicknet_large": (23_342_248, 22_634_496, 5.398, 3.373, 3_729_027_840, 3_699_376_128),
+    "quicknet_v0": (10_511_232, 9_990_144, 3.179, 1.688, 1_247_787_008, 1_242_759_168),
+    "quicknet_large_v0": (11_819_136, 10_985_472, 4.490, 2.105, 1_700_713_472, 1_676_279_808),
+    "quicknet_xl_v0": (22_058_368, 21_086_208, 6.222, 3.441, 3_550_532_608, 3_525_967_872),
+}
+NAMES = pytest.mark.parametrize("name", PUBLISHED)
+
+
+def architecture_of(name, **changes):
+    entry = registry.find(name)
+    return Architecture(entry, True, entry.options, **changes)
+
+
+@pytest.fixture(scope="module")
+def counted():
+    return {name: summary.summarize(architecture_of(name)) for name in PUBLISHED}
+
+
+@NAMES
+def test_counts_are_larqs_to_the_digit(counted, name):
+    found = counted[name]
+    binary = found.macs_of(1)
+    counts = [found.parameters, 8 * found.bytes, binary, found.macs - binary]
+    assert counts == LARQ[f"{name}/counts"].tolist()
+
+
+@NAMES
+def test_counts_are_the_published_ones(counted, name):
+    found = counted[name]
+    mebibytes, mebibytes_8bit = (b / 2**20 for b in (found.bytes, found.bytes_8bit))
+    assert (
+        found.parameters,
+        found.parameters_of(1),
+        round(mebibytes, 3),
+        round(mebibytes_8bit, 3),
+        found.macs,
+        found.macs_of(1),
+    ) == PUBLISHED[name]
+    assert found.parameter_bits == found.mac_bits == [1, 32]
+
+
+@pytest.mark.parametrize("name", ["quicknet_small", "quicknet", "quicknet_large", "quicknet_xl_v0"])
+def test_the_registry_has_the_published_sizes(counted, name):
+    """Not so the others: of one Keras' count was published, of the other that of another file."""
+    entry = registry.find(name)
+    assert counted[name].parameters == entry.parameters
+    assert round(counted[name].bytes / 2**20, 2) == entry.mebibytes
+
+
+def test_keras_counts_four_numbers_a_channel_of_a_norm(counted):
+    entry, found = registry.find("quicknet_v0"), counted["quicknet_v0"]
+    more = sum(layer.output_shape[-1] for layer in found.layers if "norm" in layer.name) * 2
+    assert found.parameters + more == entry.parameters
+    assert round((found.bytes + 4 * more) / 2**20, 2) == entry.mebibytes
+
+
+def test_without_the_classifier_there_is_nothing_of_it(counted):
+    found = summary.summarize(architecture_of("quicknet", classes=None))
+    assert found.parameters == 13_234_088 - 513 * 1000
+    assert found.macs == 1_879_339_776 - 512 * 1000
+    assert [layer.name for layer in counted["quicknet"].layers if layer not in found.layers] == [
+        "dense"
+    ]
+
+
+def test_products_grow_with_the_picture_and_weights_do_not(counted):
+    small, large = (
+        summary.summarize(architecture_of("quicknet", classes=None), side=n) for n in (64, 128)
+    )
+    assert large.macs == 4 * small.macs  # all sizes being powers of 2
+    assert large.bytes == small.bytes
+
+
+@pytest.mark.parametrize(("name", "side"), [("quicknet", 28), ("quicknet_v0", 100), ("vgg19", 15)])
+def test_sizes_that_the_network_cannot_take_are_refused(name, side):
+    with pytest.raises(ValueError, match=rf"{name} cannot take pictures of {side}×{side} px"):
+        summary.summarize(architecture_of(name), side=side)
+
+
+# --- conventions ----------------------------------------------------------------------------
+
+
+class Tiny(nn.Module):
+    """One layer of each convention."""
+
+    @nn.compact
+    def __call__(self, x):
+        signs = {"kernel_quantizer": quant.ste_sign}
+        x = QuantConv(4, **signs, use_bias=True, name="float_input")(x)
+        x = BatchNorm(1e-3, 0.9, use_scale=False, use_bias=False, name="norm")(x)
+        x = QuantDepthwiseConv(
+            2,
+            strides=(2, 2),
+            input_quantizer=quant.ste_sign,
+            kernel_quantizer=quant.ste_tern,
+            name="ternary",
+        )(x)
+        x = QuantConv(
+            5,
+            (1, 2),
+            padding="VALID",
+            input_quantizer=partial(quant.dorefa, k_bit=3),
+            kernel_quantizer=quant.magnitude_aware_sign,
+            name="levels",
+        )(x)
+        x = QuantSeparableConv(
+            6,
+            padding="VALID",
+            input_quantizer=quant.ste_sign,
+            depthwise_quantizer=quant.ste_sign,
+            pointwise_quantizer=quant.ste_sign,
+            name="separable",
+        )(x)
+        return nn.Dense(7, name="dense")(x.mean((1, 2))), {}
+
+
+# Name, input bits, output, parameters and products by bits, of a picture of 8×8 px. Larq itself
+# (0.13.3) gives these numbers for the same layers of its own.
+TINY = [
+    # Signs times floats are products of floats; a bias costs none.
+    ("float_input", None, (8, 8, 4), {1: 9 * 3 * 4, 32: 4}, {32: 9 * 3 * 4 * 64}),
+    # Two numbers a channel, also of a norm that has neither scale nor bias.
+    ("norm", None, (8, 8, 4), {32: 2 * 4}, {}),
+    ("ternary", 1, (4, 4, 8), {2: 9 * 4 * 2}, {2: 9 * 4 * 2 * 16}),
+    # The scales of a kernel of scaled signs do not count.
+    ("levels", 3, (4, 3, 5), {1: 2 * 8 * 5}, {3: 2 * 8 * 5 * 12}),
+    # Both halves count as of quantized input. Larq lists them as one layer.
+    ("separable/depthwise", 1, (2, 1, 5), {1: 9 * 5}, {1: 9 * 5 * 2}),
+    ("separable/pointwise", 1, (2, 1, 6), {1: 5 * 6}, {1: 5 * 6 * 2}),
+    ("dense", None, (7,), {32: 6 * 7 + 7}, {32: 6 * 7}),
+]
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    entry = dataclasses.replace(
+        registry.find("quicknet"), build=lambda **_: Tiny(), takes=lambda side: True, stride=8
+    )
+    return summary.summarize(Architecture(entry, True, entry.options), side=8)
+
+
+def test_layers_are_counted_by_larqs_conventions(tiny):
+    assert [dataclasses.astuple(layer) for layer in tiny.layers] == TINY
+
+
+def test_sums_are_those_of_larq(tiny):
+    assert (tiny.parameters, 8 * tiny.bytes, 8 * tiny.bytes_8bit) == (396, 2359, 895)
+    assert 8 * tiny.bytes_float32 == 12672
+    assert (tiny.macs, tiny.macs_of(1)) == (9216, 150)
+    assert tiny.parameter_bits == [1, 2, 32]
+    assert tiny.mac_bits == [1, 2, 3, 32]
+
+
+def test_the_table_has_a_row_a_layer_and_columns_that_add_up(tiny):
+    heading, *rows, total = summary.table(tiny)
+    assert {len(row) for row in (heading, *rows, total)} == {len(heading)}
+    assert [row[:3] for row in rows[:3]] == [
+        ["float_input", "-", "8×8×4"],
+        ["norm", "-", "8×8×4"],
+        ["ternary", "1", "4×4×8"],
+    ]
+    columns = dict(zip(heading, zip(*rows, strict=True), strict=True))
+    sums = dict(zip(heading, total, strict=True))
+    whole = [*(f"{b}-bit params" for b in (1, 2, 32)), *(f"{b}-bit MACs" for b in (1, 2, 3, 32))]
+    for name in whole:
+        assert int(sums[name]) == sum(map(int, columns[name])), name
+    assert [sums[name] for name in whole] == ["263", "72", "61", "150", "1152", "960", "6954"]
+    assert columns["memory (KiB)"][0] == f"{(108 + 4 * 32) / 8 / 1024:.2f}"
+    assert sums["memory (KiB)"] == f"{2359 / 8 / 1024:.2f}"
+
+
+def test_totals_are_readable(counted):
+    """The figures of ``lq.models.summary`` of QuickNet, which prints fewer digits."""
+    assert dict(summary.totals(counted["quicknet"])) == {
+        "parameters": "13,234,088",
+        "model size": "4.17 MiB",
+        "model size (8-bit for floats)": "2.16 MiB",
+        "float32 equivalent": "50.48 MiB",  # 13,234,088 · 4 / 2²⁰
+        "ratio to float32": "0.0825",
+        "multiply-accumulates": "1,879,339,776",
+        "of them 1-bit": "0.9842",
+    }
+
+
+def test_a_float_network_is_counted_as_well():
+    """VGG-19's convolutions up to conv5_1 at 224 px: 19.6·10⁹ products of its layers' shapes."""
+    found = summary.summarize(architecture_of("vgg19"))
+    widths, sides = (3, 64, 64, 128, 128, *[256] * 4, *[512] * 5), (224,) * 2 + (112,) * 2
+    sides += (56,) * 4 + (28,) * 4 + (14,)
+    kernels = [9 * a * b for a, b in itertools.pairwise(widths)]
+    assert found.parameters == sum(kernels) + sum(widths[1:])
+    assert found.macs == found.macs_of(32) == np.dot(kernels, np.square(sides))
+    assert dict(summary.totals(found))["of them 1-bit"] == "0.0000"
