@@ -129,6 +129,7 @@ def test_an_interrupted_run_is_written_too(toy, make_picture, tmp_path, monkeypa
         made.append(args)
         return run_chunk(*args)
 
+    interrupted.lower = run_chunk.lower  # by which memory is estimated
     monkeypatch.setattr(optimize, "run_chunk", interrupted)
     pair = [make_picture(seed, 32, 32) for seed in (0, 2)]
     result = bnnjax.stylize_batch(
