@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import pytest
 from PIL import Image
 
 from bnnjax import images, png
+from bnnjax.models import registry
 from bnnjax.nst.files import RECIPE
 from bnnjax.port import checkpoint
 
@@ -415,3 +417,48 @@ def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
     assert made["style"] < untouched["style"]
     assert made["strokes"] < untouched["strokes"]
     assert made["content"] > untouched["content"]
+
+
+# --- port_larq: Keras files ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def keras_weights(keras_layers, write_keras, tmp_path_factory):
+    """``quicknet_small`` as Keras saves it."""
+    path = tmp_path_factory.mktemp("keras") / "small.h5"
+    write_keras(path, keras_layers(registry.find("quicknet_small")))
+    return path
+
+
+def test_a_keras_file_is_ported_and_compared_array_by_array(launch, keras_weights, tmp_path):
+    flags = [f"--source={keras_weights}", "--model=quicknet_small", "--output=small"]
+    ended = launch("port_larq", *flags, "--verify", "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    report = last_line(ended)
+    # Its 1-bit parameters, as published.
+    assert (report["bits"], report["differing"], report["agrees"]) == (11980800, 0, True)
+    assert report["kernels"] == "latent"
+    assert checkpoint.restore(tmp_path / "small").entry.name == "quicknet_small"
+
+
+@pytest.mark.parametrize("fault", ["truncated", "tampered", "mislabelled", "no HDF5"])
+def test_a_bad_keras_file_ends_in_one_line_and_writes_nothing(
+    launch, keras_weights, tmp_path, fault
+):
+    flags, content = ["--model=quicknet_small"], keras_weights.read_bytes()
+    if fault == "truncated":
+        content = content[: len(content) // 2]
+    elif fault == "tampered":
+        flags.append(f"--sha256={hashlib.sha256(content).hexdigest()}")
+        content = content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
+    elif fault == "mislabelled":
+        flags = ["--model=quicknet_large"]
+    else:
+        content = b"TFL3" + content[4:]
+    source = tmp_path / "bad.h5"
+    source.write_bytes(content)
+    ended = launch("port_larq", "--source=bad.h5", *flags, "--output=out", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr[:2000]
+    assert "bad.h5" in ended.stderr
+    assert [*tmp_path.iterdir()] == [source]
