@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from bnnjax import quant
 from bnnjax.layers import BatchNorm, Options, QuantConv
@@ -100,6 +100,29 @@ def test_thawing_gives_signs_and_norms_that_do_the_same(latent_quicknet, frozen_
 
 def test_freezing_what_was_thawed_gives_it_back_to_the_bit(frozen_quicknet, thawed):
     assert_same(freeze(thawed), frozen_quicknet)
+
+
+def test_a_norm_without_scale_and_bias_survives_both_ways(frozen):
+    """QuickNet of zoo 2.x has one; its multiplier must pass through a variance, so not to the bit."""
+    before = leaves(frozen("quicknet"))
+    after = leaves(freeze(thaw(frozen("quicknet"))))
+    assert after.keys() == before.keys()
+    for path, leaf in after.items():
+        rtol = 1e-4 if path[1] == "stem_depthwise_norm" else 0
+        np.testing.assert_allclose(leaf, before[path], rtol=rtol, err_msg=path)
+
+
+@pytest.mark.parametrize(
+    ("collection", "layer", "array"),
+    [("params", "section2_block1_conv", "kernel"), ("batch_stats", "stem_norm", "var")],
+)
+def test_a_layer_that_cannot_be_frozen_is_named(latent_quicknet, collection, layer, array):
+    variables = flatten_dict(latent_quicknet.variables)
+    path = (collection, layer, array)
+    variables[path] = jnp.full_like(variables[path], jnp.nan)
+    broken = dataclasses.replace(latent_quicknet, variables=unflatten_dict(variables))
+    with pytest.raises(ValueError, match=f"{layer}: .*not finite"):
+        freeze(broken)
 
 
 def test_binary_convolutions_of_both_forms_give_the_same_integers(latent_quicknet, frozen_results):
