@@ -419,7 +419,7 @@ def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
     assert made["content"] > untouched["content"]
 
 
-# --- port_larq: Keras files ----------------------------------------------------------------
+# --- port_larq: files of Keras and Larq Compute Engine, whole and damaged --------------------
 
 
 @pytest.fixture(scope="module")
@@ -461,4 +461,27 @@ def test_a_bad_keras_file_ends_in_one_line_and_writes_nothing(
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1, ended.stderr[:2000]
     assert "bad.h5" in ended.stderr
+    assert [*tmp_path.iterdir()] == [source]
+
+
+@pytest.mark.parametrize("fault", ["truncated", "tampered", "mislabelled"])
+def test_a_bad_tflite_file_ends_in_one_line_and_writes_nothing(
+    launch, real_tflite, tmp_path, fault
+):
+    flags, content = ["--model=quicknet_v0"], real_tflite.read_bytes()
+    if fault == "truncated":
+        content = content[: len(content) // 2]
+    elif fault == "tampered":
+        flags.append(f"--sha256={hashlib.sha256(content).hexdigest()}")
+        middle = len(content) // 2
+        content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    else:
+        flags = ["--model=quicknet_large_v0"]
+    source = tmp_path / "bad.tflite"
+    source.write_bytes(content)
+    ended = launch("port_larq", "--source=bad.tflite", *flags, "--output=out", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr[:2000]
+    assert "bad.tflite" in ended.stderr
     assert [*tmp_path.iterdir()] == [source]

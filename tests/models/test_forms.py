@@ -103,7 +103,7 @@ def test_freezing_what_was_thawed_gives_it_back_to_the_bit(frozen_quicknet, thaw
 
 
 def test_a_norm_without_scale_and_bias_survives_both_ways(frozen):
-    """QuickNet of zoo 2.x has one; its multiplier must pass through a variance, so not to the bit."""
+    """QuickNet of zoo 2.x has one; its multiplier passes through a variance, so not to the bit."""
     before = leaves(frozen("quicknet"))
     after = leaves(freeze(thaw(frozen("quicknet"))))
     assert after.keys() == before.keys()
