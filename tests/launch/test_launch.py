@@ -41,7 +41,7 @@ def launch(environment):
     def run(name, *flags, cwd):
         command = [sys.executable, str(LAUNCH / f"{name}.py"), *map(str, flags)]
         return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
         )
 
     return run
@@ -160,11 +160,11 @@ def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_direc
     )
     preview = folder / "interrupted" / "boat__wave.preview.png"
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while not preview.exists() and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 1
