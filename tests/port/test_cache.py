@@ -16,7 +16,7 @@ import runpy, sys, time
 from pathlib import Path
 with runpy.run_path(sys.argv[1])["locked"](Path(sys.argv[2])):
     print("locked", flush=True)
-    time.sleep(60)
+    time.sleep(20)
 """
 
 
