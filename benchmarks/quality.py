@@ -48,6 +48,7 @@ SECTIONS = ("section1", "section2", "section3")
 # Near the article's way: pixels, Gram matrices of the sections, no shifts, no colour term.
 PIXELS = {
     "parametrization": "pixels",
+    "init": "content",
     "statistics": "gram",
     "style_taps": SECTIONS,
     "shift": 0,
@@ -56,7 +57,8 @@ PIXELS = {
     "content_weight": 0.3,
     "style_weight": 6,
 }
-PYRAMID = {"statistics": "gram", "style_taps": SECTIONS, "content_weight": 0.3, "style_weight": 6}
+PYRAMID = {"init": "content", "statistics": "gram", "style_taps": SECTIONS}
+PYRAMID |= {"content_weight": 0.3, "style_weight": 6}
 GATYS = {**PIXELS, "optimizer": "lbfgs", "style_taps": None, "tv_weight": 0.1}
 
 # Name → choices of `stylize_batch`, and what becomes of the network before.
@@ -64,6 +66,7 @@ RECIPES: dict[str, tuple[dict[str, Any], Callable[[Network], Network]]] = {
     "pixels": (PIXELS, lambda network: network),
     "pyramid": (PYRAMID, lambda network: network),
     "default": ({}, lambda network: network),
+    "from_the_photograph": ({"init": "content"}, lambda network: network),
     "default_25_steps": ({"steps": 25}, lambda network: network),
     "default_50_steps": ({"steps": 50}, lambda network: network),
     "default_100_steps": ({"steps": 100}, lambda network: network),

@@ -34,10 +34,6 @@ class Memory:
     content: int
     group: int
 
-    def total(self, *, pictures: int, contents: int) -> int:
-        """Of a run of so many pictures of so many photographs."""
-        return self.step + pictures * self.picture + contents * self.content
-
 
 def estimate(objective: Objective, variables: Variables, size: Shape, *, shifts: int) -> Memory:
     """Memory of pictures of ``size`` (height, width), in groups as large as the device holds.

@@ -156,3 +156,11 @@ def test_tap_weights_of_zero_throughout_are_refused(value):
     with pytest.raises(ValueError, match="style_tap_weights are all 0"):
         LossWeights(style_tap_weights=value).for_pictures(2, taps=3)
     LossWeights(style_tap_weights=[1, 0, 0]).for_pictures(2, taps=3)
+
+
+def test_a_preset_is_chosen_by_name_and_single_choices_go_before_it():
+    config, weights = split_choices({"steps": 7}, preset="preview")
+    assert (config.steps, weights.learning_rate) == (7, 0.025)
+    assert split_choices({}, preset="preview")[0].steps < split_choices({})[0].steps
+    with pytest.raises(ValueError, match="preset is 'preveiw', needs one of"):
+        split_choices({}, preset="preveiw")

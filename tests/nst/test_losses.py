@@ -189,3 +189,28 @@ def test_gradients_agree_with_differences(name):
             h = 1e-5
             slope = (loss(x + h * direction) - loss(x - h * direction)) / (2 * h)
             np.testing.assert_allclose(jnp.vdot(gradient, direction), slope, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("channels", "tolerance"), [(3, 1e-5), (8, 1e-5), (20, 2**-7)])
+def test_gradients_of_moments_are_those_of_their_formulae(channels, tolerance):
+    """Of many channels to the 8 bits of bfloat16 factors."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(1, 1, (5, 7, channels)), jnp.float32)
+    a, b = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in (channels, (channels,) * 2))
+
+    def formulae(x):
+        flat = x.reshape(-1, channels)
+        mean = flat.mean(0)
+        centred = flat - mean
+        covariance = centred.T @ centred / len(flat)
+        return mean @ a + jnp.sum(covariance * b) + jnp.sum(flat.T @ flat / len(flat) * b)
+
+    def ours(x):
+        mean, covariance = losses.mean_covariance(x)
+        return mean @ a + jnp.sum(covariance * b) + jnp.sum(losses.gram(x) * b)
+
+    np.testing.assert_allclose(ours(x), formulae(x), rtol=1e-4)
+    wanted = jax.grad(formulae)(x)
+    np.testing.assert_allclose(
+        jax.grad(ours)(x), wanted, rtol=tolerance, atol=tolerance * float(abs(wanted).max())
+    )
