@@ -100,6 +100,13 @@ def define_choices() -> None:
             _define(field.name, hints[field.name], field.default, field.metadata["help"])
 
 
+def define_fields(kind: type) -> None:
+    """A flag for every field of a dataclass, with its default."""
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        _define(field.name, hints[field.name], field.default, field.name)
+
+
 def chosen() -> dict[str, Any]:
     """The choices that were given on the command line, by name."""
     return {name: FLAGS[name].value for name in CHOICES if FLAGS[name].present}
@@ -115,7 +122,7 @@ def _define(name: str, hint: Any, default: Any, help: str) -> None:
     elif kinds[0] is float or isinstance(default, float):
         flags.DEFINE_float(name, default, help)
     elif typing.get_origin(kinds[0]) is tuple:
-        flags.DEFINE_list(name, default, help)
+        flags.DEFINE_list(name, default and [str(item) for item in default], help)
     else:
         flags.DEFINE_string(name, default, help)
 

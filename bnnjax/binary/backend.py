@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 BACKENDS = ("packed", "dense")
+CACHE = 20 * 2**20  # bytes that a product's largest operand may have on a CPU
 
 
 def choose(backend: str = "auto") -> str:
@@ -33,6 +34,17 @@ def group_size() -> int:
     accelerator wants wide tensors.
     """
     return 1 if jax.default_backend() == "cpu" else 32
+
+
+def group_of(pictures: int, bytes_each: int) -> int:
+    """How many of a batch's pictures a layer's gradient takes together: a divisor of their number.
+
+    On a CPU, what the cache holds, at least one; elsewhere all.
+    """
+    if jax.default_backend() != "cpu":
+        return pictures
+    fit = [n for n in range(1, pictures + 1) if pictures % n == 0 and n * bytes_each <= CACHE]
+    return max(fit, default=1)
 
 
 @jax.custom_vjp

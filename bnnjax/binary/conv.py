@@ -57,21 +57,32 @@ def packed_conv(x: Array, words: Array, backward: Array, geometry: Geometry) -> 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _packed_conv(geometry: Geometry, x: Array, words: Array, backward: Array) -> Array:
     del backward
-    return materialize(_sums(geometry, x, words))
+    return count(geometry, bits.pack(x), words)
+
+
+def count(geometry: Geometry, pixels: Array, words: Array) -> Array:
+    """Sums of ±1 products, float32 [N, H', W', O], of packed pixels and a packed kernel.
+
+    Args:
+      geometry: from `windows.geometry`.
+      pixels: uint32 [N, H, W, ⌈C/32⌉] from `bits.pack`.
+      words: uint32 [kh, kw, ⌈C/32⌉, O] from `pack_kernel`.
+    """
+    return materialize(_sums(geometry, pixels, words))
 
 
 # Jitted for its cache: unrolled loops take long to trace, and a network has few geometries.
 @partial(jax.jit, static_argnums=0)
-def _sums(geometry: Geometry, x: Array, words: Array) -> Array:
+def _sums(geometry: Geometry, pixels: Array, words: Array) -> Array:
     kh, kw = geometry.kernel_size
     total = kh * kw * geometry.channels
-    products = total - 2 * _count_differences(geometry, _pad_words(geometry, bits.pack(x)), words)
+    products = total - 2 * _count_differences(geometry, pad_words(geometry, pixels), words)
     if geometry.pad_value == 0:
         products -= _outside(geometry, words)
     return products.astype(jnp.float32)
 
 
-def _pad_words(geometry: Geometry, words: Array) -> Array:
+def pad_words(geometry: Geometry, words: Array) -> Array:
     """Surround packed pixels; zero padding is computed as +1 here and corrected by `_outside`."""
     (top, bottom), (left, right) = geometry.pads
     if not any((top, bottom, left, right)):

@@ -5,7 +5,7 @@ from flax import linen as nn
 from jax import Array
 
 from bnnjax import quant
-from bnnjax.binary import conv
+from bnnjax.binary import backend, conv, latent
 from bnnjax.binary.windows import geometry
 from bnnjax.layers.quantized import Quantized
 
@@ -41,8 +41,12 @@ class QuantConv(Quantized):
             return self._add_bias(self._packed_product(x, self._words(shape), where))
         kernel = self._float_kernel(shape)
         quantizers = (self.input_quantizer, self.kernel_quantizer)
-        if self.frozen and all(quant.values(quantizer) == "signs" for quantizer in quantizers):
-            kernel = kernel.astype(jnp.bfloat16)  # exact for ±1, and what matrix units are for
+        if all(quant.values(quantizer) == "signs" for quantizer in quantizers):
+            if not self.frozen and backend.choose(self.backend) == "packed":
+                dtype = jnp.dtype(self.gradient_dtype)
+                return self._add_bias(latent.sign_conv(x, kernel, where, dtype=dtype))
+            if self.frozen:
+                kernel = kernel.astype(jnp.bfloat16)  # exact, and what matrix units are for
         return self._add_bias(conv.dense_conv(x, kernel, where))
 
 

@@ -2,11 +2,11 @@
 
 import difflib
 
-from bnnjax.models import quicknet, quicknet_v0, vgg
+from bnnjax.models import inknet, quicknet, quicknet_v0, vgg
 from bnnjax.models.entry import Entry
 
 REGISTRY: dict[str, Entry] = {
-    entry.name: entry for family in (quicknet, quicknet_v0, vgg) for entry in family.ENTRIES
+    entry.name: entry for family in (inknet, quicknet, quicknet_v0, vgg) for entry in family.ENTRIES
 }
 
 

@@ -1,0 +1,1 @@
+"""Training of binary networks: data, views, objective, optimizers, and a loop that resumes."""

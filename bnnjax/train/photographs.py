@@ -1,0 +1,70 @@
+"""Labelled photographs out of tar shards, as arrays."""
+
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+
+class Photographs(NamedTuple):
+    """``images`` uint8 [N, side, side, 3], sRGB; ``labels`` int32 [N]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def load_shards(shards: Sequence[str | Path], *, side: int = 144) -> Photographs:
+    """Every photograph of the shards, as its central square, ``side`` pixels wide.
+
+    Args:
+      shards: tar files, compressed or not, of pictures NAME.EXT with their class in NAME.cls (a
+        number in text); the order of files inside a shard is that of its pictures.
+      side: of the squares; pictures whose shorter side differs are resized (bicubic).
+
+    Raises:
+      ValueError: no shards, a shard that is no tar file, or a picture without its class.
+    """
+    if not shards:
+        raise ValueError("no shards to read pictures from")
+    pairs = [pair for shard in shards for pair in _read(Path(shard), side)]
+    images, labels = zip(*pairs, strict=True)
+    return Photographs(np.stack(images), np.array(labels, np.int32))
+
+
+def _read(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
+    images: dict[str, np.ndarray] = {}
+    labels: dict[str, int] = {}
+    try:
+        with tarfile.open(shard) as tar:
+            for member in tar:
+                stem, _, extension = member.name.rpartition(".")
+                data = tar.extractfile(member)
+                if data is None:
+                    continue
+                if extension == "cls":
+                    labels[stem] = int(data.read())
+                else:
+                    images[stem] = _square(data.read(), side)
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"{shard}: not a whole tar file ({error})") from None
+    if images.keys() != labels.keys():
+        alone = sorted(images.keys() ^ labels.keys())
+        raise ValueError(f"{shard}: {len(alone)} pictures or classes are alone, such as {alone[0]}")
+    for stem, image in images.items():
+        yield image, labels[stem]
+
+
+def _square(data: bytes, side: int) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        image = image.convert("RGB")
+        width, height = image.size
+        shorter = min(width, height)
+        left, top = (width - shorter) // 2, (height - shorter) // 2
+        image = image.crop((left, top, left + shorter, top + shorter))
+        if shorter != side:
+            image = image.resize((side, side), Image.Resampling.BICUBIC)
+        return np.asarray(image)
