@@ -1,0 +1,75 @@
+"""The sample pictures: there, small, of our own making, and worth looking at."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bnnjax import assets, images
+
+ROOT = Path(__file__).parents[2]
+NAMES = (*assets.PHOTOGRAPHS, *assets.PAINTINGS)
+
+
+@pytest.fixture(scope="module")
+def make():
+    sys.path.insert(0, str(ROOT))
+    try:
+        from artwork import make
+    finally:
+        sys.path.remove(str(ROOT))
+    return make
+
+
+def test_every_sample_has_a_name_and_every_name_a_sample():
+    paths = assets.samples()
+    assert tuple(paths) == NAMES
+    folder = ROOT / "bnnjax" / "assets" / "samples"
+    assert {path.resolve() for path in paths.values()} == set(folder.glob("*.jpg"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_samples_are_small_files_of_one_size(name):
+    path = assets.samples()[name]
+    assert images.load(path).shape == (384, 512, 3)
+    assert path.stat().st_size <= 60_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_samples_have_light_and_shade_and_colour(name):
+    picture = images.load(assets.samples()[name])
+    dark, bright = np.percentile(picture.mean(2), (2, 98))
+    assert dark < 0.25
+    assert bright > 0.6
+    assert np.ptp(picture, axis=2).mean() > 0.1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_programs_draw_the_samples(make, name):
+    """At a quarter of the size, which takes seconds: what is finer than its pixels may differ."""
+    drawn = make.picture(name, width=128, height=96)
+    with Image.open(assets.samples()[name]) as sample:
+        sample = np.asarray(sample.resize((128, 96), Image.Resampling.BOX), np.float32)
+    difference = np.abs(sample - drawn)
+    others = [np.asarray(Image.open(assets.samples()[other]).resize((128, 96))) for other in NAMES]
+    assert difference.mean() < 12  # of 255
+    assert (
+        difference.mean() < np.sort([np.abs(drawn - np.float32(o)).mean() for o in others])[1] / 3
+    )
+
+
+def test_the_wheel_holds_the_samples(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
+        + ["-w", str(tmp_path), str(ROOT)],
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in NAMES:
+        assert f"bnnjax/assets/samples/{name}.jpg" in names
+    assert not any(name.startswith("artwork") for name in names)
