@@ -30,7 +30,9 @@ class Task(Protocol):
         """Figures of how good the state is."""
 
 
-def train(task: Task, workdir: str | Path, *, after_epoch: Any = None, progress: bool = True) -> Any:
+def train(
+    task: Task, workdir: str | Path, *, after_epoch: Any = None, progress: bool = True
+) -> Any:
     """Trains to the end, from the last checkpoint in ``workdir`` if there is one.
 
     An interrupted run goes on from its last checkpoint and gives the same result, number for
@@ -72,7 +74,9 @@ def train(task: Task, workdir: str | Path, *, after_epoch: Any = None, progress:
                 if step % task.steps_per_epoch == 0:
                     epoch = step // task.steps_per_epoch
                     measured = task.evaluate(state)
-                    bar.write(f"epoch {epoch}: " + ", ".join(f"{k} {v:.2f}" for k, v in measured.items()))
+                    bar.write(
+                        f"epoch {epoch}: " + ", ".join(f"{k} {v:.2f}" for k, v in measured.items())
+                    )
                     _append(workdir / VALIDATION, {"step": step, "epoch": epoch, **measured})
                     if after_epoch:
                         after_epoch(state, epoch, measured)

@@ -69,7 +69,9 @@ def bop(threshold: float, gamma: float) -> optax.GradientTransformation:
 
     def update(gradient: Any, state: BopState, params: Any = None) -> tuple[Any, BopState]:
         mean = jax.tree.map(lambda m, g: m + gamma * (g - m), state.mean, gradient)
-        return jax.tree.map(lambda w, m: _flipped(w, m, threshold) - w, params, mean), BopState(mean)
+        return jax.tree.map(lambda w, m: _flipped(w, m, threshold) - w, params, mean), BopState(
+            mean
+        )
 
     return optax.GradientTransformation(init, update)
 
