@@ -101,10 +101,11 @@ def define_choices() -> None:
 
 
 def define_fields(kind: type) -> None:
-    """A flag for every field of a dataclass, with its default."""
+    """A flag for every field of a dataclass, with its default, and the help of its metadata."""
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
-        _define(field.name, hints[field.name], field.default, field.name)
+        help = field.metadata.get("help", field.name)
+        _define(field.name, hints[field.name], field.default, help)
 
 
 def chosen() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from bnnjax import cli
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
 from bnnjax.port import checkpoint, load
-from bnnjax.train import loop
+from bnnjax.train import curves, loop
 from bnnjax.train.photo_task import PhotoTask, Recipe
 from bnnjax.train.photographs import load_shards
 
@@ -43,6 +43,7 @@ def main() -> int:
     workdir = Path(FLAGS.workdir).expanduser()
 
     def keep(state, epoch, figures):
+        curves.draw(workdir)
         checkpoint.save(bnnjax.freeze(task.network(state)), workdir / "network", overwrite=True)
 
     loop.train(task, workdir, after_epoch=keep)

@@ -30,7 +30,9 @@ class Task(Protocol):
         """Figures of how good the state is."""
 
 
-def train(task: Task, workdir: str | Path, *, after_epoch: Any = None, progress: bool = True) -> Any:
+def train(
+    task: Task, workdir: str | Path, *, after_epoch: Any = None, progress: bool = True
+) -> Any:
     """Trains to the end, from the last checkpoint in ``workdir`` if there is one.
 
     An interrupted run goes on from its last checkpoint and gives the same result, number for
@@ -45,7 +47,12 @@ def train(task: Task, workdir: str | Path, *, after_epoch: Any = None, progress:
 
     Returns:
       The final state.
+
+    Raises:
+      ValueError: an epoch without steps: there are fewer pictures than a step takes.
     """
+    if task.steps_per_epoch < 1:
+        raise ValueError("an epoch has no step; give more pictures, or a smaller batch size")
     import orbax.checkpoint as ocp  # takes a second to import
 
     workdir = Path(workdir).absolute()
@@ -72,7 +79,9 @@ def train(task: Task, workdir: str | Path, *, after_epoch: Any = None, progress:
                 if step % task.steps_per_epoch == 0:
                     epoch = step // task.steps_per_epoch
                     measured = task.evaluate(state)
-                    bar.write(f"epoch {epoch}: " + ", ".join(f"{k} {v:.2f}" for k, v in measured.items()))
+                    bar.write(
+                        f"epoch {epoch}: " + ", ".join(f"{k} {v:.2f}" for k, v in measured.items())
+                    )
                     _append(workdir / VALIDATION, {"step": step, "epoch": epoch, **measured})
                     if after_epoch:
                         after_epoch(state, epoch, measured)
@@ -98,6 +107,8 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 def _cut(path: Path, step: int) -> None:
     """Leaves the rows up to a step: what came after it is about to be made again."""
+    if not step:
+        path.unlink(missing_ok=True)
     if not path.exists():
         return
     with open(path, newline="", encoding="utf-8") as file:

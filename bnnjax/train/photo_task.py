@@ -1,7 +1,6 @@
 """Training a network of the registry on labelled photographs, with or without a teacher."""
 
 import dataclasses
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -87,8 +86,6 @@ class PhotoTask:
         nothing = jnp.zeros((1, side, side, 3))
         module = architecture.module
         collections = ["params", "batch_stats", "weight_clip"]
-        shapes = jax.eval_shape(partial(module.init, mutable=collections), jax.random.key(0), nothing)
-        self._clips = jax.tree.map(lambda _: 0.0, shapes["weight_clip"])
         self._clips = module.init(jax.random.key(0), nothing, mutable=collections)["weight_clip"]
         steps = recipe.epochs * self.steps_per_epoch
         self._schedule = cosine(
@@ -149,7 +146,9 @@ class PhotoTask:
 
     def _logits(self, state: State, images: Array) -> Array:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        return self.architecture.apply(variables, whole_views(images, side=self.recipe.sides[-1]))[0]
+        return self.architecture.apply(variables, whole_views(images, side=self.recipe.sides[-1]))[
+            0
+        ]
 
     def _train_step(
         self, state: State, teacher_variables: Any, images: Array, labels: Array, *, side: int

@@ -57,9 +57,14 @@ class Translation(nn.Module):
     @nn.compact
     def __call__(self, taps: Mapping[str, Array]) -> Lesson:
         """Guesses at the lesson from the pupil's taps."""
-        maps = {tap: nn.Dense(width, kernel_init=nn.initializers.zeros, name=tap)(taps[tap]) for tap, width in self.channels.items()}
+        maps = {
+            tap: nn.Dense(width, kernel_init=nn.initializers.zeros, name=tap)(taps[tap])
+            for tap, width in self.channels.items()
+        }
         pooled = nn.relu(taps["section4"]).mean(axis=(1, 2))
-        return Lesson(nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="logits")(pooled), maps)
+        return Lesson(
+            nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="logits")(pooled), maps
+        )
 
 
 def translation(teacher: Network) -> Translation:
