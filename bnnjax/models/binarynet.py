@@ -1,7 +1,7 @@
 """BinaryNet for CIFAR-10, as Larq's tutorial builds it: every weight is a single bit.
 
-Courbariaux et al. 2016 (arXiv 1602.02830). The order of layers is that of the tutorial "BinaryNet on
-CIFAR10" (docs.larq.dev): convolution, pool, batch norm; no bias, no scale in the norms.
+Courbariaux et al. 2016 (arXiv 1602.02830). The order of layers is that of the tutorial "BinaryNet
+on CIFAR10" (docs.larq.dev): convolution, pool, batch norm; no bias, no scale in the norms.
 """
 
 from collections.abc import Callable

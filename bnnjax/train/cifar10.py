@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from bnnjax.train.photographs import Photographs
+from bnnjax.train.photographs import DAMAGE, Photographs
 
 CLASSES = (
     "airplane",
@@ -89,7 +89,7 @@ def read_archive(path: str | Path) -> Photographs:
     try:
         with tarfile.open(path) as tar:
             named = dict(_pictures(tar, Path(path)))
-    except (tarfile.TarError, EOFError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path}: not a whole tar file ({error})") from None
     if not named:
         raise ValueError(f"{path} holds no pictures")
