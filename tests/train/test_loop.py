@@ -70,7 +70,9 @@ def test_it_takes_every_step_once_and_writes_the_curves(tmp_path):
         task,
         tmp_path,
         progress=False,
-        after_epoch=lambda state, epoch, figures: ends.append((epoch, float(state["x"][1]), figures)),
+        after_epoch=lambda state, epoch, figures: ends.append(
+            (epoch, float(state["x"][1]), figures)
+        ),
     )
     expected = wanderings()
     assert task.seen == list(range(120))
@@ -92,7 +94,9 @@ def test_it_takes_every_step_once_and_writes_the_curves(tmp_path):
     largest = expected[39::40].max(1)
     np.testing.assert_array_equal(np.float32([row["largest"] for row in validation]), largest)
     assert [epoch for epoch, _, _ in ends] == [1, 2, 3]
-    np.testing.assert_array_equal(np.float32([second for _, second, _ in ends]), expected[39::40, 1])
+    np.testing.assert_array_equal(
+        np.float32([second for _, second, _ in ends]), expected[39::40, 1]
+    )
     np.testing.assert_array_equal([figures["largest"] for *_, figures in ends], largest)
 
 
@@ -107,7 +111,9 @@ def test_a_run_that_was_cut_off_ends_as_if_it_never_was(stop_at, tmp_path):
     assert second.seen == list(range(stop_at // 30 * 30, 120))  # from the last checkpoint
     np.testing.assert_array_equal(state["x"], wanderings()[-1])
     for name in ("training.csv", "validation.csv"):
-        assert without_seconds(tmp_path / "cut" / name) == without_seconds(tmp_path / "whole" / name)
+        assert without_seconds(tmp_path / "cut" / name) == without_seconds(
+            tmp_path / "whole" / name
+        )
 
 
 def test_a_row_cut_short_by_the_end_is_made_anew(tmp_path):

@@ -83,9 +83,7 @@ def test_bop_is_larqs(weights, gradients, threshold):
 def test_bop_at_and_about_its_threshold(weight, gradient, expected):
     transformation = bop(0.25, 1.0)
     weight = jnp.float32(weight)
-    update, _ = transformation.update(
-        jnp.float32(gradient), transformation.init(weight), weight
-    )
+    update, _ = transformation.update(jnp.float32(gradient), transformation.init(weight), weight)
     assert weight + update == expected
 
 

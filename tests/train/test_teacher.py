@@ -37,9 +37,7 @@ def test_hint_loss_is_none_where_all_is_guessed():
 
 def test_hint_loss_is_one_where_only_means_are_guessed():
     taught = lesson(1)
-    means = {
-        tap: jnp.broadcast_to(x.mean((0, 1, 2)), x.shape) for tap, x in taught.taps.items()
-    }
+    means = {tap: jnp.broadcast_to(x.mean((0, 1, 2)), x.shape) for tap, x in taught.taps.items()}
     np.testing.assert_allclose(hint_loss(Lesson(taught.logits, means), taught), 1, rtol=1e-5)
 
 

@@ -54,7 +54,10 @@ def test_a_crop_of_a_slope_is_the_slope(place, extent, side):
         (reach[axis] < at) & (at < SIDE - reach[axis]) for axis, at in enumerate((rows, columns))
     ]
     inside = inner[0][:, None] & inner[1]
-    rows, columns = np.broadcast_to(rows[:, None], (side, side)), np.broadcast_to(columns, (side, side))
+    rows, columns = (
+        np.broadcast_to(rows[:, None], (side, side)),
+        np.broadcast_to(columns, (side, side)),
+    )
     expected = np.stack([0.1 + 0.03 * columns, 0.1 + 0.03 * rows, 0.8 - 0.02 * columns], axis=-1)
     np.testing.assert_allclose(view[inside], expected[inside], atol=2e-5)
 
@@ -111,7 +114,9 @@ def test_crops_are_as_large_as_asked_for(smallest):
 
     original, views._cut = views._cut, spy
     try:
-        jax.vmap(lambda key: views._random_view(key, image, side=8, smallest=smallest) * 0 + 1)(keys)
+        jax.vmap(lambda key: views._random_view(key, image, side=8, smallest=smallest) * 0 + 1)(
+            keys
+        )
         extents = jax.vmap(
             lambda key: (views._random_view(key, image, side=8, smallest=smallest), cut[-1])[1]
         )(keys)
