@@ -7,7 +7,10 @@ has; the precision of a product is the larger of its operands' bits; a bias cost
 import dataclasses
 from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
 from bnnjax import quant
@@ -101,13 +104,17 @@ def summarize(architecture: Architecture, *, side: int = 224) -> Summary:
     """
     if not architecture.entry.takes(side):
         raise ValueError(f"{architecture.entry.name} cannot take pictures of {side}×{side} px")
-    latent = dataclasses.replace(architecture, frozen=False)
-    shapes = flatten_dict(latent.variable_shapes()["params"])
-    calls = trace(latent.module, side=side)
+    return summarize_module(dataclasses.replace(architecture, frozen=False).module, side=side)
+
+
+def summarize_module(module: nn.Module, *, side: int) -> Summary:
+    """The same for any module of latent layers that takes pictures [N, side, side, 3]."""
+    picture = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    shapes = flatten_dict(jax.eval_shape(module.init, jax.random.key(0), picture)["params"])
     return Summary(
         tuple(
             _layer(call, {p[-1]: leaf.shape for p, leaf in shapes.items() if p[:-1] == call.path})
-            for call in calls
+            for call in trace(module, side=side)
         )
     )
 

@@ -17,6 +17,11 @@ def cosine(*, peak: float, steps: int, warmup_steps: int) -> optax.Schedule:
     return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, steps, peak / 100)
 
 
+def inverse_time(start: float, decay: float) -> optax.Schedule:
+    """``start / (1 + decay · step)``: Keras' optimizers with a ``decay``."""
+    return lambda step: start / (1 + decay * step)
+
+
 def optimizer(
     name: str,
     learning_rate: optax.Schedule,
@@ -60,8 +65,8 @@ class BopState(NamedTuple):
 def bop(threshold: float, gamma: float) -> optax.GradientTransformation:
     """Bop (Helwegen et al. 2019, arXiv 1906.02107): a weight flips where w · m > τ.
 
-    m follows the gradient by ``gamma`` a step (``larq/optimizers.py``). Weights become ±1, the sign
-    of zero being +1, at the first step.
+    m follows the gradient by ``gamma`` a step. Weights become ±1 at the first step; where w · m = τ
+    the result is +1, the sign of zero, as in ``larq/optimizers.py``.
     """
 
     def init(params: Any) -> BopState:
@@ -77,5 +82,5 @@ def bop(threshold: float, gamma: float) -> optax.GradientTransformation:
 
 
 def _flipped(weight: Array, mean: Array, threshold: float) -> Array:
-    sign = jnp.where(weight >= 0, 1.0, -1.0)
-    return jnp.where(sign * mean > threshold, -sign, sign)
+    kept = -jnp.sign(weight * mean - threshold) * weight
+    return jnp.where(kept >= 0, 1.0, -1.0)

@@ -1,13 +1,18 @@
 """Labelled photographs out of tar shards, as arrays."""
 
 import io
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
+# What reading a tar file that is damaged or cut short may raise.
+DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class Photographs(NamedTuple):
@@ -49,7 +54,7 @@ def _read(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
                     labels[stem] = int(data.read())
                 else:
                     images[stem] = _square(data.read(), side)
-    except (tarfile.TarError, EOFError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{shard}: not a whole tar file ({error})") from None
     if images.keys() != labels.keys():
         alone = sorted(images.keys() ^ labels.keys())

@@ -1,14 +1,9 @@
 """The choices of a training. The defaults of the command line are the ones here."""
 
 import dataclasses
-from typing import Any
 
+from bnnjax.nst.config import choice
 from bnnjax.train.optimizers import OPTIMIZERS
-
-
-def _choice(default: Any, help: str) -> Any:
-    """A field with its default and the line that command-line help shows."""
-    return dataclasses.field(default=default, metadata={"help": help})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,19 +14,19 @@ class Recipe:
       ValueError: a choice that does not exist or is out of range.
     """
 
-    epochs: int = _choice(40, "passes over the photographs")
-    batch_size: int = _choice(64, "photographs a step")
-    sides: tuple[int, ...] = _choice(
+    epochs: int = choice(40, "passes over the photographs")
+    batch_size: int = choice(64, "photographs a step")
+    sides: tuple[int, ...] = choice(
         (96, 96, 128), "of the views, in pixels; each for an equal share of the epochs, in order"
     )
-    optimizer: str = _choice("adam", "adam, or bop for binary kernels and adam for the rest")
-    learning_rate: float = _choice(2e-3, "of Adam at its highest, after the warm-up")
-    warmup_epochs: float = _choice(1.0, "over which the learning rate rises from 0")
-    label_smoothing: float = _choice(0.1, "share of a label that goes to all classes alike")
-    soft_weight: float = _choice(1.0, "weight of the teacher's probabilities")
-    hint_weight: float = _choice(2.0, "weight of the teacher's taps")
-    smallest_crop: float = _choice(0.25, "area of a random crop at least, of the photograph's")
-    seed: int = _choice(0, "of weights, order and views")
+    optimizer: str = choice("adam", "adam, or bop for binary kernels and adam for the rest")
+    learning_rate: float = choice(2e-3, "of Adam at its highest, after the warm-up")
+    warmup_epochs: float = choice(1.0, "over which the learning rate rises from 0")
+    label_smoothing: float = choice(0.1, "share of a label that goes to all classes alike")
+    soft_weight: float = choice(1.0, "weight of the teacher's probabilities")
+    hint_weight: float = choice(2.0, "weight of the teacher's taps")
+    smallest_crop: float = choice(0.25, "area of a random crop at least, of the photograph's")
+    seed: int = choice(0, "of weights, order and views")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sides", tuple(int(side) for side in self.sides))

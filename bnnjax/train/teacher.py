@@ -50,12 +50,13 @@ class Translation(nn.Module):
     @nn.compact
     def __call__(self, taps: Mapping[str, Array]) -> Lesson:
         """Guesses at the lesson from the pupil's taps."""
-        maps = {
-            tap: nn.Dense(width, kernel_init=nn.initializers.zeros, name=tap)(taps[tap])
-            for tap, width in self.channels.items()
-        }
+        maps = {tap: self._map(width, tap)(taps[tap]) for tap, width in self.channels.items()}
         pooled = nn.relu(taps["section4"]).mean(axis=(1, 2))
         return Lesson(self._map(self.classes, "logits")(pooled), maps)
+
+    def _map(self, width: int, name: str) -> nn.Dense:
+        # From nothing, so that at first the teacher moves the maps and leaves the pupil alone.
+        return nn.Dense(width, kernel_init=nn.initializers.zeros, name=name)
 
 
 def translation(teacher: Network) -> Translation:

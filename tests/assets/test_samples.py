@@ -12,6 +12,7 @@ from PIL import Image
 from bnnjax import assets, images
 
 ROOT = Path(__file__).parents[2]
+PIP_WHEEL = (sys.executable, *["-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"])
 NAMES = (*assets.PHOTOGRAPHS, *assets.PAINTINGS)
 
 
@@ -64,8 +65,7 @@ def test_the_programs_draw_the_samples(make, name):
 
 def test_the_wheel_holds_the_samples(tmp_path):
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
-        + ["-w", str(tmp_path), str(ROOT)],
+        [*PIP_WHEEL, "-w", str(tmp_path), str(ROOT)],
         check=True,
     )
     (wheel,) = tmp_path.glob("*.whl")

@@ -1,0 +1,48 @@
+"""Trains BinaryNet on CIFAR-10, as Larq's tutorial does.
+
+    python launch/train_cifar10.py --data_dir=cifar-10-batches-bin --workdir=~/binarynet
+
+The work folder gets checkpoints, training.csv, validation.csv (accuracy on the test pictures after
+every epoch) and curves.png. Run again, it goes on where it was stopped.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from bnnjax import cli
+from bnnjax.models import binarynet, summary
+from bnnjax.train import cifar10, curves, loop
+from bnnjax.train.cifar10_task import Cifar10Task, Recipe
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("data_dir", None, "folder of CIFAR-10's binary files", required=True)
+flags.DEFINE_string("workdir", None, "folder for everything the run writes", required=True)
+cli.define_fields(Recipe)
+cli.define_json()
+
+
+def main() -> int:
+    recipe = Recipe(**cli.given(Recipe.__dataclass_fields__))
+    size = summary.summarize_module(binarynet.BinaryNet(), side=binarynet.SIDE)
+    ratio = size.bytes_float32 / size.bytes
+    print(
+        f"{size.parameters:,} parameters: {size.bytes_float32 / 1e6:.1f} MB as float32, "
+        f"{size.bytes / 1e6:.2f} MB with binary kernels as bits, {ratio:.1f} times less"
+    )
+    workdir = Path(FLAGS.workdir).expanduser()
+    task = Cifar10Task(*cifar10.load(FLAGS.data_dir), recipe)
+    loop.train(task, workdir, after_epoch=lambda *_: curves.draw(workdir))
+    accuracies = curves.read(workdir / loop.VALIDATION)["accuracy"]
+    print(f"accuracy on the test pictures: {accuracies[-1]:.2f} %, at best {max(accuracies):.2f} %")
+    figures = {"accuracy": accuracies, "bytes": size.bytes, "bytes_float32": size.bytes_float32}
+    cli.print_json({**figures, **cli.costs()})
+    return 0
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

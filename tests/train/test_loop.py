@@ -1,0 +1,150 @@
+"""The training loop: what it writes, and that a run that was cut off ends as if it never was."""
+
+import csv
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bnnjax.train import loop
+
+STEPS_PER_EPOCH, EPOCHS = 40, 3
+
+
+class Stopped(Exception):
+    """What ends a run too early."""
+
+
+class Wanderer:
+    """A state that moves chaotically: the least difference would show a hundred steps later."""
+
+    epochs, steps_per_epoch = EPOCHS, STEPS_PER_EPOCH
+
+    def __init__(self, *, stop_at=None):
+        self.stop_at, self.seen = stop_at, []
+        self._move = jax.jit(lambda x: 3.9 * x * (1 - x), donate_argnums=0)
+
+    def start(self):
+        return {"x": jnp.linspace(0.1, 0.9, 5)}
+
+    def train(self, state, step):
+        if step == self.stop_at:
+            raise Stopped
+        self.seen.append(step)
+        state = {"x": self._move(state["x"])}
+        return state, {"loss": state["x"].mean(), "first": state["x"][0]}
+
+    def evaluate(self, state):
+        return {"largest": float(state["x"].max())}
+
+
+def wanderings():
+    """States after each step, by repeating the steps without the loop."""
+    task, states = Wanderer(), []
+    state = task.start()
+    for step in range(EPOCHS * STEPS_PER_EPOCH):
+        state, _ = task.train(state, step)
+        states.append(np.asarray(state["x"]).copy())
+    return np.stack(states)
+
+
+@pytest.fixture(autouse=True)
+def saves_often(monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_EVERY", 30)
+    monkeypatch.setattr(loop, "LOG_EVERY", 10)
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def without_seconds(path):
+    return [{name: row[name] for name in row if name != "seconds"} for row in rows(path)]
+
+
+def test_it_takes_every_step_once_and_writes_the_curves(tmp_path):
+    task, ends = Wanderer(), []
+    state = loop.train(
+        task,
+        tmp_path,
+        progress=False,
+        after_epoch=lambda state, epoch, figures: ends.append(
+            (epoch, float(state["x"][1]), figures)
+        ),
+    )
+    expected = wanderings()
+    assert task.seen == list(range(120))
+    np.testing.assert_array_equal(state["x"], expected[-1])
+
+    training = rows(tmp_path / "training.csv")
+    assert [int(row["step"]) for row in training] == list(range(10, 121, 10))
+    firsts = expected[:, 0].reshape(12, 10).mean(1)
+    np.testing.assert_allclose([float(row["first"]) for row in training], firsts, rtol=1e-6)
+    losses = expected.mean(1).reshape(12, 10).mean(1)
+    np.testing.assert_allclose([float(row["loss"]) for row in training], losses, rtol=1e-6)
+
+    validation = rows(tmp_path / "validation.csv")
+    assert [(row["step"], row["epoch"]) for row in validation] == [
+        ("40", "1"),
+        ("80", "2"),
+        ("120", "3"),
+    ]
+    largest = expected[39::40].max(1)
+    np.testing.assert_array_equal(np.float32([row["largest"] for row in validation]), largest)
+    assert [epoch for epoch, _, _ in ends] == [1, 2, 3]
+    np.testing.assert_array_equal(
+        np.float32([second for _, second, _ in ends]), expected[39::40, 1]
+    )
+    np.testing.assert_array_equal([figures["largest"] for *_, figures in ends], largest)
+
+
+@pytest.mark.parametrize("stop_at", [7, 30, 59, 85, 119])
+def test_a_run_that_was_cut_off_ends_as_if_it_never_was(stop_at, tmp_path):
+    loop.train(Wanderer(), tmp_path / "whole", progress=False)
+    with pytest.raises(Stopped):
+        loop.train(Wanderer(stop_at=stop_at), tmp_path / "cut", progress=False)
+    second = Wanderer()
+    state = loop.train(second, tmp_path / "cut", progress=False)
+
+    assert second.seen == list(range(stop_at // 30 * 30, 120))  # from the last checkpoint
+    np.testing.assert_array_equal(state["x"], wanderings()[-1])
+    for name in ("training.csv", "validation.csv"):
+        assert without_seconds(tmp_path / "cut" / name) == without_seconds(
+            tmp_path / "whole" / name
+        )
+
+
+def test_a_row_cut_short_by_the_end_is_made_anew(tmp_path):
+    with pytest.raises(Stopped):
+        loop.train(Wanderer(stop_at=75), tmp_path, progress=False)
+    with open(tmp_path / "training.csv", "a") as file:
+        file.write("80,0.4")
+    loop.train(Wanderer(), tmp_path, progress=False)
+    assert [row["step"] for row in rows(tmp_path / "training.csv")] == [
+        str(step) for step in range(10, 121, 10)
+    ]
+
+
+def test_curves_of_a_run_that_never_saved_are_begun_anew(tmp_path):
+    (tmp_path / "training.csv").write_text("")
+    (tmp_path / "validation.csv").write_text("step,epoch,other\n40,1,3.0\n")
+    loop.train(Wanderer(), tmp_path, progress=False)
+    assert len(rows(tmp_path / "training.csv")) == 12
+    assert {"largest"} < rows(tmp_path / "validation.csv")[0].keys()
+
+
+def test_a_finished_run_takes_no_further_step(tmp_path):
+    loop.train(Wanderer(), tmp_path, progress=False)
+    again = Wanderer(stop_at=120)
+    state = loop.train(again, tmp_path, progress=False)
+    assert not again.seen
+    np.testing.assert_array_equal(state["x"], wanderings()[-1])
+
+
+def test_epochs_without_steps_are_refused(tmp_path):
+    task = Wanderer()
+    task.steps_per_epoch = 0
+    with pytest.raises(ValueError, match="no step"):
+        loop.train(task, tmp_path, progress=False)

@@ -1,0 +1,108 @@
+"""Shards of photographs: pixels, labels, order, and what is wrong with a file."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bnnjax.train.photographs import load_shards
+
+
+def picture(seed, height, width):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encoded(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function (name, members: file name → bytes) → a tar file, compressed as its name says."""
+
+    def make(name, members):
+        mode = {"gz": "w:gz", "xz": "w:xz"}.get(name.rpartition(".")[2], "w")
+        with tarfile.open(tmp_path / name, mode) as tar:
+            for member, data in members.items():
+                info = tarfile.TarInfo(member)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def two_shards(write):
+    first = {
+        "a/1.png": encoded(picture(1, 20, 20)),
+        "a/1.cls": b"3\n",
+        "a/2.cls": b"116",
+        "a/2.png": encoded(picture(2, 20, 27)),
+    }
+    second = {"a/1.png": encoded(picture(3, 29, 20)), "a/1.cls": b"0"}
+    return [write("one.tar.gz", first), write("two.tar", second)]
+
+
+def test_pictures_are_their_central_squares_in_order(two_shards):
+    images, labels = load_shards(two_shards, side=20)
+    np.testing.assert_array_equal(images[0], picture(1, 20, 20))
+    np.testing.assert_array_equal(images[1], picture(2, 20, 27)[:, 3:23])
+    np.testing.assert_array_equal(images[2], picture(3, 29, 20)[4:24])
+    assert labels.tolist() == [3, 116, 0]
+    assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
+
+
+def test_squares_of_another_size_are_resized(write):
+    even = np.full((30, 44, 3), (200, 100, 50), np.uint8)
+    shard = write("one.tar.xz", {"1.png": encoded(even), "1.cls": b"1"})
+    images, _ = load_shards([shard], side=16)
+    np.testing.assert_array_equal(images, np.broadcast_to(even[0, 0], (1, 16, 16, 3)))
+
+
+def test_grey_pictures_get_three_channels(write):
+    shard = write("one.tar", {"1.png": encoded(picture(1, 8, 8)[..., 0]), "1.cls": b"1"})
+    images, _ = load_shards([shard], side=8)
+    np.testing.assert_array_equal(images[0], np.repeat(picture(1, 8, 8)[..., :1], 3, axis=2))
+
+
+def test_no_shards_are_refused():
+    with pytest.raises(ValueError, match="no shards"):
+        load_shards([])
+
+
+@pytest.mark.parametrize("alone", ["1.png", "1.cls"])
+def test_a_picture_without_its_class_is_named(alone, write):
+    members = {"1.png": encoded(picture(1, 8, 8)), "1.cls": b"1"}
+    shard = write("one.tar", {alone: members[alone]})
+    with pytest.raises(ValueError, match=r"one\.tar: 1 pictures or classes are alone, such as 1"):
+        load_shards([shard], side=8)
+
+
+@pytest.mark.parametrize("name", ["one.tar", "one.tar.gz", "one.tar.xz"])
+def test_a_shard_that_is_cut_short_is_named(name, write):
+    members = {"1.png": encoded(picture(1, 64, 64)), "1.cls": b"1"}
+    shard = write(name, members)
+    shard.write_bytes(shard.read_bytes()[:6000])
+    with pytest.raises(ValueError, match=f"{name}: not a whole tar file"):
+        load_shards([shard], side=8)
+
+
+@pytest.mark.parametrize("name", ["one.tar.gz", "one.tar.xz"])
+def test_a_shard_that_is_damaged_is_named(name, write):
+    shard = write(name, {"1.png": encoded(picture(1, 64, 64)), "1.cls": b"1"})
+    data = bytearray(shard.read_bytes())
+    data[4000:4100] = bytes(100)
+    shard.write_bytes(data)
+    with pytest.raises(ValueError, match=name):
+        load_shards([shard], side=8)
+
+
+def test_what_is_no_tar_file_is_named(tmp_path):
+    (tmp_path / "one.tar").write_text("no tar file")
+    with pytest.raises(ValueError, match=r"one\.tar: not a whole tar file"):
+        load_shards([tmp_path / "one.tar"])
