@@ -57,7 +57,7 @@ class PhotoTask:
         self.epochs = recipe.epochs
         self.steps_per_epoch = len(photographs.labels) // recipe.batch_size
         self._translation = teacher and teaching.translation(teacher)
-        self._clips = self._init(["weight_clip"])["weight_clip"]
+        self._clips = jax.jit(lambda: self._init()["weight_clip"])()
         self._rate = cosine(
             peak=recipe.learning_rate,
             steps=recipe.epochs * self.steps_per_epoch,
@@ -70,10 +70,11 @@ class PhotoTask:
 
     def start(self) -> State:
         """The state before the first step."""
-        made = self._init(["params", "batch_stats"])
+        made = self._init()
         translation = {}
         if self._translation is not None:
-            taps = self.architecture.module.apply(made, self._nothing)[1]
+            variables = {name: made[name] for name in ("params", "batch_stats")}
+            taps = self.architecture.module.apply(variables, self._nothing)[1]
             key = jax.random.key(self.recipe.seed + 1)
             translation = self._translation.init(key, taps)["params"]
         states = self._optimizer.init(made["params"]), self._translator.init(translation)
@@ -120,8 +121,9 @@ class PhotoTask:
         side = self.architecture.entry.stride
         return jnp.zeros((1, side, side, 3))
 
-    def _init(self, collections: list[str]) -> Any:
+    def _init(self) -> Any:
         key = jax.random.key(self.recipe.seed)
+        collections = ["params", "batch_stats", "weight_clip"]
         return self.architecture.module.init(key, self._nothing, mutable=collections)
 
     def _logits(self, state: State, images: Array) -> Array:
