@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-
 # What reading a tar file that is damaged or cut short may raise.
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
