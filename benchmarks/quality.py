@@ -14,14 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import efficientnet_lite0
-import jax
-import numpy as np
+import judging
 from absl import flags
 
 import bnnjax
-from bnnjax import Network, cli, images, png
-from bnnjax.nst import metrics
+from bnnjax import Network, cli, images
 from bnnjax.port.load import port_file
 
 FLAGS = flags.FLAGS
@@ -70,8 +67,8 @@ RECIPES: dict[str, tuple[dict[str, Any], Callable[[Network], Network]]] = {
     "default_25_steps": ({"steps": 25}, lambda network: network),
     "default_50_steps": ({"steps": 50}, lambda network: network),
     "default_100_steps": ({"steps": 100}, lambda network: network),
-    "random_binary_layers": ({}, lambda network: shuffled(network, binary_only=True)),
-    "random_network": ({}, lambda network: shuffled(network, binary_only=False)),
+    "random_binary_layers": ({}, lambda network: judging.shuffled(network, binary_only=True)),
+    "random_network": ({}, lambda network: judging.shuffled(network, binary_only=False)),
 }
 VGG_RECIPES = {
     "vgg19_strong": {**GATYS, "content_weight": 0.1},
@@ -81,16 +78,20 @@ VGG_RECIPES = {
 
 def main() -> int:
     pairs = [tuple(name.split("__", 1)) for name in FLAGS.pairs]
-    contents = {c: square(Path(FLAGS.contents_dir), c) for c, _ in pairs}
-    styles = {s: square(Path(FLAGS.styles_dir), s) for _, s in pairs}
+    contents = {c: judging.square(FLAGS.contents_dir, c, size=FLAGS.size) for c, _ in pairs}
+    styles = {s: judging.square(FLAGS.styles_dir, s, size=FLAGS.size) for _, s in pairs}
     folder = Path(FLAGS.output_dir)
     make_pictures(folder, contents, styles)
-    judges = {Path(path).name: judge_of(path) for path in FLAGS.judges}
-    table = {"photograph": {n: judged(j, contents, contents, styles) for n, j in judges.items()}}
-    for made in sorted(path for path in folder.iterdir() if path.is_dir()):
-        pictures = {p.stem: images.load(p) for p in made.glob("*.png") if p.stem in FLAGS.pairs}
+    judges = {Path(path).name: judging.judge_of(path) for path in FLAGS.judges}
+    made = {"photograph": contents}
+    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
+        pictures = {p.stem: images.load(p) for p in path.glob("*.png") if p.stem in FLAGS.pairs}
         if len(pictures) == len(pairs):
-            table[made.name] = {n: judged(j, pictures, contents, styles) for n, j in judges.items()}
+            made[path.name] = pictures
+    table = {
+        row: judging.judged(judges, FLAGS.pairs, pictures, contents, styles)
+        for row, pictures in made.items()
+    }
     for judge in judges:
         rows = [[name, *(f"{v:.3f}" for v in row[judge].values())] for name, row in table.items()]
         cli.print_table([[judge, "style", "strokes", "content", "checker"], *rows])
@@ -98,72 +99,17 @@ def main() -> int:
     return 0
 
 
-def square(folder: Path, stem: str) -> np.ndarray:
-    """The central square of the picture of this stem, at the size of the flags."""
-    fitted = images.fit(images.load(next(folder.glob(f"{stem}.*"))), size=FLAGS.size)
-    return images.center_crop(fitted, size=FLAGS.size)
-
-
 def make_pictures(folder: Path, contents: dict, styles: dict) -> None:
     """Makes what is missing."""
     network = bnnjax.load_model(FLAGS.weights)
     for name in FLAGS.recipes or RECIPES:
         choices, change = RECIPES[name]
-        make(folder / name, contents, styles, model=change(network), **choices)
+        judging.make(folder / name, FLAGS.pairs, contents, styles, model=change(network), **choices)
     if FLAGS.vgg:
         for name, choices in VGG_RECIPES.items():
             vgg = port_file(FLAGS.vgg, model="vgg19")
-            make(folder / name, contents, styles, model=vgg, steps=FLAGS.vgg_steps, **choices)
-
-
-def make(folder: Path, contents: dict, styles: dict, **choices: Any) -> None:
-    """One recipe's pictures."""
-    missing = [name for name in FLAGS.pairs if not (folder / f"{name}.png").exists()]
-    if not missing:
-        return
-    print(folder.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    sources = [name.split("__", 1) for name in missing]
-    result = bnnjax.stylize_batch(
-        [contents[c] for c, _ in sources],
-        [styles[s] for _, s in sources],
-        size=FLAGS.size,
-        **choices,
-    )
-    for name, image in zip(missing, result.images, strict=True):
-        png.save_png(folder / f"{name}.png", image)
-
-
-def shuffled(network: Network, *, binary_only: bool) -> Network:
-    """The network with the bits of its binary kernels, or all its weights, in random order: as
-    large, as many of each value, and nothing learned."""
-    generator = np.random.default_rng(0)
-
-    def shuffle(path: tuple, leaf: Any) -> np.ndarray:
-        array = np.asarray(leaf)
-        if array.dtype == np.uint32:
-            return generator.integers(0, 2**32, array.shape, np.uint32)
-        return array if binary_only else generator.permutation(array.ravel()).reshape(array.shape)
-
-    variables = jax.tree_util.tree_map_with_path(shuffle, network.variables)
-    return Network(network.architecture, variables, {"source": "random"})
-
-
-def judge_of(path: str) -> metrics.Features:
-    """The judging network of a weights file."""
-    if path.endswith(".npz"):
-        return metrics.vgg_features(path)
-    return efficientnet_lite0.load_features(path)
-
-
-def judged(judge: metrics.Features, pictures: dict, contents: dict, styles: dict) -> dict:
-    """Mean measures of pictures by CONTENT__STYLE, or of the photographs themselves by CONTENT."""
-    rows = []
-    for name in FLAGS.pairs:
-        content, style = name.split("__", 1)
-        picture = pictures[name] if name in pictures else pictures[content]
-        rows.append(metrics.judge(picture, contents[content], styles[style], judge))
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+            choices = {"model": vgg, "steps": FLAGS.vgg_steps, **choices}
+            judging.make(folder / name, FLAGS.pairs, contents, styles, **choices)
 
 
 if __name__ == "__main__":

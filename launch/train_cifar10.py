@@ -6,7 +6,6 @@ The work folder gets checkpoints, training.csv, validation.csv (accuracy on the 
 every epoch) and curves.png. Run again, it goes on where it was stopped.
 """
 
-import dataclasses
 from pathlib import Path
 
 from absl import flags
@@ -24,7 +23,7 @@ cli.define_json()
 
 
 def main() -> int:
-    recipe = Recipe(**{field.name: FLAGS[field.name].value for field in dataclasses.fields(Recipe)})
+    recipe = Recipe(**cli.given(Recipe.__dataclass_fields__))
     size = summary.summarize_module(binarynet.BinaryNet(), side=binarynet.SIDE)
     ratio = size.bytes_float32 / size.bytes
     print(

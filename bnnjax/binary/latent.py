@@ -98,8 +98,12 @@ def _signs_by_channel(geometry: Geometry, pixels: Array, dtype: jnp.dtype) -> Ar
     set_bits = (words[:, :, None] >> jnp.arange(bits.WORD, dtype=jnp.uint32)[:, None]) & 1
     set_bits = set_bits.reshape(kh * kw, -1, words.shape[2])[:, : geometry.channels]
     if geometry.pad_value == 0:
-        inside = jnp.pad(jnp.ones((1, *geometry.input_size, 1), bool), ((0, 0), *geometry.pads, (0, 0)))
-        there = jnp.stack([shifted(geometry, inside, i, j).reshape(-1) for i, j in np.ndindex(kh, kw)])
+        inside = jnp.pad(
+            jnp.ones((1, *geometry.input_size, 1), bool), ((0, 0), *geometry.pads, (0, 0))
+        )
+        there = jnp.stack(
+            [shifted(geometry, inside, i, j).reshape(-1) for i, j in np.ndindex(kh, kw)]
+        )
         there = jnp.tile(there, (1, pixels.shape[0]))[:, None]
     else:
         there = jnp.ones((), bool)

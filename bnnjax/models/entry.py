@@ -37,7 +37,8 @@ class Entry:
       takes: whether pictures may have a side of so many pixels.
       stride: multiples of it always may.
       classes: how many classes the published logits tell apart; None without logits.
-      top1: published ImageNet validation accuracy of the whole network, per cent.
+      top1: published ImageNet validation accuracy of the whole network, per cent; None if it tells
+        other classes apart.
       top5: the same for five guesses.
       parameters: their published number.
       mebibytes: the published size of the 1-bit network, MiB.
@@ -55,8 +56,8 @@ class Entry:
     takes: Callable[[int], bool]
     stride: int
     classes: int | None
-    top1: float
-    top5: float
+    top1: float | None
+    top5: float | None
     parameters: int
     mebibytes: float
     paper: str

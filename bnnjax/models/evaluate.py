@@ -15,6 +15,8 @@ from bnnjax.models.network import Network
 
 _RESIZES = {"pillow": images.pillow_crop_resize, "zoo": images.zoo_crop_resize}
 RESIZES = tuple(_RESIZES)
+IMAGENET = 1000
+_NAMES = {IMAGENET: "imagenet_classes.txt", 117: "inknet_classes.txt"}
 
 
 class Accuracy(NamedTuple):
@@ -38,10 +40,10 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
         raise ValueError(f"resize is {resize!r}, needs one of {RESIZES}")
     if network.architecture.classes is None:
         raise ValueError(f"{network.entry.name} has no classifier here, only features")
-    if network.architecture.classes != len(class_names()):
+    if network.architecture.classes not in _NAMES:
         raise ValueError(
-            f"{network.entry.name} here tells {network.architecture.classes} classes apart, "
-            f"not ImageNet's {len(class_names())}"
+            f"{network.entry.name} here tells {network.architecture.classes} classes apart, whose "
+            f"names are not known; needs {' or '.join(map(str, _NAMES))}"
         )
     crop_resize = _RESIZES[resize]
     logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
@@ -70,8 +72,11 @@ def _rank(logits: np.ndarray, label: int) -> int:
     return int(np.sum(~(logits < logits[label]))) - 1 if np.isfinite(logits).all() else len(logits)
 
 
-def read_labels(directory: str | Path, labels: str | Path) -> list[tuple[Path, int]]:
-    """(picture file, class index) pairs of a CSV with the columns ``file`` and ``class_index``.
+def read_labels(
+    directory: str | Path, labels: str | Path, *, classes: int = IMAGENET
+) -> list[tuple[Path, int]]:
+    """(picture file, class index) pairs of a CSV with the columns ``file`` and ``class_index``,
+    indices of ``classes`` classes.
 
     Raises:
       ValueError: the CSV cannot be read, lacks a column, holds something else than class indices,
@@ -83,7 +88,7 @@ def read_labels(directory: str | Path, labels: str | Path) -> list[tuple[Path, i
             absent = {"file", "class_index"} - set(reader.fieldnames or ())
             if absent:
                 raise ValueError(f"no column {', '.join(sorted(absent))}")
-            pairs = [(Path(directory, row["file"]), _class_index(row)) for row in reader]
+            pairs = [(Path(directory, row["file"]), _class_index(row, classes)) for row in reader]
     except OSError as error:
         raise ValueError(f"{labels}: {error.strerror}") from None
     except (TypeError, ValueError, csv.Error) as error:
@@ -94,17 +99,23 @@ def read_labels(directory: str | Path, labels: str | Path) -> list[tuple[Path, i
     return pairs
 
 
-def _class_index(row: Mapping[str, str]) -> int:
+def _class_index(row: Mapping[str, str], classes: int) -> int:
     index = int(row["class_index"])
-    if not 0 <= index < len(class_names()):
-        raise ValueError(f"class_index {index} is none of ImageNet's {len(class_names())}")
+    if not 0 <= index < classes:
+        raise ValueError(f"class_index {index} is none of {classes} classes")
     return index
 
 
 @functools.cache
-def class_names() -> tuple[str, ...]:
-    """The 1000 ImageNet classes in the order of the logits."""
-    text = resources.files("bnnjax.assets").joinpath("imagenet_classes.txt").read_text("utf-8")
+def class_names(classes: int = IMAGENET) -> tuple[str, ...]:
+    """Names in the order of the logits: of ImageNet's 1000 classes, or of InkNet's 117.
+
+    Raises:
+      ValueError: another number of classes.
+    """
+    if classes not in _NAMES:
+        raise ValueError(f"no names of {classes} classes; there are of {tuple(_NAMES)}")
+    text = resources.files("bnnjax.assets").joinpath(_NAMES[classes]).read_text("utf-8")
     return tuple(text.splitlines())
 
 
@@ -118,5 +129,5 @@ def top_guesses(logits: np.ndarray, *, count: int) -> list[tuple[str, float]]:
         raise ValueError(f"topk is {count}, needs 1 to {len(logits)}")
     weights = np.exp(logits - logits.max())
     order = np.argsort(-logits)[:count]
-    names = class_names()
+    names = class_names(len(logits))
     return [(names[i], float(weights[i] / weights.sum())) for i in order]

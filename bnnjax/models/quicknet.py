@@ -117,7 +117,7 @@ class QuickNet(nn.Module):
         conv = binary_conv(x.shape[3], f"{name}_conv", frozen=self.frozen, options=self.options)
         taps[f"{name}_conv"] = y = conv(x)
         # ReLU sits between the convolution and its batch norm: it is the convolution's activation.
-        taps[name] = x = self._norm(f"{name}_norm")(nn.relu(y), train=train) + x
+        taps[name] = x = self._block_norm(f"{name}_norm")(nn.relu(y), train=train) + x
         return x
 
     def _conv(self, features: int, side: int, name: str, *, stride: int = 1) -> QuantConv:
@@ -128,6 +128,9 @@ class QuickNet(nn.Module):
 
     def _norm(self, name: str) -> BatchNorm:
         return BatchNorm(epsilon=1e-5, momentum=0.9, frozen=self.frozen, name=name)
+
+    def _block_norm(self, name: str) -> BatchNorm:
+        return self._norm(name)
 
     def _stem_norm(self, name: str, **flags: Any) -> BatchNorm:
         return BatchNorm(

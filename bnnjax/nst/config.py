@@ -16,7 +16,7 @@ INITS = ("content", "matched", "noise")
 SMALLEST, LARGEST = 32, 4096  # px
 
 
-def _choice(default: Any, help: str) -> Any:
+def choice(default: Any, help: str) -> Any:
     """A field with its default and the line that command-line help shows."""
     return dataclasses.field(default=default, metadata={"help": help})
 
@@ -29,24 +29,24 @@ class StylizeConfig:
       ValueError: a choice that does not exist or is out of range.
     """
 
-    size: int = _choice(224, "shorter side of the result, in pixels")
-    style_size: int | None = _choice(None, "shorter side of the painting, in pixels; same as size")
-    steps: int = _choice(400, "optimisation steps")
-    seed: int = _choice(0, "of all randomness: same seed, same machine, same pixels")
-    init: str = _choice("matched", "first picture: content, matched (its colours moved) or noise")
-    parametrization: str = _choice("pyramid", "what is optimised: pyramid or pixels")
-    optimizer: Any = _choice("adam", "adam, lbfgs, or another optimiser of optax by name")
-    statistics: str = _choice("moments", "of style: moments (mean and covariance) or gram")
-    tv: str = _choice("squared", "total variation of squared or absolute differences")
-    shift: int = _choice(4, "largest random shift a step, in pixels; 0 for none")
-    style_taps: tuple[str, ...] | None = _choice(None, "where style is measured; network's own")
-    content_taps: tuple[str, ...] | None = _choice(None, "where content is measured; network's own")
-    pooling: str = _choice("max", "pools between sections: max or avg")
-    pseudo_gradient: str | None = _choice(
+    size: int = choice(224, "shorter side of the result, in pixels")
+    style_size: int | None = choice(None, "shorter side of the painting, in pixels; same as size")
+    steps: int = choice(400, "optimisation steps")
+    seed: int = choice(0, "of all randomness: same seed, same machine, same pixels")
+    init: str = choice("matched", "first picture: content, matched (its colours moved) or noise")
+    parametrization: str = choice("pyramid", "what is optimised: pyramid or pixels")
+    optimizer: Any = choice("adam", "adam, lbfgs, or another optimiser of optax by name")
+    statistics: str = choice("moments", "of style: moments (mean and covariance) or gram")
+    tv: str = choice("squared", "total variation of squared or absolute differences")
+    shift: int = choice(4, "largest random shift a step, in pixels; 0 for none")
+    style_taps: tuple[str, ...] | None = choice(None, "where style is measured; network's own")
+    content_taps: tuple[str, ...] | None = choice(None, "where content is measured; network's own")
+    pooling: str = choice("max", "pools between sections: max or avg")
+    pseudo_gradient: str | None = choice(
         None, "of sign: ste_sign, approx_sign or swish_sign; network's own"
     )
     # Networks are trained with a wider one; less reaches the picture, and less of it is noise.
-    clip: float = _choice(1.0, "ste_sign passes gradients where |x| <= clip; inf: everywhere")
+    clip: float = choice(1.0, "ste_sign passes gradients where |x| <= clip; inf: everywhere")
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -78,12 +78,12 @@ class StylizeConfig:
 class LossWeights:
     """Traced choices: a number for all pictures, or one for each. A change never compiles anew."""
 
-    content_weight: Any = _choice(0.3, "weight of content, relative to the photograph's features")
-    style_weight: Any = _choice(6.0, "weight of style, averaged over the taps")
-    tv_weight: Any = _choice(1.0, "weight of total variation, averaged over pixels")
-    color_weight: Any = _choice(1.0, "weight of the colours' mean and covariance")
-    style_tap_weights: Any = _choice(None, "weight of each style tap in their average; equal")
-    learning_rate: Any = _choice(0.03, "first learning rate; a cosine takes it to a tenth")
+    content_weight: Any = choice(0.3, "weight of content, relative to the photograph's features")
+    style_weight: Any = choice(6.0, "weight of style, averaged over the taps")
+    tv_weight: Any = choice(1.0, "weight of total variation, averaged over pixels")
+    color_weight: Any = choice(1.0, "weight of the colours' mean and covariance")
+    style_tap_weights: Any = choice(None, "weight of each style tap in their average; equal")
+    learning_rate: Any = choice(0.03, "first learning rate; a cosine takes it to a tenth")
 
     def for_pictures(self, count: int, *, taps: int) -> "LossWeights":
         """Every weight with an entry a picture: float32 [count], the tap weights [count, taps].

@@ -38,7 +38,8 @@ def stylize_batch(
       contents: photographs: a path, PIL image or array (uint8, or float in [0, 1]; [H, W, 3]), a
         sequence of such, or an array [N, H, W, 3].
       styles: paintings, likewise.
-      model: a network's name, or a `Network` from `load_model`.
+      model: a network's name, or a `Network` from `load_model`; the one that ships with the package
+        if neither it nor ``weights`` is given.
       weights: directory of a checkpoint, in place of ``model``.
       pairing: "zip" (the first with the first; a single one goes with all) or "product".
       preset: "default", or "preview" for a picture in a second or two; choices go before it.
@@ -145,10 +146,7 @@ def _network(model: str | Network | None, weights: str | Path | None) -> Network
         if weights is not None:
             raise ValueError("both a loaded network and weights were given; give one of them")
         return model
-    source = model if weights is None else weights
-    if source is None:
-        raise ValueError("no network was given; name one with weights=DIRECTORY or model=NAME")
-    network = load_model(source)
+    network = load_model(model if weights is None else weights)
     if weights is not None and model not in (None, network.entry.name):
         raise ValueError(f"{weights} holds {network.entry.name}, not {model}")
     return network

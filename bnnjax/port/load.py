@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 from bnnjax.models import registry
@@ -14,19 +15,25 @@ from bnnjax.port.download import download, file_sha256, release_url
 from bnnjax.port.tflite_graph import read_graph
 from bnnjax.port.vgg_npz import read_vgg_npz
 
+SHIPPED = "inknet"  # inside the package
 
-def load_model(source: str | Path) -> Network:
+
+def load_model(source: str | Path | None = None) -> Network:
     """A frozen network, ready for ``network.apply(network.variables, images)``.
 
     Args:
-      source: directory of a checkpoint (written by ``launch/port_larq.py`` or `checkpoint.save`),
-        or the name of a network, whose weights are then downloaded from Larq Zoo's releases,
-        verified, converted and kept in the cache (`bnnjax.port.cache.cache_folder`).
+      source: None or "inknet" for the network that ships with the package; the directory of a
+        checkpoint (written by ``launch/port_larq.py`` or `checkpoint.save`); or the name of a
+        network, whose weights are then downloaded from Larq Zoo's releases, verified, converted and
+        kept in the cache (`bnnjax.port.cache.cache_folder`).
 
     Raises:
       ValueError: no such checkpoint or network, a damaged one, or a download that fails;
         ModuleNotFoundError when a download needs the extra ``port`` and it is not installed.
     """
+    if source is None or (source == SHIPPED and not checkpoint.is_checkpoint(source)):
+        network = checkpoint.restore(Path(str(resources.files("bnnjax.assets"))) / SHIPPED)
+        return dataclasses.replace(network, path=None)
     if checkpoint.is_checkpoint(source) or (Path(source).exists() and not _is_name(source)):
         return checkpoint.restore(source)
     if isinstance(source, Path) or "/" in source or "\\" in source:

@@ -12,26 +12,23 @@ from jax import Array
 
 from bnnjax.layers import clip_weights
 from bnnjax.models.binarynet import BinaryNet
+from bnnjax.nst.config import choice
 from bnnjax.train.optimizers import inverse_time, optimizer
 from bnnjax.train.photographs import Photographs
 
 JUDGED_AT_ONCE = 250  # test pictures
 
 
-def _choice(default: Any, help: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help})
-
-
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """How to train; what each choice means is said in its ``help``."""
 
-    epochs: int = _choice(100, "passes over the training pictures")
-    batch_size: int = _choice(50, "pictures a step")
-    optimizer: str = _choice("adam", "adam, or bop for the binary kernels and adam for the rest")
-    learning_rate: float = _choice(0.01, "Adam's, at the first step")
-    decay: float = _choice(1e-4, "the learning rate is divided by 1 + decay · step")
-    seed: int = _choice(0, "of weights and order")
+    epochs: int = choice(100, "passes over the training pictures")
+    batch_size: int = choice(50, "pictures a step")
+    optimizer: str = choice("adam", "adam, or bop for the binary kernels and adam for the rest")
+    learning_rate: float = choice(0.01, "Adam's, at the first step")
+    decay: float = choice(1e-4, "the learning rate is divided by 1 + decay · step")
+    seed: int = choice(0, "of weights and order")
 
 
 class State(NamedTuple):

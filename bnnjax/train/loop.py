@@ -2,7 +2,7 @@
 
 import csv
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,7 +31,11 @@ class Task(Protocol):
 
 
 def train(
-    task: Task, workdir: str | Path, *, after_epoch: Any = None, progress: bool = True
+    task: Task,
+    workdir: str | Path,
+    *,
+    after_epoch: Callable[[Any, int, dict[str, float]], None] | None = None,
+    progress: bool = True,
 ) -> Any:
     """Trains to the end, from the last checkpoint in ``workdir`` if there is one.
 
@@ -42,7 +46,7 @@ def train(
       task: what to train.
       workdir: for checkpoints and the curves ``training.csv`` (a row every 25 steps, means over
         them) and ``validation.csv`` (a row an epoch).
-      after_epoch: called as ``after_epoch(state, epoch, figures)``.
+      after_epoch: called with the state, the number of epochs done, and what was measured.
       progress: whether to show a progress bar with the time left.
 
     Returns:
@@ -56,44 +60,55 @@ def train(
     import orbax.checkpoint as ocp  # takes a second to import
 
     workdir = Path(workdir).absolute()
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, save_interval_steps=1)
+    options = ocp.CheckpointManagerOptions(max_to_keep=2)
     with ocp.CheckpointManager(workdir / "checkpoints", options=options) as manager:
-        state, step = task.start(), manager.latest_step() or 0
-        if step:
-            state = manager.restore(step, args=ocp.args.StandardRestore(state))
-        _cut(workdir / TRAINING, step)
-        _cut(workdir / VALIDATION, step)
-        last, figures, begun = task.epochs * task.steps_per_epoch, [], time.time()
-        with tqdm(total=last, initial=step, unit="step", disable=not progress) as bar:
-            while step < last:
-                state, figure = task.train(state, step)
-                step += 1
-                figures.append(figure)
+        state, done = task.start(), manager.latest_step() or 0
+        if done:
+            state = manager.restore(done, args=ocp.args.StandardRestore(state))
+        curves = _Curves(workdir, done)
+        last = task.epochs * task.steps_per_epoch
+        with tqdm(total=last, initial=done, unit="step", disable=not progress) as bar:
+            for step in range(done + 1, last + 1):
+                state, figures = task.train(state, step - 1)
                 bar.update()
-                if step % LOG_EVERY == 0:
-                    means = _means(figures)
-                    bar.set_postfix(loss=f"{means['loss']:.3f}")
-                    took = (time.time() - begun) / LOG_EVERY
-                    _append(workdir / TRAINING, {"step": step, **means, "seconds": took})
-                    figures, begun = [], time.time()
-                if step % task.steps_per_epoch == 0:
-                    epoch = step // task.steps_per_epoch
+                curves.add(step, figures)
+                epoch, rest = divmod(step, task.steps_per_epoch)
+                if not rest:
                     measured = task.evaluate(state)
-                    bar.write(
-                        f"epoch {epoch}: " + ", ".join(f"{k} {v:.2f}" for k, v in measured.items())
-                    )
-                    _append(workdir / VALIDATION, {"step": step, "epoch": epoch, **measured})
+                    curves.measured(step, epoch, measured)
+                    bar.set_postfix(measured)
                     if after_epoch:
                         after_epoch(state, epoch, measured)
                 if step % SAVE_EVERY == 0 or step == last:
                     manager.save(step, args=ocp.args.StandardSave(state))
-        manager.wait_until_finished()
     return state
 
 
-def _means(figures: list[Mapping[str, Any]]) -> dict[str, float]:
-    names = figures[0].keys()
-    return {name: float(np.mean([float(figure[name]) for figure in figures])) for name in names}
+class _Curves:
+    """The two tables of a run that has done so many steps."""
+
+    def __init__(self, workdir: Path, done: int) -> None:
+        self._training, self._validation = workdir / TRAINING, workdir / VALIDATION
+        for path in (self._training, self._validation):
+            _cut(path, done)
+        self._waiting: list[Mapping[str, Any]] = []
+        self._since = time.perf_counter()
+
+    def add(self, step: int, figures: Mapping[str, Any]) -> None:
+        """The figures of a step, kept until there is a row of them."""
+        self._waiting.append(figures)
+        if step % LOG_EVERY:
+            return
+        means = {
+            name: float(np.mean([float(each[name]) for each in self._waiting])) for name in figures
+        }
+        seconds = (time.perf_counter() - self._since) / len(self._waiting)
+        _append(self._training, {"step": step, **means, "seconds": seconds})
+        self._waiting, self._since = [], time.perf_counter()
+
+    def measured(self, step: int, epoch: int, figures: Mapping[str, float]) -> None:
+        """What a whole epoch has come to."""
+        _append(self._validation, {"step": step, "epoch": epoch, **figures})
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:

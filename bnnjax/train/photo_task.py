@@ -14,42 +14,12 @@ from bnnjax.models.network import Architecture, Network
 from bnnjax.train import teacher as teaching
 from bnnjax.train.optimizers import cosine, optimizer
 from bnnjax.train.photographs import Photographs
+from bnnjax.train.recipe import Recipe
 from bnnjax.train.views import random_views, whole_views
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-      epochs: passes over the photographs.
-      batch_size: photographs a step.
-      sides: of the views, in pixels; each for an equal share of the epochs, in this order.
-      optimizer: "adam" or "bop" (binary kernels by Bop, the rest by Adam).
-      learning_rate: Adam's highest.
-      warmup_epochs: over which it rises.
-      label_smoothing: share of the labels' certainty that goes to all classes alike.
-      soft_weight: of the teacher's soft targets.
-      hint_weight: of the teacher's taps.
-      smallest_crop: area of a random crop at least, of the picture's.
-      seed: of weights, order and views.
-    """
-
-    epochs: int = 40
-    batch_size: int = 64
-    sides: tuple[int, ...] = (96, 128)
-    optimizer: str = "adam"
-    learning_rate: float = 2e-3
-    warmup_epochs: float = 1.0
-    label_smoothing: float = 0.1
-    soft_weight: float = 0.5
-    hint_weight: float = 2.0
-    smallest_crop: float = 0.25
-    seed: int = 0
-
-
 class State(NamedTuple):
-    """All that training changes."""
+    """All that training changes; ``translation`` are the maps to the teacher's outputs."""
 
     params: Any
     batch_stats: Any
@@ -59,14 +29,18 @@ class State(NamedTuple):
 
 
 class PhotoTask:
-    """What `loop.train` needs to know: state, batches, one step, and how good it is.
+    """What `loop.train` needs to know of it: a start, a step, and how good a state is.
 
     Args:
       architecture: of the latent network.
       photographs: to train on.
       validation: to measure on.
       recipe: how.
-      teacher: a network to learn from, or None.
+      teacher: a network to learn from, with the taps of a QuickNet, or None.
+
+    Raises:
+      ValueError: fewer photographs than a batch, a label that is none of the network's classes, or
+        a side that the teacher cannot take.
     """
 
     def __init__(
@@ -77,78 +51,83 @@ class PhotoTask:
         recipe: Recipe,
         teacher: Network | None = None,
     ) -> None:
+        _check(architecture, photographs, recipe, teacher)
         self.architecture, self.recipe, self.teacher = architecture, recipe, teacher
         self.photographs, self.validation = photographs, validation
-        self.steps_per_epoch = len(photographs.labels) // recipe.batch_size
         self.epochs = recipe.epochs
+        self.steps_per_epoch = len(photographs.labels) // recipe.batch_size
         self._translation = teacher and teaching.translation(teacher)
-        side = architecture.entry.stride
-        nothing = jnp.zeros((1, side, side, 3))
-        module = architecture.module
-        collections = ["params", "batch_stats", "weight_clip"]
-        self._clips = module.init(jax.random.key(0), nothing, mutable=collections)["weight_clip"]
-        steps = recipe.epochs * self.steps_per_epoch
-        self._schedule = cosine(
+        self._clips = self._init(["weight_clip"])["weight_clip"]
+        self._rate = cosine(
             peak=recipe.learning_rate,
-            steps=steps,
+            steps=recipe.epochs * self.steps_per_epoch,
             warmup_steps=int(recipe.warmup_epochs * self.steps_per_epoch),
         )
-        self._optimizer = optimizer(recipe.optimizer, self._schedule, self._clips)
+        self._optimizer = optimizer(recipe.optimizer, self._rate, self._clips)
+        self._translator = optax.adam(self._rate)
         self._step = jax.jit(self._train_step, static_argnames="side", donate_argnums=0)
         self._guess = jax.jit(self._logits)
 
     def start(self) -> State:
         """The state before the first step."""
-        keys = jax.random.split(jax.random.key(self.recipe.seed), 2)
-        side = self.architecture.entry.stride
-        nothing = jnp.zeros((1, side, side, 3))
-        made = self.architecture.module.init(keys[0], nothing, mutable=["params", "batch_stats"])
+        made = self._init(["params", "batch_stats"])
         translation = {}
         if self._translation is not None:
-            _, taps = self.architecture.module.apply(made, nothing)
-            translation = self._translation.init(keys[1], taps)["params"]
-        state = self._optimizer.init(made["params"]), optax.adam(self._schedule).init(translation)
-        return State(made["params"], made["batch_stats"], translation, state, jnp.int32(0))
+            taps = self.architecture.module.apply(made, self._nothing)[1]
+            key = jax.random.key(self.recipe.seed + 1)
+            translation = self._translation.init(key, taps)["params"]
+        states = self._optimizer.init(made["params"]), self._translator.init(translation)
+        return State(made["params"], made["batch_stats"], translation, states, jnp.int32(0))
 
     def train(self, state: State, step: int) -> tuple[State, dict[str, Array]]:
-        """One step further, and its figures."""
+        """The state after step number ``step``, and the step's figures."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.recipe.seed, epoch)).permutation(
-            len(self.photographs.labels)
-        )
+        generator = np.random.default_rng((self.recipe.seed, epoch))
+        order = generator.permutation(len(self.photographs.labels))
         chosen = np.sort(order[place * self.recipe.batch_size :][: self.recipe.batch_size])
-        variables = self.teacher.variables if self.teacher else {}
-        images, labels = self.photographs.images[chosen], self.photographs.labels[chosen]
-        return self._step(state, variables, images, labels, side=self.side(epoch))
+        images, labels = (array[chosen] for array in self.photographs)
+        teacher_variables = self.teacher.variables if self.teacher else {}
+        return self._step(state, teacher_variables, images, labels, side=self.side(epoch))
 
     def side(self, epoch: int) -> int:
-        """Of the views in this epoch."""
-        sides = self.recipe.sides
-        return sides[min(epoch * len(sides) // self.recipe.epochs, len(sides) - 1)]
+        """Of the views in this epoch, counted from 0."""
+        return self.recipe.sides[epoch * len(self.recipe.sides) // self.recipe.epochs]
 
     def evaluate(self, state: State) -> dict[str, float]:
-        """Accuracy in per cent on the validation pictures, at the last of the recipe's sides."""
-        right, best5 = [], []
+        """Accuracy in per cent on the whole validation pictures, at the last of the sides."""
+        ranks = []
         for start in range(0, len(self.validation.labels), self.recipe.batch_size):
-            chosen = slice(start, start + self.recipe.batch_size)
-            labels = self.validation.labels[chosen]
-            logits = np.asarray(self._guess(state, self.validation.images[chosen]))
-            ranks = (logits > logits[np.arange(len(labels)), labels][:, None]).sum(1)
-            right.append(ranks < 1)
-            best5.append(ranks < 5)
-        figures = {"top1": np.concatenate(right), "top5": np.concatenate(best5)}
-        return {name: 100 * float(hits.mean()) for name, hits in figures.items()}
+            images, labels = (a[start : start + self.recipe.batch_size] for a in self.validation)
+            logits = np.asarray(self._guess(state, images))
+            ranks.append((logits > logits[np.arange(len(labels)), labels][:, None]).sum(1))
+        rank = np.concatenate(ranks)
+        return {name: 100 * float(np.mean(rank < n)) for name, n in (("top1", 1), ("top5", 5))}
 
     def network(self, state: State) -> Network:
         """The latent network as it is."""
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        return Network(self.architecture, jax.device_get(variables), {})
+        provenance = {
+            "source": "bnnjax.train",
+            "paper": self.architecture.entry.paper,
+            "recipe": dataclasses.asdict(self.recipe),
+            "teacher": dict(self.teacher.provenance) if self.teacher else None,
+            "steps": int(state.step),
+        }
+        return Network(self.architecture, jax.device_get(variables), provenance)
+
+    @property
+    def _nothing(self) -> Array:
+        side = self.architecture.entry.stride
+        return jnp.zeros((1, side, side, 3))
+
+    def _init(self, collections: list[str]) -> Any:
+        key = jax.random.key(self.recipe.seed)
+        return self.architecture.module.init(key, self._nothing, mutable=collections)
 
     def _logits(self, state: State, images: Array) -> Array:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        return self.architecture.apply(variables, whole_views(images, side=self.recipe.sides[-1]))[
-            0
-        ]
+        views = whole_views(images, side=self.recipe.sides[-1])
+        return self.architecture.apply(variables, views)[0]
 
     def _train_step(
         self, state: State, teacher_variables: Any, images: Array, labels: Array, *, side: int
@@ -158,31 +137,29 @@ class PhotoTask:
         lesson = None
         if self.teacher is not None:
             lesson = teaching.ask(self.teacher.architecture, teacher_variables, views)
-        trained = state.params, state.translation
         gradient = jax.value_and_grad(self._loss, has_aux=True)
-        (loss, (stats, figures)), (g, translation_g) = gradient(
-            trained, state.batch_stats, views, labels, lesson
+        (loss, (batch_stats, figures)), (of_params, of_translation) = gradient(
+            (state.params, state.translation), state.batch_stats, views, labels, lesson
         )
-        update, first = self._optimizer.update(g, state.optimizer[0], state.params)
+        update, first = self._optimizer.update(of_params, state.optimizer[0], state.params)
         params = clip_weights(optax.apply_updates(state.params, update), self._clips)
-        update, second = optax.adam(self._schedule).update(translation_g, state.optimizer[1])
+        update, second = self._translator.update(of_translation, state.optimizer[1])
         translation = optax.apply_updates(state.translation, update)
-        figures = {"loss": loss, **figures, "learning_rate": self._schedule(state.step)}
-        return State(params, stats, translation, (first, second), state.step + 1), figures
+        figures = {"loss": loss, **figures, "learning_rate": self._rate(state.step)}
+        return State(params, batch_stats, translation, (first, second), state.step + 1), figures
 
     def _loss(
-        self, trained: tuple, stats: Any, views: Array, labels: Array, lesson: Any
+        self, trained: tuple, batch_stats: Any, views: Array, labels: Array, lesson: Any
     ) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         params, translation = trained
         (logits, taps), changed = self.architecture.module.apply(
-            {"params": params, "batch_stats": stats},
+            {"params": params, "batch_stats": batch_stats},
             self.architecture.entry.normalize(views),
             train=True,
             mutable=["batch_stats"],
         )
-        targets = optax.smooth_labels(
-            jax.nn.one_hot(labels, logits.shape[1]), self.recipe.label_smoothing
-        )
+        certain = jax.nn.one_hot(labels, logits.shape[1])
+        targets = optax.smooth_labels(certain, self.recipe.label_smoothing)
         loss = optax.softmax_cross_entropy(logits, targets).mean()
         figures = {"labels": loss, "accuracy": 100 * (logits.argmax(1) == labels).mean()}
         if lesson is not None:
@@ -192,3 +169,20 @@ class PhotoTask:
             loss += self.recipe.soft_weight * figures["soft"]
             loss += self.recipe.hint_weight * figures["hints"]
         return loss, (changed["batch_stats"], figures)
+
+
+def _check(
+    architecture: Architecture, photographs: Photographs, recipe: Recipe, teacher: Network | None
+) -> None:
+    count, classes = len(photographs.labels), architecture.classes
+    if count < recipe.batch_size:
+        raise ValueError(f"{count} photographs do not fill a batch of {recipe.batch_size}")
+    if classes is None or not 0 <= photographs.labels.min() <= photographs.labels.max() < classes:
+        raise ValueError(
+            f"labels run from {photographs.labels.min()} to {photographs.labels.max()}, "
+            f"the network tells {classes} classes apart"
+        )
+    for side in recipe.sides:
+        for network in (architecture, teacher and teacher.architecture):
+            if network and not network.entry.takes(side):
+                raise ValueError(f"views of {side} px: {network.entry.name} cannot take them")

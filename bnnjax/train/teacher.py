@@ -17,20 +17,13 @@ from jax import Array, lax
 from bnnjax.binary.backend import group_of
 from bnnjax.models.network import Architecture, Network
 
-# Pupil's tap → teacher's tap, of QuickNets: the ends of stem and sections.
-TAPS = {
-    "stem_conv": "stem_conv",
-    "stem": "stem",
-    "section1": "section1",
-    "section2": "section2",
-    "section3": "section3",
-    "section4": "section4",
-}
+# Of QuickNets, pupil and teacher alike: the first convolution, the ends of stem and sections.
+TAPS = ("stem_conv", "stem", "section1", "section2", "section3", "section4")
 GROUP_BYTES = 2**21  # of a picture at 128 px through the teacher, about; sizes the groups
 
 
 class Lesson(NamedTuple):
-    """What the teacher says: ``logits`` [N, classes], ``taps`` pupil's tap → [N, h, w, C]."""
+    """What the teacher says: ``logits`` [N, classes], ``taps`` name → [N, h, w, C]."""
 
     logits: Array
     taps: dict[str, Array]
@@ -41,7 +34,7 @@ def ask(teacher: Architecture, variables: Mapping[str, Any], views: Array) -> Le
 
     def group(views: Array) -> Lesson:
         logits, taps = teacher.apply(variables, views)
-        return Lesson(logits, {pupils: taps[teachers] for pupils, teachers in TAPS.items()})
+        return Lesson(logits, {tap: taps[tap] for tap in TAPS})
 
     size = group_of(views.shape[0], GROUP_BYTES)
     lessons = lax.map(group, views.reshape(-1, size, *views.shape[1:]))
@@ -57,21 +50,20 @@ class Translation(nn.Module):
     @nn.compact
     def __call__(self, taps: Mapping[str, Array]) -> Lesson:
         """Guesses at the lesson from the pupil's taps."""
-        maps = {
-            tap: nn.Dense(width, kernel_init=nn.initializers.zeros, name=tap)(taps[tap])
-            for tap, width in self.channels.items()
-        }
+        maps = {tap: self._map(width, tap)(taps[tap]) for tap, width in self.channels.items()}
         pooled = nn.relu(taps["section4"]).mean(axis=(1, 2))
-        return Lesson(
-            nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="logits")(pooled), maps
-        )
+        return Lesson(self._map(self.classes, "logits")(pooled), maps)
+
+    def _map(self, width: int, name: str) -> nn.Dense:
+        # From nothing, so that at first the teacher moves the maps and leaves the pupil alone.
+        return nn.Dense(width, kernel_init=nn.initializers.zeros, name=name)
 
 
 def translation(teacher: Network) -> Translation:
     """The maps to this teacher."""
     side = teacher.entry.stride
     _, taps = jax.eval_shape(teacher.apply, teacher.variables, jnp.zeros((1, side, side, 3)))
-    channels = {pupils: taps[teachers].shape[3] for pupils, teachers in TAPS.items()}
+    channels = {tap: taps[tap].shape[3] for tap in TAPS}
     return Translation(channels, teacher.architecture.classes)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from bnnjax import assets, images
 
 ROOT = Path(__file__).parents[2]
+PIP_WHEEL = (sys.executable, *["-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"])
 NAMES = (*assets.PHOTOGRAPHS, *assets.PAINTINGS)
 
 
@@ -62,10 +63,9 @@ def test_the_programs_draw_the_samples(make, name):
 
 
 def test_the_wheel_holds_the_samples(tmp_path):
-    flags = ["--no-deps", "--no-build-isolation", "-q", "-w", str(tmp_path)]
     copy = tmp_path / "source"  # a build leaves files where it runs
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "tests", "build"))
-    subprocess.run([sys.executable, "-m", "pip", "wheel", *flags, str(copy)], check=True)
+    subprocess.run([*PIP_WHEEL, "-w", str(tmp_path), str(copy)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for name in NAMES:

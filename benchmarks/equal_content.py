@@ -1,0 +1,114 @@
+"""Style at equal content: networks compared where pictures keep equally much of the photograph.
+
+    python benchmarks/equal_content.py --networks=quicknet_v0=my_quicknet,inknet=workdir/network \\
+        --contents_dir=PHOTOS --styles_dir=PAINTINGS --judges=vgg19.npz --output_dir=equal_content
+
+Style and content pull against each other, so each network makes every pair by its default recipe at
+three content weights, and its style and strokes are read off, by straight lines, where its content
+distance is ``--content``. The network named ``--worse`` is made twice more: with the bits of its
+binary layers in random order (its stem kept), and with all its weights in random order; both with
+batch norms recalibrated, channel by channel, to the means and deviations of the real one on the
+photographs and paintings. Pictures that lie in ``--output_dir`` are not made again; sheets of all
+networks side by side are written there.
+"""
+
+from pathlib import Path
+
+import judging
+import numpy as np
+from absl import flags
+
+import bnnjax
+from bnnjax import Network, cli, png
+from bnnjax.train.recalibrate import recalibrate
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("networks", None, "NAME=CHECKPOINT of each network", required=True)
+flags.DEFINE_string("worse", None, "NAME of the one to be made worse too")
+flags.DEFINE_string("contents_dir", None, "folder of the photographs", required=True)
+flags.DEFINE_string("styles_dir", None, "folder of the paintings", required=True)
+flags.DEFINE_list("judges", None, "weights: VGG-19 .npz, EfficientNet .pth", required=True)
+flags.DEFINE_string("output_dir", "equal_content", "folder for the pictures")
+flags.DEFINE_list(
+    "pairs",
+    "bridge__starry_night,cat__klee_castle_and_sun,dog__delaunay_metzinger,"
+    "flower__stained_glass_rose,landscape__seurat_grande_jatte,still_life__great_wave",
+    "CONTENT__STYLE stems",
+)
+flags.DEFINE_list("content_weights", ["0.15", "0.3", "0.6"], "three or more, rising")
+flags.DEFINE_float("content", 1.0, "distance to the photograph at which to compare")
+flags.DEFINE_integer("size", 224, "side of the squares, in pixels")
+if __name__ == "__main__":
+    cli.define_json()
+
+
+def main() -> int:
+    pairs = [tuple(name.split("__", 1)) for name in FLAGS.pairs]
+    contents = {c: judging.square(FLAGS.contents_dir, c, size=FLAGS.size) for c, _ in pairs}
+    styles = {s: judging.square(FLAGS.styles_dir, s, size=FLAGS.size) for _, s in pairs}
+    judges = {Path(path).name: judging.judge_of(path) for path in FLAGS.judges}
+    views = np.stack([*contents.values(), *styles.values()])
+    table: dict[str, dict] = {}
+    made: dict[str, dict] = {}
+    for name, network in networks(views).items():
+        rows = []
+        for weight in FLAGS.content_weights:
+            folder = Path(FLAGS.output_dir, f"{name}_{weight}")
+            choices = {"model": network, "content_weight": float(weight)}
+            pictures = judging.make(folder, FLAGS.pairs, contents, styles, **choices)
+            rows.append(judging.judged(judges, FLAGS.pairs, pictures, contents, styles))
+            made.setdefault(name, {})[weight] = pictures
+        table[name] = {judge: at_content([row[judge] for row in rows]) for judge in judges}
+    for judge in judges:
+        rows = [[name, *(f"{v:.3f}" for v in row[judge].values())] for name, row in table.items()]
+        cli.print_table([[judge, *next(iter(table.values()))[judge]], *rows])
+    write_sheet(made, contents, styles)
+    cli.print_json(table)
+    return 0
+
+
+def networks(views: np.ndarray) -> dict[str, Network]:
+    """The networks of the flags, and the two worse ones."""
+    given = dict(pair.split("=", 1) for pair in FLAGS.networks)
+    found = {name: bnnjax.load_model(source) for name, source in given.items()}
+    if FLAGS.worse:
+        good = found[FLAGS.worse]
+        for name, binary_only in (("random binary layers", True), ("random", False)):
+            worse = judging.shuffled(good, binary_only=binary_only)
+            found[name] = recalibrate(worse, like=good, images=views)
+    return found
+
+
+def at_content(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Style and strokes where content is the flag's, on straight lines between (or beyond) the
+    nearest two of the rows; and the rows themselves."""
+    rows = sorted(rows, key=lambda row: row["content"])
+    contents = [row["content"] for row in rows]
+    after = min(max(int(np.searchsorted(contents, FLAGS.content)), 1), len(rows) - 1)
+    low, high = rows[after - 1], rows[after]
+    share = (FLAGS.content - low["content"]) / (high["content"] - low["content"])
+    read = {name: low[name] + share * (high[name] - low[name]) for name in ("style", "strokes")}
+    for n, row in enumerate(rows, start=1):
+        read |= {f"{name} {n}": row[name] for name in ("content", "style", "strokes")}
+    return read
+
+
+def write_sheet(
+    made: dict[str, dict[str, judging.Pictures]],
+    contents: judging.Pictures,
+    styles: judging.Pictures,
+) -> None:
+    """A row a pair: photograph, painting, and each network's picture at the middle weight."""
+    middle = FLAGS.content_weights[len(FLAGS.content_weights) // 2]
+    rows = []
+    for pair in FLAGS.pairs:
+        content, style = pair.split("__", 1)
+        pictures = [by_weight[middle][pair] for by_weight in made.values()]
+        rows.append([contents[content], styles[style], *pictures])
+    labels = [["photograph", "painting", *made]] * len(rows)
+    sheet = png.contact_sheet(rows, labels=labels)
+    png.save_png(Path(FLAGS.output_dir, "sheet.png"), sheet, overwrite=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)
