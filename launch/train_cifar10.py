@@ -7,8 +7,10 @@ every epoch) and curves.png. Run again, it goes on where it was stopped.
 """
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
+from tqdm import tqdm
 
 from bnnjax import cli
 from bnnjax.models import binarynet, summary
@@ -32,7 +34,12 @@ def main() -> int:
     )
     workdir = Path(FLAGS.workdir).expanduser()
     task = Cifar10Task(*cifar10.load(FLAGS.data_dir), recipe)
-    loop.train(task, workdir, after_epoch=lambda *_: curves.draw(workdir))
+
+    def tell(state: Any, epoch: int, figures: dict[str, float]) -> None:
+        tqdm.write(f"epoch {epoch}: accuracy {figures['accuracy']:.2f} %")
+        curves.draw(workdir)
+
+    loop.train(task, workdir, after_epoch=tell)
     accuracies = curves.read(workdir / loop.VALIDATION)["accuracy"]
     print(f"accuracy on the test pictures: {accuracies[-1]:.2f} %, at best {max(accuracies):.2f} %")
     figures = {"accuracy": accuracies, "bytes": size.bytes, "bytes_float32": size.bytes_float32}

@@ -4,15 +4,13 @@ Krizhevsky 2009, *Learning Multiple Layers of Features from Tiny Images*. The ve
 not read: it consists of pickles, and unpickling runs whatever a file says.
 """
 
-import io
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 
-from bnnjax.train.photographs import DAMAGE, Photographs
+from bnnjax.train.photographs import DAMAGE, Photographs, decoded
 
 CLASSES = (
     "airplane",
@@ -105,8 +103,7 @@ def _pictures(tar: tarfile.TarFile, path: Path) -> Iterator[tuple[str, tuple[np.
         label = PurePosixPath(member.name).parent.name
         if label not in CLASSES:
             raise ValueError(f"{path}: {member.name} is in no folder of a class of CIFAR-10")
-        with Image.open(io.BytesIO(data.read())) as image:
-            pixels = np.asarray(image.convert("RGB"))
+        pixels = np.asarray(decoded(data.read(), f"{path}: {member.name}"))
         if pixels.shape != (SIDE, SIDE, 3):
             raise ValueError(f"{path}: {member.name} is not {SIDE}×{SIDE} px")
         yield member.name, (pixels, CLASSES.index(label))

@@ -13,7 +13,7 @@ from jax import Array
 from bnnjax.layers import clip_weights
 from bnnjax.models.binarynet import BinaryNet
 from bnnjax.nst.config import choice
-from bnnjax.train.optimizers import inverse_time, optimizer
+from bnnjax.train.optimizers import OPTIMIZERS, inverse_time, optimizer
 from bnnjax.train.photographs import Photographs
 
 JUDGED_AT_ONCE = 250  # test pictures
@@ -21,7 +21,11 @@ JUDGED_AT_ONCE = 250  # test pictures
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to train; what each choice means is said in its ``help``."""
+    """How to train; what each choice means is said in its ``help``.
+
+    Raises:
+      ValueError: a choice that does not exist or is out of range.
+    """
 
     epochs: int = choice(100, "passes over the training pictures")
     batch_size: int = choice(50, "pictures a step")
@@ -29,6 +33,13 @@ class Recipe:
     learning_rate: float = choice(0.01, "Adam's, at the first step")
     decay: float = choice(1e-4, "the learning rate is divided by 1 + decay · step")
     seed: int = choice(0, "of weights and order")
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is {self.optimizer!r}, needs one of {OPTIMIZERS}")
+        for name, low in (("epochs", 1), ("batch_size", 2), ("learning_rate", 0), ("decay", 0)):
+            if not getattr(self, name) >= low:
+                raise ValueError(f"{name} is {getattr(self, name)}, needs at least {low}")
 
 
 class State(NamedTuple):

@@ -1,5 +1,6 @@
 """Labelled photographs out of tar shards, as arrays."""
 
+import gzip
 import io
 import lzma
 import tarfile
@@ -11,8 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from bnnjax.images import failure
+
 # What reading a tar file that is damaged or cut short may raise.
-DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 
 
 class Photographs(NamedTuple):
@@ -31,11 +34,13 @@ def load_shards(shards: Sequence[str | Path], *, side: int = 144) -> Photographs
       side: of the squares; pictures whose shorter side differs are resized (bicubic).
 
     Raises:
-      ValueError: no shards, a shard that is no tar file, or a picture without its class.
+      ValueError: no shards, a shard or a picture that is damaged, or a picture without its class.
     """
     if not shards:
         raise ValueError("no shards to read pictures from")
     pairs = [pair for shard in shards for pair in _read(Path(shard), side)]
+    if not pairs:
+        raise ValueError(f"{', '.join(map(str, shards))}: no pictures in there")
     images, labels = zip(*pairs, strict=True)
     return Photographs(np.stack(images), np.array(labels, np.int32))
 
@@ -47,13 +52,14 @@ def _read(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
         with tarfile.open(shard) as tar:
             for member in tar:
                 stem, _, extension = member.name.rpartition(".")
-                data = tar.extractfile(member)
-                if data is None:
+                file = tar.extractfile(member)
+                if file is None:
                     continue
+                data = file.read()
                 if extension == "cls":
-                    labels[stem] = int(data.read())
+                    labels[stem] = int(data)
                 else:
-                    images[stem] = _square(data.read(), side)
+                    images[stem] = _square(decoded(data, f"{shard}: {member.name}"), side)
     except DAMAGE as error:
         raise ValueError(f"{shard}: not a whole tar file ({error})") from None
     if images.keys() != labels.keys():
@@ -63,13 +69,24 @@ def _read(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
         yield image, labels[stem]
 
 
-def _square(data: bytes, side: int) -> np.ndarray:
-    with Image.open(io.BytesIO(data)) as image:
-        image = image.convert("RGB")
-        width, height = image.size
-        shorter = min(width, height)
-        left, top = (width - shorter) // 2, (height - shorter) // 2
-        image = image.crop((left, top, left + shorter, top + shorter))
-        if shorter != side:
-            image = image.resize((side, side), Image.Resampling.BICUBIC)
-        return np.asarray(image)
+def decoded(data: bytes, name: str) -> Image.Image:
+    """The picture of a file's bytes, RGB.
+
+    Raises:
+      ValueError: it is no picture, or damaged; ``name`` tells which.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.convert("RGB")
+    except Exception as error:  # Pillow's decoders meet damage with nearly any exception
+        raise failure(name, "cannot be read", error) from None
+
+
+def _square(image: Image.Image, side: int) -> np.ndarray:
+    width, height = image.size
+    shorter = min(width, height)
+    left, top = (width - shorter) // 2, (height - shorter) // 2
+    image = image.crop((left, top, left + shorter, top + shorter))
+    if shorter != side:
+        image = image.resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(image)

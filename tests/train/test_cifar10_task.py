@@ -41,6 +41,21 @@ def trained(task, steps):
     return state, figures
 
 
+@pytest.mark.parametrize(
+    ("choice", "value", "message"),
+    [
+        ("optimizer", "sgd", "optimizer is 'sgd', needs one of"),
+        ("epochs", 0, "epochs is 0, needs at least 1"),
+        ("batch_size", 1, "batch_size is 1, needs at least 2"),  # a norm needs two
+        ("learning_rate", -0.1, "learning_rate is -0.1"),
+        ("decay", float("nan"), "decay is nan"),
+    ],
+)
+def test_choices_out_of_range_are_refused(choice, value, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**{choice: value})
+
+
 def test_bytes_become_the_range_that_signs_expect():
     np.testing.assert_allclose(normalize(np.uint8([0, 255, 51])), [-1, 1, -0.6], atol=1e-6)
 

@@ -75,6 +75,11 @@ def test_no_shards_are_refused():
         load_shards([])
 
 
+def test_shards_without_pictures_are_refused(write):
+    with pytest.raises(ValueError, match=r"one\.tar: no pictures"):
+        load_shards([write("one.tar", {})])
+
+
 @pytest.mark.parametrize("alone", ["1.png", "1.cls"])
 def test_a_picture_without_its_class_is_named(alone, write):
     members = {"1.png": encoded(picture(1, 8, 8)), "1.cls": b"1"}

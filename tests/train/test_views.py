@@ -114,9 +114,6 @@ def test_crops_are_as_large_as_asked_for(smallest):
 
     original, views._cut = views._cut, spy
     try:
-        jax.vmap(lambda key: views._random_view(key, image, side=8, smallest=smallest) * 0 + 1)(
-            keys
-        )
         extents = jax.vmap(
             lambda key: (views._random_view(key, image, side=8, smallest=smallest), cut[-1])[1]
         )(keys)
