@@ -58,8 +58,8 @@ def _kernel_gradient(where: Geometry, padded: Array, g: Array) -> Array:
 
     values = where.kernel_size[0] * where.kernel_size[1] * where.channels
     size = group_of(padded.shape[0], 4 * values * int(np.prod(where.output_size)))
-    groups = tuple(array.reshape(-1, size, *array.shape[1:]) for array in (padded, g))
-    return lax.scan(step, jnp.zeros((values, g.shape[3])), groups)[0]
+    pixels, cotangents = (array.reshape(-1, size, *array.shape[1:]) for array in (padded, g))
+    return lax.scan(step, jnp.zeros((values, g.shape[3])), (pixels, cotangents))[0]
 
 
 def _by_xla(where: Geometry, padded: Array, kernel: Array) -> Array:

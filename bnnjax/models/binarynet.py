@@ -52,8 +52,8 @@ class BinaryNet(nn.Module):
     def _signs(
         self, layer: Callable[..., nn.Module], features: int, name: str, **kwargs: Any
     ) -> Any:
-        signs = {"input_quantizer": quant.ste_sign, "kernel_quantizer": quant.ste_sign}
-        signs |= {"weight_clip": 1.0, "frozen": self.frozen}
+        signs: dict[str, Any] = {"weight_clip": 1.0, "frozen": self.frozen}
+        signs |= {"input_quantizer": quant.ste_sign, "kernel_quantizer": quant.ste_sign}
         return layer(features, name=name, **{**signs, **kwargs})
 
     def _norm(self, name: str) -> BatchNorm:

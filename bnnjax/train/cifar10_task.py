@@ -107,7 +107,8 @@ class Cifar10Task:
 
     def _logits(self, state: State, images: Array) -> Array:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        return self.module.apply(variables, normalize(images))
+        logits: Any = self.module.apply(variables, normalize(images))
+        return logits
 
     def _train_step(
         self, state: State, images: Array, labels: Array

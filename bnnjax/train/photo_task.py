@@ -56,7 +56,7 @@ class PhotoTask:
         self.photographs, self.validation = photographs, validation
         self.epochs = recipe.epochs
         self.steps_per_epoch = len(photographs.labels) // recipe.batch_size
-        self._translation = teacher and teaching.translation(teacher)
+        self._translation = teaching.translation(teacher) if teacher else None
         self._clips = jax.jit(lambda: self._init()["weight_clip"])()
         self._rate = cosine(
             peak=recipe.learning_rate,
@@ -164,8 +164,8 @@ class PhotoTask:
         targets = optax.smooth_labels(certain, self.recipe.label_smoothing)
         loss = optax.softmax_cross_entropy(logits, targets).mean()
         figures = {"labels": loss, "accuracy": 100 * (logits.argmax(1) == labels).mean()}
-        if lesson is not None:
-            guess = self._translation.apply({"params": translation}, taps)
+        if self._translation is not None:
+            guess: Any = self._translation.apply({"params": translation}, taps)
             figures["soft"] = teaching.soft_loss(guess, lesson)
             figures["hints"] = teaching.hint_loss(guess, lesson)
             loss += self.recipe.soft_weight * figures["soft"]

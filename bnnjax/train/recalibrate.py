@@ -16,7 +16,7 @@ Moments = dict[tuple[str, ...], tuple[Array, Array]]
 
 def recalibrate(network: Network, *, like: Network, images: Array) -> Network:
     """The network with batch norms under which each channel has the mean and deviation, over these
-    images, that it has in another network of the same shape.
+    images, that it has in another network of the same shape; a channel that never changes, the mean.
 
     A network with other weights but old batch norms is worse than its weights are: nothing reaches
     the range that the next layer expects.
@@ -69,7 +69,9 @@ def _fitted(network: Network, variables: Any, images: Array, wanted: Moments) ->
             return call(*args, **kwargs)
         x, path = args[0], context.module.path
         mean, deviation = wanted[path]
-        multiplier = deviation / jnp.maximum(x.std((0, 1, 2)), 1e-6)
+        spread = x.std((0, 1, 2))
+        silent = spread <= 1e-4 * spread.max()  # nothing in it that could be scaled
+        multiplier = jnp.where(silent, 0, deviation / jnp.where(silent, 1, spread))
         bias = mean - multiplier * x.mean((0, 1, 2))
         fitted[path] = multiplier, bias
         return x * multiplier + bias

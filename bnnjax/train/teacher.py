@@ -60,7 +60,15 @@ class Translation(nn.Module):
 
 
 def translation(teacher: Network) -> Translation:
-    """The maps to this teacher."""
+    """The maps to this teacher.
+
+    Raises:
+      ValueError: it has no classifier, or lacks a tap of `TAPS`.
+    """
+    missing = set(TAPS) - set(teacher.entry.taps)
+    if missing or teacher.architecture.classes is None:
+        lacks = ", ".join(sorted(missing)) or "its classifier"
+        raise ValueError(f"{teacher.entry.name} cannot teach: it lacks {lacks}")
     side = teacher.entry.stride
     _, taps = jax.eval_shape(teacher.apply, teacher.variables, jnp.zeros((1, side, side, 3)))
     channels = {tap: taps[tap].shape[3] for tap in TAPS}
