@@ -1,9 +1,6 @@
 """The sample pictures: there, small, of our own making, and worth looking at."""
 
-import shutil
-import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -60,14 +57,3 @@ def test_the_programs_draw_the_samples(make, name):
     assert difference < 12  # of 255
     shuffled = np.random.default_rng(0).permutation(sample.reshape(-1, 3)).reshape(sample.shape)
     assert difference < 0.25 * np.abs(drawn - shuffled).mean()
-
-
-def test_the_wheel_holds_the_samples(tmp_path):
-    copy = tmp_path / "source"  # a build leaves files where it runs
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "tests", "build"))
-    subprocess.run([*PIP_WHEEL, "-w", str(tmp_path), str(copy)], check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    for name in NAMES:
-        assert f"bnnjax/assets/samples/{name}.jpg" in names
-    assert not any(name.startswith("artwork") for name in names)
