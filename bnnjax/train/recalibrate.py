@@ -16,7 +16,7 @@ Moments = dict[tuple[str, ...], tuple[Array, Array]]
 
 def recalibrate(network: Network, *, like: Network, images: Array) -> Network:
     """The network with batch norms under which each channel has the mean and deviation, over these
-    images, that it has in another network of the same shape; a channel that never changes, the mean.
+    images, that it has in another network of the same shape; a silent channel, the mean.
 
     A network with other weights but old batch norms is worse than its weights are: nothing reaches
     the range that the next layer expects.
