@@ -89,13 +89,14 @@ class VGG(nn.Module):
                 x = taps[f"relu{block}_{index}"] = nn.relu(layer(x))
         if self.classes is None:
             return None, taps
-        return self._classify(pool(x, (2, 2), strides=(2, 2), padding="VALID")), taps
+        x = pool(x, (2, 2), strides=(2, 2), padding="VALID")
+        return self._classify(x, self.classes), taps
 
-    def _classify(self, x: jax.Array) -> jax.Array:
+    def _classify(self, x: jax.Array, classes: int) -> jax.Array:
         x = to_cells(x).reshape(x.shape[0], -1)
         for name in ("fc1", "fc2"):
             x = nn.relu(nn.Dense(HIDDEN, name=name)(x))
-        return nn.Dense(self.classes, name="predictions")(x)
+        return nn.Dense(classes, name="predictions")(x)
 
     def _check(self, images: jax.Array) -> None:
         least = smallest(self.blocks, top=self.classes is not None)
