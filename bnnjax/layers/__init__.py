@@ -21,6 +21,13 @@ from bnnjax.layers.norm import BatchNorm, fold
 from bnnjax.layers.options import Options
 from bnnjax.layers.pooling import avg_pool, max_pool, pool
 from bnnjax.layers.quantized import Quantized, clip_weights
+from bnnjax.layers.spatial import (
+    QuantConv1D,
+    QuantConv2DTranspose,
+    QuantConv3D,
+    QuantConv3DTranspose,
+    QuantSeparableConv1D,
+)
 
 __all__ = [
     "BatchNorm",
@@ -29,9 +36,14 @@ __all__ = [
     "DepthwiseConv",
     "Options",
     "QuantConv",
+    "QuantConv1D",
+    "QuantConv2DTranspose",
+    "QuantConv3D",
+    "QuantConv3DTranspose",
     "QuantDense",
     "QuantDepthwiseConv",
     "QuantSeparableConv",
+    "QuantSeparableConv1D",
     "Quantized",
     "avg_pool",
     "clip_weights",

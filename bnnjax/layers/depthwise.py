@@ -150,13 +150,16 @@ class QuantSeparableConv(nn.Module):
     use_bias: bool = False
     frozen: bool = False
 
-    @nn.compact
     def __call__(self, x: Array) -> Array:
         """[N, H, W, C] → [N, H', W', features]."""
+        return self._separate(x, self.kernel_size, self.strides)
+
+    @nn.compact
+    def _separate(self, x: Array, kernel_size: tuple[int, int], strides: tuple[int, int]) -> Array:
         x = QuantDepthwiseConv(
             self.multiplier,
-            kernel_size=self.kernel_size,
-            strides=self.strides,
+            kernel_size=kernel_size,
+            strides=strides,
             padding=self.padding,
             pad_values=self.pad_values,
             input_quantizer=self.input_quantizer,

@@ -44,6 +44,8 @@ class Entry:
       mebibytes: the published size of the 1-bit network, MiB.
       paper: where it was published.
       files: its weights in Larq Zoo's releases.
+      our_name: what a layer of a Keras file is called here, for a network whose layers have names
+        of their own there; None where Keras numbered them.
     """
 
     name: str
@@ -62,3 +64,4 @@ class Entry:
     mebibytes: float
     paper: str
     files: tuple[ReleaseFile, ...] = ()
+    our_name: Callable[[str], str] | None = None

@@ -2,12 +2,11 @@
 
 import difflib
 
-from bnnjax.models import inknet, quicknet, quicknet_v0, vgg
+from bnnjax.models import inception, inknet, quicknet, quicknet_v0, vgg
 from bnnjax.models.entry import Entry
 
-REGISTRY: dict[str, Entry] = {
-    entry.name: entry for family in (inknet, quicknet, quicknet_v0, vgg) for entry in family.ENTRIES
-}
+FAMILIES = (inknet, quicknet, quicknet_v0, vgg, inception)
+REGISTRY: dict[str, Entry] = {entry.name: entry for family in FAMILIES for entry in family.ENTRIES}
 
 
 def find(name: str) -> Entry:

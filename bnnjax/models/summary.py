@@ -195,3 +195,20 @@ def totals(summary: Summary) -> Sequence[Sequence[str]]:
         ("multiply-accumulates", f"{summary.macs:,}"),
         ("of them 1-bit", f"{binary:.4f}"),
     ]
+
+
+def figures(summary: Summary) -> dict[str, int | float]:
+    """The sums by the names that ``--json`` gives them; bytes whole where they are."""
+    return {
+        "params": summary.parameters,
+        "params_1bit": summary.parameters_of(1),
+        "bytes": _whole(summary.bytes),
+        "bytes_8bit": _whole(summary.bytes_8bit),
+        "bytes_float32": _whole(summary.bytes_float32),
+        "macs_1bit": summary.macs_of(1),
+        "macs_other": summary.macs - summary.macs_of(1),
+    }
+
+
+def _whole(value: float) -> int | float:
+    return int(value) if value == int(value) else value

@@ -143,11 +143,28 @@ def _tap_names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+# As Gatys et al. (CVPR 2016) paint: pixels, from the photograph on, Gram matrices, L-BFGS.
+_GATYS = {
+    "parametrization": "pixels",
+    "optimizer": "lbfgs",
+    "statistics": "gram",
+    "init": "content",
+    "shift": 0,
+    "steps": 200,
+    "content_weight": 0.6,
+    "tv_weight": 0.1,
+    "color_weight": 0,
+}
 # Bundles of choices by name; what is chosen besides goes before.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # For a person at a slider: a second or two at 224 px.
     "preview": {"steps": 100, "learning_rate": 0.025},
+    # Float networks, by their names.
+    "vgg16": _GATYS,
+    "vgg19": _GATYS,
+    # Its strides leave a grid, which shifts, mean pools and total variation take away.
+    "inception_v1": {"pooling": "avg", "shift": 8, "tv_weight": 2.0},
 }
 
 CHOICES: dict[str, type] = {

@@ -80,7 +80,7 @@ def vgg_features(path: str | os.PathLike[str]) -> Features:
 
 @jax.jit
 def _vgg_maps(variables: dict, images: jax.Array) -> Maps:
-    _, taps = vgg.VGG19().apply(variables, vgg.normalize(images))
+    _, taps = vgg.VGG(vgg.TO_CONV5_1).apply(variables, vgg.normalize(images))
     return {name: taps[name] for name in VGG_TAPS}
 
 

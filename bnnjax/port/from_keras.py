@@ -2,11 +2,12 @@
 
 Layers are matched by their kind, the class in their automatic name, and the counter of that name,
 which rises in the order of creation: the order in which our networks call their layers. Where the
-counter starts does not matter, it depends on what a session built before.
+counter starts does not matter, it depends on what a session built before. Layers that bear names of
+their own are matched by these.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +57,7 @@ ROWS = (
     Row(Conv, "convolution", "conv2d", _WEIGHTS),
     Row(QuantConv, "convolution", "quant_conv2d", _WEIGHTS),
     Row(QuantDense, "dense", "quant_dense", _WEIGHTS),
+    Row(nn.Conv, "convolution", "conv2d", _WEIGHTS),
     Row(nn.Dense, "dense", "dense", _WEIGHTS),
     Row(BatchNorm, "norm", "batch_normalization", _NORM),
 )
@@ -125,7 +127,7 @@ def fit(
     tried = []
     for classes in (outputs[-1] if outputs else entry.classes, None):
         architecture = Architecture(entry, False, entry.options, classes)
-        match = match_layers(targets(architecture), sources)
+        match = match_layers(targets(architecture), sources, our_name=entry.our_name)
         if not match.faults:
             return architecture, match.pairs
         tried.append(match.faults)
@@ -148,11 +150,17 @@ def targets(architecture: Architecture) -> list[Target]:
     return found
 
 
-def match_layers(wanted: Sequence[Target], sources: Sequence[Source]) -> Match:
-    """Which layer of the file belongs to which of ours; see the top of this file."""
+def match_layers(
+    wanted: Sequence[Target],
+    sources: Sequence[Source],
+    *,
+    our_name: Callable[[str], str] | None = None,
+) -> Match:
+    """Which layer of the file belongs to which of ours; see the top of this file, and `Entry`."""
     pairs: list[tuple[Target, Source]] = []
     faults: list[str] = []
-    for ours, theirs in _sequences(wanted, sources):
+    groups = _sequences(wanted, sources) if our_name is None else _named(wanted, sources, our_name)
+    for ours, theirs in groups:
         for target, source in zip_longest(ours, theirs):
             if target is None:
                 faults.append(f"left over: {source}")
@@ -181,6 +189,16 @@ def _sequences(
                 [target for target in ours if target.row.prefix == prefix],
                 [source for source in theirs if source.prefix == prefix],
             )
+
+
+def _named(
+    wanted: Sequence[Target], sources: Sequence[Source], our_name: Callable[[str], str]
+) -> Iterator[tuple[list[Target], list[Source]]]:
+    """Each layer of ours with those of the file that bear its name, and what is left over."""
+    for target in wanted:
+        yield [target], [s for s in sources if our_name(s.name) == "/".join(target.path)]
+    names = {"/".join(target.path) for target in wanted}
+    yield [], [source for source in sources if our_name(source.name) not in names]
 
 
 def _array_faults(target: Target, source: Source) -> list[str]:

@@ -82,11 +82,19 @@ def _layers_of_group(name: str, group: Any) -> Iterator[Source]:
     parents = dict.fromkeys(path[-2] if len(path) > 1 else name for path in paths)
     for parent in parents:
         arrays = {
-            path[-1].removesuffix(":0"): _array(group, "/".join(path))
+            _array_name(path[-1], parent): _array(group, "/".join(path))
             for path in paths
             if len(path) < 2 or path[-2] == parent
         }
         yield Source(name if len(parents) == 1 else parent, arrays)
+
+
+def _array_name(name: str, layer: str) -> str:
+    """``kernel`` of ``kernel:0``; for which Keras 1, whose files of VGG are still in use, wrote
+    ``LAYER_W_1:0``."""
+    name = name.removesuffix(":0")
+    match = re.fullmatch(rf"{re.escape(layer)}_([Wb])(_\d+)?", name)
+    return {"W": "kernel", "b": "bias"}[match[1]] if match else name
 
 
 def _array(group: Any, path: str) -> Any:

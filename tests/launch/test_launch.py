@@ -200,6 +200,7 @@ REFUSED = {  # script, flags, what the one line says
         ["--weights=network", "--images=.", "--labels=text.png"],
         "text.png",
     ),
+    "no network": ("summary", [], "--model=NAME"),
     "a network's typo": ("summary", ["--model=quiknet"], "did you mean 'quicknet'"),
     "a size that does not fit": ("summary", ["--model=quicknet", "--size=28"], "28×28 px"),
     "a judge's weights": (
@@ -287,6 +288,15 @@ def test_summary_prints_the_published_counts(launch, tmp_path):
     assert figures["macs_other"] == 1_879_339_776 - 1_849_688_064
     for text in ("section4_block4_conv", "7×7×512", "13,234,088", "4.17 MiB"):
         assert text in ended.stdout
+
+
+def test_summary_compares_all_networks(launch, tmp_path):
+    ended = launch("summary", "--compare", "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    figures = last_line(ended)
+    assert figures["vgg19"]["parameters"] == 143_667_240
+    assert round(figures["quicknet"]["ratio"]) == 131
+    assert "131.4" in ended.stdout
 
 
 # --- evaluate ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What tests of layers share: the stored answers of Larq and Keras, numbers, and gradients."""
 
+from collections import ChainMap
 from functools import partial
 from pathlib import Path
 
@@ -9,8 +10,12 @@ import pytest
 
 from bnnjax import quant
 
-REFERENCE = np.load(Path(__file__).parents[1] / "reference" / "layers.npz")
-CASES = REFERENCE["cases"].tolist()
+FILES = [
+    np.load(Path(__file__).parents[1] / "reference" / f"{name}.npz")
+    for name in ("layers", "spatial_layers")
+]
+REFERENCE = ChainMap(*FILES)
+CASES = [case for file in FILES for case in file["cases"].tolist()]
 # Ours by the names that tests/reference/layers.py gave Larq's.
 QUANTIZERS = {
     "none": None,

@@ -94,7 +94,9 @@ def test_products_grow_with_the_picture_and_weights_do_not(counted):
     assert large.bytes == small.bytes
 
 
-@pytest.mark.parametrize(("name", "side"), [("quicknet", 28), ("quicknet_v0", 100), ("vgg19", 15)])
+@pytest.mark.parametrize(
+    ("name", "side"), [("quicknet", 28), ("quicknet_v0", 100), ("vgg19", 31), ("vgg19_conv5_1", 15)]
+)
 def test_sizes_that_the_network_cannot_take_are_refused(name, side):
     with pytest.raises(ValueError, match=rf"{name} cannot take pictures of {side}×{side} px"):
         summary.summarize(architecture_of(name), side=side)
@@ -207,7 +209,7 @@ def test_totals_are_readable(counted):
 
 def test_a_float_network_is_counted_as_well():
     """VGG-19's convolutions up to conv5_1 at 224 px: 19.6·10⁹ products of its layers' shapes."""
-    found = summary.summarize(architecture_of("vgg19"))
+    found = summary.summarize(architecture_of("vgg19_conv5_1"))
     widths, sides = (3, 64, 64, 128, 128, *[256] * 4, *[512] * 5), (224,) * 2 + (112,) * 2
     sides += (56,) * 4 + (28,) * 4 + (14,)
     kernels = [9 * a * b for a, b in itertools.pairwise(widths)]

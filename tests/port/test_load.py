@@ -70,7 +70,7 @@ def test_a_path_that_leads_nowhere_is_named(tmp_path, name):
         ("a.tflite", "quicknet_v1", "did you mean 'quicknet_v0'"),
         ("a.npz", "quicknet_v0", r"a\.npz: quicknet_v0 is read from \.h5, \.tflite files"),
         ("a", "quicknet_v0", r"a: quicknet_v0 is read from \.h5, \.tflite files"),
-        ("a.tflite", "vgg19", r"a\.tflite: vgg19 is read from \.h5, \.npz files"),
+        ("a.tflite", "vgg19", r"a\.tflite: vgg19 is read from \.h5, \.npz, \.bin files"),
         ("none.tflite", "quicknet_v0", r"none\.tflite: No such file"),
         ("none.npz", "vgg19", r"none\.npz"),
         ("a.tflite", "quicknet_v0", r"a\.tflite: not a \.tflite file"),

@@ -18,7 +18,7 @@ PUBLISHED = DATA / "weights" / "vgg19_conv_to_conv5_1_q8.npz"
 def arrays():
     rng = np.random.default_rng(0)
     arrays = {}
-    for name, shape in vgg.kernel_shapes().items():
+    for name, shape in vgg.kernel_shapes(vgg.TO_CONV5_1).items():
         arrays[f"{name}/kernel_table"] = rng.normal(size=256).astype(np.float32)
         arrays[f"{name}/kernel_idx"] = rng.integers(0, 256, shape, dtype=np.uint8)
         arrays[f"{name}/bias"] = rng.normal(size=shape[-1]).astype(np.float32)
@@ -36,7 +36,7 @@ def write(tmp_path):
 
 def test_kernels_are_looked_up_in_their_tables(write, arrays):
     params = read_vgg_npz(write(arrays))["params"]
-    assert set(params) == set(vgg.kernel_shapes())
+    assert set(params) == set(vgg.kernel_shapes(vgg.TO_CONV5_1))
     for name, layer in params.items():
         for place in ((0, 0, 0, 0), (2, 1, 2, 63), (-1, -1, -1, -1)):
             level = arrays[f"{name}/kernel_idx"][place]
@@ -45,7 +45,7 @@ def test_kernels_are_looked_up_in_their_tables(write, arrays):
 
 
 def test_variables_fit_the_network(write, arrays):
-    _, taps = vgg.VGG19().apply(read_vgg_npz(write(arrays)), jnp.zeros((1, 16, 16, 3)))
+    _, taps = vgg.VGG(vgg.TO_CONV5_1).apply(read_vgg_npz(write(arrays)), jnp.zeros((1, 16, 16, 3)))
     assert taps["relu5_1"].shape == (1, 1, 1, 512)
 
 
@@ -100,7 +100,7 @@ def test_published_weights_see_edges_and_colours():
     variables = read_vgg_npz(PUBLISHED)
     images = np.full((2, 32, 32, 3), 0.5, np.float32)
     images[1, :, 16:] = 1.0
-    _, taps = vgg.VGG19().apply(variables, vgg.normalize(jnp.asarray(images)))
+    _, taps = vgg.VGG(vgg.TO_CONV5_1).apply(variables, vgg.normalize(jnp.asarray(images)))
     flat, edge = np.asarray(taps["relu1_1"])[:, 8:24, 8:24]
     # A flat area gives every position the same response, and an edge shows at two columns only.
     np.testing.assert_allclose(flat, np.broadcast_to(flat[0, 0], flat.shape), atol=1e-3)

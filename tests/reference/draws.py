@@ -55,3 +55,14 @@ def cotangent(network: str, classes: int) -> np.ndarray:
 def positions(layer: str, size: int, count: int) -> np.ndarray:
     """Where to sample a flattened tensor of ``size`` values."""
     return rng(layer, "positions").integers(0, size, min(count, size))
+
+
+def float_kernel(network: str, layer: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A kernel [..., in, out] after which ReLU leaves activations as large as they were."""
+    deviation = np.sqrt(2 / np.prod(shape[:-1]))
+    return rng(network, layer, "kernel").normal(0, deviation, shape).astype(np.float32)
+
+
+def float_bias(network: str, layer: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Its bias."""
+    return rng(network, layer, "bias").normal(0, 0.3, shape).astype(np.float32)
