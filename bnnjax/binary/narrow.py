@@ -63,9 +63,13 @@ def _kernel_gradient(where: Geometry, padded: Array, g: Array) -> Array:
 
 
 def _by_xla(where: Geometry, padded: Array, kernel: Array) -> Array:
-    numbers = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(
-        padded, kernel, where.strides, "VALID", dimension_numbers=numbers
+        padded,
+        kernel,
+        where.strides,
+        "VALID",
+        rhs_dilation=where.dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
 
 

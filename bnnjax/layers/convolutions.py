@@ -6,7 +6,7 @@ from jax import Array
 
 from bnnjax import quant
 from bnnjax.binary import backend, conv, latent
-from bnnjax.binary.windows import geometry
+from bnnjax.binary.windows import Geometry, geometry
 from bnnjax.layers.quantized import Quantized
 
 
@@ -14,9 +14,10 @@ class QuantConv(Quantized):
     """2-D convolution (Larq QuantConv2D).
 
     Padding is applied to the *quantized* input with the value ``pad_values``, as Larq does.
-    Latent: parameter ``kernel`` float32 [kh, kw, C, features]. Frozen: ``words`` uint32
-    [kh, kw, ⌈C/32⌉, features], and if the collection ``backward`` is there, its kernel laid out for
-    the gradient (created by an apply with ``mutable=["backward"]``), otherwise laid out on the fly.
+    Latent: parameter ``kernel`` float32 [kh, kw, C / groups, features]. Frozen: ``words`` uint32
+    [kh, kw, ⌈C / groups / 32⌉, features], and if the collection ``backward`` is there, its kernel
+    laid out for the gradient (created by an apply with ``mutable=["backward"]``), otherwise laid
+    out on the fly. With ``groups``, each group of input channels makes its own features.
     """
 
     features: int
@@ -24,30 +25,47 @@ class QuantConv(Quantized):
     strides: tuple[int, int] = (1, 1)
     padding: str = "SAME"
     pad_values: int = 0
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[N, H, W, C] → [N, H', W', features]; whole numbers where both sides are ±1."""
+        """[N, H, W, C] → [N, H', W', features]; whole numbers where both sides are ±1.
+
+        Raises:
+          ValueError: ``groups`` does not divide both C and ``features``, or see `windows.geometry`.
+        """
+        if x.shape[3] % self.groups or self.features % self.groups:
+            raise ValueError(
+                f"{x.shape[3]} channels and {self.features} features do not fall into "
+                f"{self.groups} groups"
+            )
+        parts = jnp.split(self._quantized_input(x), self.groups, axis=3)
         where = geometry(
-            x.shape,
+            parts[0].shape,
             self.kernel_size,
             strides=self.strides,
             padding=self.padding,
             pad_value=self.pad_values,
+            dilation=self.dilation,
         )
-        x = self._quantized_input(x)
         shape = (*self.kernel_size, where.channels, self.features)
         if self._counts_bits():
-            return self._add_bias(self._packed_product(x, self._words(shape), where))
-        kernel = self._float_kernel(shape)
+            return self._add_bias(self._packed_product(parts, self._words(shape), where))
+        kernels = jnp.split(self._float_kernel(shape), self.groups, axis=3)
+        products = [self._product(*pair, where) for pair in zip(parts, kernels, strict=True)]
+        return self._add_bias(jnp.concatenate(products, axis=3))
+
+    def _product(self, x: Array, kernel: Array, where: Geometry) -> Array:
+        """Of floats, and of signs in training or where matrix units are better at them."""
         quantizers = (self.input_quantizer, self.kernel_quantizer)
-        if all(quant.values(quantizer) == "signs" for quantizer in quantizers):
-            if not self.frozen and backend.choose(self.backend) == "packed":
-                dtype = jnp.dtype(self.gradient_dtype)
-                return self._add_bias(latent.sign_conv(x, kernel, where, dtype=dtype))
-            if self.frozen:
-                kernel = kernel.astype(jnp.bfloat16)  # exact, and what matrix units are for
-        return self._add_bias(conv.dense_conv(x, kernel, where))
+        if not all(quant.values(quantizer) == "signs" for quantizer in quantizers):
+            return conv.dense_conv(x, kernel, where)
+        if not self.frozen and backend.choose(self.backend) == "packed":
+            return latent.sign_conv(x, kernel, where, dtype=jnp.dtype(self.gradient_dtype))
+        if self.frozen:
+            kernel = kernel.astype(jnp.bfloat16)  # exact for ±1, and what matrix units are for
+        return conv.dense_conv(x, kernel, where)
 
 
 class Conv(QuantConv):
@@ -69,5 +87,5 @@ class QuantDense(Quantized):
             return self._add_bias(x @ self._float_kernel(shape))
         pixels = x.reshape(-1, 1, 1, x.shape[-1])
         where = geometry(pixels.shape, (1, 1))
-        y = self._packed_product(pixels, self._words(shape)[None, None], where)
+        y = self._packed_product([pixels], self._words(shape)[None, None], where)
         return self._add_bias(y.reshape(*x.shape[:-1], self.features))

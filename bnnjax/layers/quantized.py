@@ -1,6 +1,6 @@
 """What quantized layers share: quantizers, and the two forms of a kernel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -134,8 +134,15 @@ class Quantized(nn.Module, kw_only=True):
 
     # Products of signs with a packed kernel.
 
-    def _packed_product(self, x: Array, words: Array, where: Geometry) -> Array:
-        y = conv.packed_conv(x, words, self._backward(words, where.channels), where)
+    def _packed_product(self, parts: Sequence[Array], words: Array, where: Geometry) -> Array:
+        """Of groups of channels, each with its share of the kernel's outputs."""
+        kernels = jnp.split(words, len(parts), axis=-1)
+        backwards = jnp.split(self._backward(words, where.channels), len(parts))
+        products = [
+            conv.packed_conv(*operands, where)
+            for operands in zip(parts, kernels, backwards, strict=True)
+        ]
+        y = jnp.concatenate(products, axis=3)
         return y * self._scale(words.shape) if self._scaled else y
 
     def _counts_bits(self) -> bool:

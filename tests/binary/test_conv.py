@@ -20,7 +20,7 @@ from bnnjax.binary.windows import geometry
 
 # Every example is compiled: few of them, and none to make a failing one smaller.
 PROPERTY = settings(
-    deadline=None, max_examples=8, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+    deadline=None, max_examples=12, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
 
 
@@ -34,6 +34,7 @@ class Case(NamedTuple):
     padding: str
     pad_value: int
     seed: int = 0
+    dilation: tuple[int, int] = (1, 1)
 
     def tensors(self):
         """Reals to binarize, a ±1 kernel, and a cotangent of whole numbers; by NumPy."""
@@ -52,14 +53,20 @@ class Case(NamedTuple):
             strides=self.strides,
             padding=self.padding,
             pad_value=self.pad_value,
+            dilation=self.dilation,
         )
+
+    @property
+    def window(self):
+        """What the kernel spans."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
 
     @property
     def pads(self):
         """TensorFlow's: as many cells as ⌈n / stride⌉ windows need, the odd one at the end."""
         pads = [(0, 0), (0, 0)]
         if self.padding == "SAME":
-            sizes = zip(self.size, self.kernel_size, self.strides, strict=True)
+            sizes = zip(self.size, self.window, self.strides, strict=True)
             for axis, (n, k, s) in enumerate(sizes):
                 total = max((-(-n // s) - 1) * s + k - n, 0)
                 pads[axis] = (total // 2, total - total // 2)
@@ -70,10 +77,12 @@ class Case(NamedTuple):
 def cases(draw):
     padding = draw(st.sampled_from(["SAME", "VALID"]))
     kernel_size = draw(st.tuples(*[st.integers(1, 5)] * 2))
-    least = kernel_size if padding == "VALID" else (1, 1)
+    dilation = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (2, 2), (3, 4)]))
+    window = ((k - 1) * d + 1 for k, d in zip(kernel_size, dilation, strict=True))
+    least = tuple(window) if padding == "VALID" else (1, 1)
     return Case(
         batch=draw(st.integers(1, 3)),
-        size=tuple(draw(st.integers(n, 9)) for n in least),
+        size=tuple(draw(st.integers(n, max(n, 9))) for n in least),
         channels=draw(st.integers(1, 70)),
         features=draw(st.integers(1, 5)),
         kernel_size=kernel_size,
@@ -81,6 +90,7 @@ def cases(draw):
         padding=padding,
         pad_value=draw(st.sampled_from([-1, 0, 1])),
         seed=draw(st.integers(0, 999)),
+        dilation=dilation,
     )
 
 
@@ -91,7 +101,8 @@ def sign(x):
 def windows_of(x, case):
     """[N, H', W', C, kh, kw]: what each kernel position meets."""
     padded = np.pad(x, ((0, 0), *case.pads, (0, 0)), constant_values=case.pad_value)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, case.kernel_size, axis=(1, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, case.window, axis=(1, 2))
+    windows = windows[..., :: case.dilation[0], :: case.dilation[1]]
     return windows[:, :: case.strides[0], :: case.strides[1]]
 
 
@@ -106,8 +117,9 @@ def np_input_gradient(g, kernel, case):
     total = np.zeros((case.batch, height + top + bottom, width + left + right, case.channels))
     for i in range(kh):
         for j in range(kw):
-            rows = slice(i, i + (g.shape[1] - 1) * sh + 1, sh)
-            columns = slice(j, j + (g.shape[2] - 1) * sw + 1, sw)
+            top_row, left_column = i * case.dilation[0], j * case.dilation[1]
+            rows = slice(top_row, top_row + (g.shape[1] - 1) * sh + 1, sh)
+            columns = slice(left_column, left_column + (g.shape[2] - 1) * sw + 1, sw)
             total[:, rows, columns] += g @ kernel[i, j].T
     return total[:, top : top + height, left : left + width]
 

@@ -187,3 +187,49 @@ def test_quant_dense_is_a_product_of_signs_in_both_forms(
         y, of_x, _ = apply_with_gradient(layer, weights, x, g)
         np.testing.assert_array_equal(y, np.where(x >= 0, 1, -1) @ signs + params["bias"])
         np.testing.assert_array_equal(of_x, (g @ signs.T) * (abs(x) <= 1))
+
+
+# --- groups and dilation ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pad_values", [0, 1])
+@pytest.mark.parametrize("form", ["latent", "packed", "dense"])
+def test_groups_are_convolutions_side_by_side(form, pad_values, apply_with_gradient, bytes_of):
+    window = {"kernel_size": (3, 2), "strides": (2, 1), "pad_values": pad_values}
+    grouped = BOTH_SIGNS(6, groups=3, **window)
+    x, kernel, g = bytes_of((2, 5, 4, 12)), bytes_of((3, 2, 4, 6), 1), bytes_of((2, 3, 4, 6), 2)
+    layer, params = grouped, {"kernel": kernel}
+    if form != "latent":
+        layer = grouped.clone(frozen=True, backend=form)
+        params = grouped.freeze(params)
+    y, of_x, _ = apply_with_gradient(layer, params, x, g)
+    for group in range(3):
+        ins, outs = slice(4 * group, 4 * group + 4), slice(2 * group, 2 * group + 2)
+        alone = {"kernel": kernel[..., outs]}
+        expected = apply_with_gradient(BOTH_SIGNS(2, **window), alone, x[..., ins], g[..., outs])
+        np.testing.assert_array_equal(y[..., outs], expected[0])
+        np.testing.assert_allclose(of_x[..., ins], expected[1], rtol=2.0**-8)
+
+
+def test_groups_that_do_not_divide_the_channels_are_refused():
+    with pytest.raises(ValueError, match="12 channels and 5 features do not fall into 3 groups"):
+        BOTH_SIGNS(5, groups=3).init(KEY, jnp.zeros((1, 4, 4, 12)))
+
+
+@pytest.mark.parametrize("form", ["latent", "packed", "dense"])
+def test_a_dilated_kernel_is_one_with_holes(form, apply_with_gradient, bytes_of):
+    """Of floats on one side, where a hole can be a zero: by the same layer, undilated."""
+    x, kernel, g = bytes_of((1, 9, 8, 5)), bytes_of((3, 2, 5, 4), 1), bytes_of((1, 9, 8, 4), 2)
+    holes = np.zeros((5, 4, 5, 4), np.float32)
+    holes[::2, ::3] = np.where(kernel >= 0, 1, -1)
+    y, of_x, _ = apply_with_gradient(
+        QuantConv(4, (5, 4), input_quantizer=quant.ste_sign), {"kernel": holes}, x, g
+    )
+    dilated = BOTH_SIGNS(4, (3, 2), dilation=(2, 3))
+    layer, params = dilated, {"kernel": kernel}
+    if form != "latent":
+        layer = dilated.clone(frozen=True, backend=form)
+        params = dilated.freeze(params)
+    found = apply_with_gradient(layer, params, x, g)
+    np.testing.assert_array_equal(found[0], y)
+    np.testing.assert_allclose(found[1], of_x, rtol=2.0**-8)
