@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
@@ -11,6 +13,8 @@ from jax import Array
 from bnnjax import quant
 from bnnjax.binary import backend, bits, conv
 from bnnjax.binary.windows import Geometry
+
+BLOCK = 1 << 20  # values of a kernel that are checked together
 
 
 class Quantized(nn.Module, kw_only=True):
@@ -42,18 +46,22 @@ class Quantized(nn.Module, kw_only=True):
           ValueError: a latent weight is not finite (a bit could not show it), or the quantizer's
             values are not what the table in `bnnjax.quant` says.
         """
-        rest = {name: value for name, value in params.items() if name != "kernel"}
-        latent = params["kernel"]
-        if not jnp.isfinite(latent).all():
+        rest = {name: jnp.asarray(value) for name, value in params.items() if name != "kernel"}
+        latent = np.asarray(params["kernel"])
+        if not np.isfinite(latent).all():
             raise ValueError("the kernel holds values that are not finite")
-        quantized = self._quantize(latent)
+        # Compiled, because a quantizer's intermediate results may be of hundreds of MB each.
+        quantized = jax.jit(self.kernel_quantizer)(latent) if self.kernel_quantizer else latent
         if not self._packs:
-            return {"kernel": quantized, **rest}
-        packed = {"words": self._pack(latent)}
-        if self._scaled:
-            packed["scale"] = self._per_output(jnp.abs(quantized))
-        if not (self.thaw(packed, latent.shape)["kernel"] == quantized).all():
+            return {"kernel": jnp.asarray(quantized), **rest}
+        rows = np.asarray(quantized).reshape(-1, self._outputs(latent.shape))
+        scale = np.maximum(rows.max(0), -rows.min(0)) if self._scaled else np.float32(1)
+        positive = latent >= 0
+        if not _are_scaled_signs(rows, positive.reshape(rows.shape), scale):
             raise ValueError("only ±1, or ± one scale an output channel, can be packed")
+        packed = {"words": jnp.asarray(self._pack(positive))}
+        if self._scaled:
+            packed["scale"] = jnp.asarray(scale)
         return {**packed, **rest}
 
     @nn.nowrap
@@ -113,8 +121,8 @@ class Quantized(nn.Module, kw_only=True):
         return (*shape[:-2], bits.words_for(shape[-2]), shape[-1])
 
     @nn.nowrap
-    def _pack(self, kernel: Array) -> Array:
-        return conv.pack_kernel(kernel)
+    def _pack(self, positive: np.ndarray) -> np.ndarray:
+        return bits.pack_positive(positive, axis=-2)
 
     @nn.nowrap
     def _unpack(self, words: Array, shape: tuple[int, ...]) -> Array:
@@ -123,10 +131,6 @@ class Quantized(nn.Module, kw_only=True):
     @nn.nowrap
     def _outputs(self, shape: tuple[int, ...]) -> int:
         return shape[-1]
-
-    @nn.nowrap
-    def _per_output(self, magnitude: Array) -> Array:
-        return magnitude.max(tuple(range(magnitude.ndim - 1)))
 
     @nn.nowrap
     def _spread_scale(self, scale: Array, shape: tuple[int, ...]) -> Array:
@@ -158,6 +162,13 @@ class Quantized(nn.Module, kw_only=True):
         if self.is_mutable_collection("backward"):
             self.put_variable("backward", "kernel", kernel)
         return kernel
+
+
+def _are_scaled_signs(rows: np.ndarray, positive: np.ndarray, scale: np.ndarray) -> bool:
+    """Whether ``rows`` [K, outputs] are + or − the scale [outputs], as ``positive`` says."""
+    blocks = -(-rows.size // BLOCK)  # one by one, for their results are as large as they are
+    pairs = zip(np.array_split(rows, blocks), np.array_split(positive, blocks), strict=True)
+    return all(bool((block == np.where(signs, scale, -scale)).all()) for block, signs in pairs)
 
 
 def clip_weights(params: Mapping[str, Any], clips: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Entry:
       style_taps: where style is measured by default.
       content_taps: where content is measured by default.
       takes: whether pictures may have a side of so many pixels.
-      stride: multiples of it always may.
+      stride: multiples of it may, from ``side`` on.
       classes: how many classes the published logits tell apart; None without logits.
       top1: published ImageNet validation accuracy of the whole network, per cent.
       top5: the same for five guesses.
@@ -43,6 +43,9 @@ class Entry:
       mebibytes: the published size of the 1-bit network, MiB.
       paper: where it was published.
       files: its weights in Larq Zoo's releases.
+      side: of a square picture that the whole network takes, classifier included; its layers are
+        found by tracing one.
+      keras_name: a layer's name here → its name in Keras' files, where that is no automatic one.
     """
 
     name: str
@@ -61,3 +64,5 @@ class Entry:
     mebibytes: float
     paper: str
     files: tuple[ReleaseFile, ...] = ()
+    side: int = 32
+    keras_name: Callable[[str], str] | None = None

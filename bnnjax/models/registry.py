@@ -2,12 +2,35 @@
 
 import difflib
 
-from bnnjax.models import inknet, quicknet, quicknet_v0, vgg
+from bnnjax.models import (
+    alexnet,
+    densenet,
+    dorefanet,
+    inknet,
+    meliusnet,
+    quicknet,
+    quicknet_v0,
+    real_to_binary,
+    resnet18,
+    vgg,
+    xnornet,
+)
 from bnnjax.models.entry import Entry
 
-REGISTRY: dict[str, Entry] = {
-    entry.name: entry for family in (inknet, quicknet, quicknet_v0, vgg) for entry in family.ENTRIES
-}
+FAMILIES = (
+    inknet,
+    quicknet,
+    quicknet_v0,
+    alexnet,
+    xnornet,
+    dorefanet,
+    resnet18,
+    densenet,
+    meliusnet,
+    real_to_binary,
+    vgg,
+)
+REGISTRY: dict[str, Entry] = {entry.name: entry for family in FAMILIES for entry in family.ENTRIES}
 
 
 def find(name: str) -> Entry:
