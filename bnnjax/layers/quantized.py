@@ -14,7 +14,8 @@ from bnnjax import quant
 from bnnjax.binary import backend, bits, conv
 from bnnjax.binary.windows import Geometry
 
-BLOCK = 1 << 20  # values of a kernel that are checked together
+BLOCK = 1 << 20  # values of a kernel that are quantized together
+UNPACKABLE = "only ±1, or ± one scale an output channel, can be packed"
 
 
 class Quantized(nn.Module, kw_only=True):
@@ -50,19 +51,37 @@ class Quantized(nn.Module, kw_only=True):
         latent = np.asarray(params["kernel"])
         if not np.isfinite(latent).all():
             raise ValueError("the kernel holds values that are not finite")
-        # Compiled, because a quantizer's intermediate results may be of hundreds of MB each.
-        quantized = jax.jit(self.kernel_quantizer)(latent) if self.kernel_quantizer else latent
         if not self._packs:
-            return {"kernel": jnp.asarray(quantized), **rest}
-        rows = np.asarray(quantized).reshape(-1, self._outputs(latent.shape))
-        scale = np.maximum(rows.max(0), -rows.min(0)) if self._scaled else np.float32(1)
+            return {"kernel": self._quantize(jnp.asarray(latent)), **rest}
         positive = latent >= 0
-        if not _are_scaled_signs(rows, positive.reshape(rows.shape), scale):
-            raise ValueError("only ±1, or ± one scale an output channel, can be packed")
+        scale = self._scale_of(latent, positive)
         packed = {"words": jnp.asarray(self._pack(positive))}
         if self._scaled:
             packed["scale"] = jnp.asarray(scale)
+        elif not (scale == 1).all():
+            raise ValueError(UNPACKABLE)
         return {**packed, **rest}
+
+    @nn.nowrap
+    def _scale_of(self, latent: np.ndarray, positive: np.ndarray) -> np.ndarray:
+        """The scale [outputs] of a kernel that is to be packed.
+
+        A quantizer's intermediate results are several times as large as the kernel, so it gets a
+        few outputs at a time, if they do not depend on each other and lie along the last axis.
+        """
+        quantize = jax.jit(self.kernel_quantizer)
+        apart = self._outputs(latent.shape) == latent.shape[-1]
+        whole = quant.needs_whole(self.kernel_quantizer) or not apart
+        parts = 1 if whole else min(-(-latent.size // BLOCK), latent.shape[-1])
+        pieces = (np.array_split(array, parts, axis=-1) for array in (latent, positive))
+        scales = []
+        for kernel, signs in zip(*pieces, strict=True):
+            rows = np.asarray(quantize(kernel)).reshape(-1, self._outputs(kernel.shape))
+            scale = np.maximum(rows.max(0), -rows.min(0))
+            if not (rows == np.where(signs.reshape(rows.shape), scale, -scale)).all():
+                raise ValueError(UNPACKABLE)
+            scales.append(scale)
+        return np.concatenate(scales)
 
     @nn.nowrap
     def thaw(self, params: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Array]:
@@ -162,13 +181,6 @@ class Quantized(nn.Module, kw_only=True):
         if self.is_mutable_collection("backward"):
             self.put_variable("backward", "kernel", kernel)
         return kernel
-
-
-def _are_scaled_signs(rows: np.ndarray, positive: np.ndarray, scale: np.ndarray) -> bool:
-    """Whether ``rows`` [K, outputs] are + or − the scale [outputs], as ``positive`` says."""
-    blocks = -(-rows.size // BLOCK)  # one by one, for their results are as large as they are
-    pairs = zip(np.array_split(rows, blocks), np.array_split(positive, blocks), strict=True)
-    return all(bool((block == np.where(signs, scale, -scale)).all()) for block, signs in pairs)
 
 
 def clip_weights(params: Mapping[str, Any], clips: Mapping[str, Any]) -> dict[str, Any]:

@@ -240,4 +240,5 @@ def _is_latent(target: Target, params: Mapping[str, Any]) -> bool:
     layer = target.layer
     if not (isinstance(layer, Quantized) and layer.kernel_quantizer is not None):
         return False
-    return not bool((np.abs(params["kernel"]) == 1).all())
+    kernel = params["kernel"]
+    return not bool(((kernel == 1) | (kernel == -1)).all())
