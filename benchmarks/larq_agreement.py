@@ -8,17 +8,23 @@ the same. Columns:
 
     layers      largest difference of a layer's output given Larq's own input of that layer,
                 relative to its largest output
-    whole       results of binary convolutions that are not identical, of how many, same inputs
-    flips       signs before binary convolutions that differ when each side runs on its own
-    edges       clips of the pseudo-gradient (|x| ≤ 1.25) that differ then; gradients agree without
+    whole       results of binary convolutions, less their scales, that are not the same whole
+                numbers, of how many, same inputs
+    flips       values before binary convolutions that are quantized otherwise when each side runs
+                on its own
+    edges       of these, values where one side's pseudo-gradient is 0 and the other's is not
     logits      largest difference of the logits, relative to the largest
-    gradient    the same of the gradient of the picture (float32 products)
+    gradient    the same of the gradient of the picture (float32 products; see networks.py on TIES)
     counts      whether parameters, bytes and multiply-accumulates are those of lq.models.summary
+
+Gradients agree where there are neither flips nor edges. With --folder, what Larq computed is kept
+there and used again. AlexNet's kin are asked about pictures of 224 px, whatever --side.
 """
 
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +34,7 @@ import numpy as np
 from absl import app, flags, logging
 from flax import linen as nn
 
-from bnnjax import cli
+from bnnjax import cli, quant
 from bnnjax.layers import QuantConv
 from bnnjax.models import registry, summary
 from bnnjax.models.network import Network
@@ -40,7 +46,7 @@ flags.DEFINE_list("networks", None, "names; by default all that the reference sc
 flags.DEFINE_integer("side", 64, "of the picture, px")
 flags.DEFINE_string("folder", None, "keep the reference's files here, and use those that are there")
 
-CLIP = 1.25  # of all QuickNets
+TIES = ("xnornet", "dorefanet")  # whose gradients are those of mean-pools, see networks.py
 REFERENCE = Path(__file__).parents[1] / "tests" / "reference"
 ACTIVATIONS: dict[str, Callable] = {"relu": nn.relu, "sigmoid": nn.sigmoid, "linear": lambda x: x}
 
@@ -64,8 +70,14 @@ def ask_larq(names: list[str], folder: Path) -> None:
         return
     made = subprocess.run([REFERENCE / "make_environment.sh"], check=True, stdout=subprocess.PIPE)
     python = made.stdout.decode().split()[-1]
-    script = [python, REFERENCE / "networks.py", f"--output={folder}", f"--side={FLAGS.side}"]
-    subprocess.run([*script, *missing], check=True, stdout=subprocess.DEVNULL)
+    for name in missing:
+        script = [python, REFERENCE / "networks.py", f"--output={folder}"]
+        script.append(f"--side={side_of(registry.find(name))}")
+        subprocess.run([*script, name], check=True, stdout=subprocess.DEVNULL)
+
+
+def side_of(entry: registry.Entry) -> int:
+    return max(FLAGS.side, entry.side)
 
 
 def keys_by_path(path: Path, entry: registry.Entry) -> dict[tuple[str, ...], str]:
@@ -83,29 +95,32 @@ def keys_by_path(path: Path, entry: registry.Entry) -> dict[tuple[str, ...], str
 def agreement(name: str, folder: Path) -> Agreement:
     """Compares one network, frozen, with what Larq computed."""
     path = folder / f"{name}.h5"
-    network = load.port_file(path, model=name).with_options(clip=CLIP, gradient_dtype="float32")
+    network = load.port_file(path, model=name).with_options(gradient_dtype="float32")
     larq = dict(np.load(folder / f"{name}.npz"))
     keys = keys_by_path(path, network.entry)
-    picture = draws().picture(name, FLAGS.side)
+    picture = draws().picture(name, side_of(network.entry))
     ours = calls(network, picture, {path: larq[f"{key}/input"] for path, key in keys.items()})
     worst, different, whole = 0.0, 0, 0
     for layer_path, key in keys.items():
         layer, _, output = ours[layer_path]
-        activate = ACTIVATIONS[str(larq[f"{key}/activation"])]
-        distance = relative(activate(output), larq[f"{key}/output"])
-        worst = max(worst, distance)
-        if isinstance(layer, QuantConv) and layer.input_quantizer is not None:
-            different += int((activate(output) != larq[f"{key}/output"]).sum())
+        expected = larq[f"{key}/output"]
+        found = ACTIVATIONS[str(larq[f"{key}/activation"])](output)
+        worst = max(worst, relative(found, expected))
+        if is_binary(layer):
+            unit = unit_of(layer, network.variables["params"][layer_path[-1]])
+            different += int((np.round(found / unit) != np.round(expected / unit)).sum())
             whole += output.size
-    alone = calls(network, picture, {})
-    pairs = [
-        (x, larq[f"{keys[path]}/input"])
-        for path, (layer, x, _) in alone.items()
-        if isinstance(layer, QuantConv) and layer.input_quantizer is not None
-    ]
-    flips = sum(int(((ours >= 0) != (theirs >= 0)).sum()) for ours, theirs in pairs)
-    edges = sum(int(((abs(ours) <= CLIP) != (abs(theirs) <= CLIP)).sum()) for ours, theirs in pairs)
-    logits, gradient = with_gradient(network, picture, draws().cotangent(name, 1000))
+    flips, edges = 0, 0
+    for path, (layer, x, _) in calls(network, picture, {}).items():
+        if is_binary(layer):
+            theirs = larq[f"{keys[path]}/input"]
+            flips += differing(layer.input_quantizer, x, theirs)
+            edges += differing(partial(slope, layer.input_quantizer), x, theirs)
+    classes = network.architecture.classes
+    logits, gradient = with_gradient(network, picture, draws().cotangent(name, classes))
+    if name in TIES:
+        pooled = network.with_options(pooling="avg")
+        _, gradient = with_gradient(pooled, picture, draws().cotangent(name, classes))
     return Agreement(
         worst,
         different,
@@ -116,6 +131,24 @@ def agreement(name: str, folder: Path) -> Agreement:
         relative(gradient, larq["gradient"]),
         counts(network) == larq["counts"].tolist(),
     )
+
+
+def is_binary(layer: nn.Module) -> bool:
+    return isinstance(layer, QuantConv) and layer.input_quantizer is not None
+
+
+def unit_of(layer: QuantConv, params: Mapping[str, jax.Array]) -> np.ndarray:
+    """What the results are multiples of: the kernel's scale, of two-bit activations a third."""
+    return np.asarray(params.get("scale", 1.0)) / (2 ** quant.precision(layer.input_quantizer) - 1)
+
+
+def differing(function: Callable, ours: np.ndarray, theirs: np.ndarray) -> int:
+    return int((np.asarray(function(ours)) != np.asarray(function(theirs))).sum())
+
+
+def slope(quantizer: quant.Quantizer, x: np.ndarray) -> jax.Array:
+    """Where its pseudo-gradient is not 0."""
+    return jax.grad(lambda x: quantizer(x).sum())(jnp.asarray(x)) != 0
 
 
 def draws():

@@ -210,6 +210,7 @@ class _Row(NamedTuple):
     function: Callable[..., Array]
     precision: int  # bits a value
     values: str  # "signs": ±1; "scaled signs": ± one scale an output channel; "levels": others
+    whole: bool = False  # whether a value depends on all output channels
 
 
 QUANTIZERS: dict[str, _Row] = {
@@ -218,7 +219,9 @@ QUANTIZERS: dict[str, _Row] = {
     "swish_sign": _Row(swish_sign, 1, "signs"),
     "ste_heaviside": _Row(ste_heaviside, 1, "levels"),
     "magnitude_aware_sign": _Row(magnitude_aware_sign, 1, "scaled signs"),
-    "magnitude_aware_sign_unclipped": _Row(magnitude_aware_sign_unclipped, 1, "scaled signs"),
+    "magnitude_aware_sign_unclipped": _Row(
+        magnitude_aware_sign_unclipped, 1, "scaled signs", whole=True
+    ),
     "xnor_weight_scale": _Row(xnor_weight_scale, 1, "scaled signs"),
     "ste_tern": _Row(ste_tern, 2, "levels"),
     "dorefa_quantizer": _Row(dorefa, 2, "levels"),
@@ -257,6 +260,15 @@ def values(quantizer: str | Quantizer | None) -> str:
         return "levels" if quantizer is None else _row(quantizer).values
     except ValueError:
         return "levels"
+
+
+def needs_whole(quantizer: str | Quantizer) -> bool:
+    """Whether a value depends on all output channels, so that none can be quantized alone.
+
+    Raises:
+      ValueError: a quantizer that is not in the table.
+    """
+    return _row(quantizer).whole
 
 
 def _row(quantizer: str | Quantizer) -> _Row:

@@ -127,13 +127,13 @@ def keras_layers(draws):
         architecture = Architecture(entry, False, entry.options, classes)
         places, layers = Counter(), []
         for target in from_keras.targets(architecture):
-            key = (target.row.prefix, places[target.row.prefix])
+            key = (target.prefix, places[target.prefix])
             weights = {
                 name: draws.draw(entry.name, *key, name, shape)
                 for name, (_, _, shape) in target.arrays.items()
             }
-            layers.append((target.row.prefix, weights))
-            places[target.row.prefix] += 1
+            layers.append((target.prefix, weights))
+            places[target.prefix] += 1
         return layers
 
     return make

@@ -6,6 +6,7 @@ they never count.
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 WORD = 32
@@ -26,6 +27,16 @@ def pack(x: Array) -> Array:
     bits = jnp.pad(x >= 0, [(0, 0)] * (x.ndim - 1) + [(0, spare)])
     bits = bits.reshape(*x.shape[:-1], -1, WORD).astype(jnp.uint32)
     return jnp.sum(bits << jnp.arange(WORD, dtype=jnp.uint32), axis=-1, dtype=jnp.uint32)
+
+
+def pack_positive(positive: np.ndarray, *, axis: int = -1) -> np.ndarray:
+    """`pack` in NumPy, along any axis, of a bool array that says where ``x >= 0``; `pack` takes
+    several times the memory of ``x``, which a network's largest kernel has not to spare."""
+    octets = np.moveaxis(np.packbits(positive, axis=axis, bitorder="little"), axis, -1)
+    spare = -octets.shape[-1] % (WORD // 8)
+    octets = np.pad(octets, [(0, 0)] * (octets.ndim - 1) + [(0, spare)])
+    words = np.ascontiguousarray(octets).view("<u4").astype(np.uint32)
+    return np.ascontiguousarray(np.moveaxis(words, -1, axis))
 
 
 def unpack(words: Array, channels: int, *, dtype: jnp.dtype = jnp.float32) -> Array:

@@ -10,6 +10,7 @@ A layer with ``frozen=True`` holds what inference needs and no more: a binary ke
 the parameters of one form into those of the other.
 """
 
+from bnnjax.layers.activation import PReLU
 from bnnjax.layers.convolutions import Conv, QuantConv, QuantDense
 from bnnjax.layers.depthwise import (
     BlurPool,
@@ -35,6 +36,7 @@ __all__ = [
     "Conv",
     "DepthwiseConv",
     "Options",
+    "PReLU",
     "QuantConv",
     "QuantConv1D",
     "QuantConv2DTranspose",

@@ -48,8 +48,8 @@ class QuantDepthwiseConv(Quantized):
         return (*shape[:2], bits.words_for(self._outputs(shape)))
 
     @nn.nowrap
-    def _pack(self, kernel: Array) -> Array:
-        return bits.pack(kernel.reshape(*kernel.shape[:2], -1))
+    def _pack(self, positive: np.ndarray) -> np.ndarray:
+        return bits.pack_positive(positive.reshape(*positive.shape[:2], -1))
 
     @nn.nowrap
     def _unpack(self, words: Array, shape: tuple[int, ...]) -> Array:
@@ -58,10 +58,6 @@ class QuantDepthwiseConv(Quantized):
     @nn.nowrap
     def _outputs(self, shape: tuple[int, ...]) -> int:
         return shape[2] * shape[3]
-
-    @nn.nowrap
-    def _per_output(self, magnitude: Array) -> Array:
-        return magnitude.max((0, 1)).reshape(-1)
 
     @nn.nowrap
     def _spread_scale(self, scale: Array, shape: tuple[int, ...]) -> Array:

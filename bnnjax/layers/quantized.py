@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
@@ -11,6 +13,9 @@ from jax import Array
 from bnnjax import quant
 from bnnjax.binary import backend, bits, conv
 from bnnjax.binary.windows import Geometry
+
+BLOCK = 1 << 20  # values of a kernel that are quantized together
+UNPACKABLE = "only ±1, or ± one scale an output channel, can be packed"
 
 
 class Quantized(nn.Module, kw_only=True):
@@ -42,19 +47,41 @@ class Quantized(nn.Module, kw_only=True):
           ValueError: a latent weight is not finite (a bit could not show it), or the quantizer's
             values are not what the table in `bnnjax.quant` says.
         """
-        rest = {name: value for name, value in params.items() if name != "kernel"}
-        latent = params["kernel"]
-        if not jnp.isfinite(latent).all():
+        rest = {name: jnp.asarray(value) for name, value in params.items() if name != "kernel"}
+        latent = np.asarray(params["kernel"])
+        if not np.isfinite(latent).all():
             raise ValueError("the kernel holds values that are not finite")
-        quantized = self._quantize(latent)
         if not self._packs:
-            return {"kernel": quantized, **rest}
-        packed = {"words": self._pack(latent)}
+            return {"kernel": self._quantize(jnp.asarray(latent)), **rest}
+        positive = latent >= 0
+        scale = self._scale_of(latent, positive)
+        packed = {"words": jnp.asarray(self._pack(positive))}
         if self._scaled:
-            packed["scale"] = self._per_output(jnp.abs(quantized))
-        if not (self.thaw(packed, latent.shape)["kernel"] == quantized).all():
-            raise ValueError("only ±1, or ± one scale an output channel, can be packed")
+            packed["scale"] = jnp.asarray(scale)
+        elif not (scale == 1).all():
+            raise ValueError(UNPACKABLE)
         return {**packed, **rest}
+
+    @nn.nowrap
+    def _scale_of(self, latent: np.ndarray, positive: np.ndarray) -> np.ndarray:
+        """The scale [outputs] of a kernel that is to be packed.
+
+        A quantizer's intermediate results are several times as large as the kernel, so it gets a
+        few outputs at a time, if they do not depend on each other and lie along the last axis.
+        """
+        quantize = jax.jit(self.kernel_quantizer)
+        apart = self._outputs(latent.shape) == latent.shape[-1]
+        whole = quant.needs_whole(self.kernel_quantizer) or not apart
+        parts = 1 if whole else min(-(-latent.size // BLOCK), latent.shape[-1])
+        pieces = (np.array_split(array, parts, axis=-1) for array in (latent, positive))
+        scales = []
+        for kernel, signs in zip(*pieces, strict=True):
+            rows = np.asarray(quantize(kernel)).reshape(-1, self._outputs(kernel.shape))
+            scale = np.maximum(rows.max(0), -rows.min(0))
+            if not (rows == np.where(signs.reshape(rows.shape), scale, -scale)).all():
+                raise ValueError(UNPACKABLE)
+            scales.append(scale)
+        return np.concatenate(scales)
 
     @nn.nowrap
     def thaw(self, params: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Array]:
@@ -113,8 +140,8 @@ class Quantized(nn.Module, kw_only=True):
         return (*shape[:-2], bits.words_for(shape[-2]), shape[-1])
 
     @nn.nowrap
-    def _pack(self, kernel: Array) -> Array:
-        return conv.pack_kernel(kernel)
+    def _pack(self, positive: np.ndarray) -> np.ndarray:
+        return bits.pack_positive(positive, axis=-2)
 
     @nn.nowrap
     def _unpack(self, words: Array, shape: tuple[int, ...]) -> Array:
@@ -123,10 +150,6 @@ class Quantized(nn.Module, kw_only=True):
     @nn.nowrap
     def _outputs(self, shape: tuple[int, ...]) -> int:
         return shape[-1]
-
-    @nn.nowrap
-    def _per_output(self, magnitude: Array) -> Array:
-        return magnitude.max(tuple(range(magnitude.ndim - 1)))
 
     @nn.nowrap
     def _spread_scale(self, scale: Array, shape: tuple[int, ...]) -> Array:

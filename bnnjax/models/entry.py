@@ -35,7 +35,7 @@ class Entry:
       style_taps: where style is measured by default.
       content_taps: where content is measured by default.
       takes: whether pictures may have a side of so many pixels.
-      stride: multiples of it always may.
+      stride: multiples of it may, from ``side`` on.
       classes: how many classes the published logits tell apart; None without logits.
       top1: published ImageNet validation accuracy of the whole network, per cent; None if it tells
         other classes apart.
@@ -44,8 +44,9 @@ class Entry:
       mebibytes: the published size of the 1-bit network, MiB.
       paper: where it was published.
       files: its weights in Larq Zoo's releases.
-      our_name: what a layer of a Keras file is called here, for a network whose layers have names
-        of their own there; None where Keras numbered them.
+      side: of a square picture that the whole network takes, classifier included; its layers are
+        found by tracing one.
+      keras_name: a layer's name here → its name in Keras' files, where that is no automatic one.
     """
 
     name: str
@@ -64,4 +65,5 @@ class Entry:
     mebibytes: float
     paper: str
     files: tuple[ReleaseFile, ...] = ()
-    our_name: Callable[[str], str] | None = None
+    side: int = 32
+    keras_name: Callable[[str], str] | None = None

@@ -6,6 +6,7 @@ without batch norms, without the two classifiers inside that only training needs
 as there, ``/`` being ``_``: ``conv1_7x7_s2``, ``inception_3a_5x5_reduce``, ``loss3_classifier``.
 """
 
+import re
 from functools import partial
 
 import flax.linen as nn
@@ -111,9 +112,9 @@ def build(*, frozen: bool, options: Options, classes: int | None) -> InceptionV1
     return InceptionV1(classes, options)
 
 
-def our_name(keras: str) -> str:
-    """`inception_3a/3x3_reduce` of Caffe's definition is `inception_3a_3x3_reduce` here."""
-    return keras.replace("/", "_")
+def keras_name(name: str) -> str:
+    """What `inception_3a_3x3_reduce` is in Caffe's definition: `inception_3a/3x3_reduce`."""
+    return re.sub(r"^(inception_\d.|conv\d|loss3)_", r"\1/", name)
 
 
 ENTRIES = (
@@ -134,6 +135,6 @@ ENTRIES = (
         parameters=6_998_552,
         mebibytes=26.70,
         paper="Szegedy et al., arXiv 1409.4842",
-        our_name=our_name,
+        keras_name=keras_name,
     ),
 )

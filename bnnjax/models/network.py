@@ -50,8 +50,8 @@ class Architecture:
           images: float [N, H, W, 3], sRGB in [0, 1].
 
         Returns:
-          logits float32 [N, classes] (None without classes), and a dict tap name → float32
-          [N, h, w, C].
+          logits float32 [N, classes], and a dict tap name → float32 [N, h, w, C]. The logits are
+          None without classes, and at sizes that only the network's features can be made of.
 
         Raises:
           ValueError: images of another rank, dtype or number of channels, or of a size that the
@@ -63,14 +63,14 @@ class Architecture:
 
     def variable_shapes(self) -> Variables:
         """The tree of `jax.ShapeDtypeStruct` that the variables must match."""
-        side = self.entry.stride
+        side = self.entry.side
         init = partial(self.module.init, mutable=["params", "batch_stats"])
         return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
 
     def lay_out(self, variables: Variables) -> Variables:
         """The variables together with the kernels laid out for gradients, which saves doing it
         in every step of an optimisation; worth it under `jax.jit` and outside its loop."""
-        side = self.entry.stride
+        side = self.entry.side
         nothing = jnp.zeros((1, side, side, 3))
         _, extra = self.module.apply(variables, nothing, mutable=["backward"])
         return {**variables, **extra}
@@ -84,7 +84,7 @@ class Architecture:
         if not (self.entry.takes(height) and self.entry.takes(width)):
             raise ValueError(
                 f"images are {height}×{width} px, which {self.entry.name} cannot take; sides that "
-                f"are multiples of {self.entry.stride} px always fit"
+                f"are multiples of {self.entry.stride} px fit, from {self.entry.side} px on"
             )
 
 

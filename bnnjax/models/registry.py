@@ -2,10 +2,36 @@
 
 import difflib
 
-from bnnjax.models import inception, inknet, quicknet, quicknet_v0, vgg
+from bnnjax.models import (
+    alexnet,
+    densenet,
+    dorefanet,
+    inception,
+    inknet,
+    meliusnet,
+    quicknet,
+    quicknet_v0,
+    real_to_binary,
+    resnet18,
+    vgg,
+    xnornet,
+)
 from bnnjax.models.entry import Entry
 
-FAMILIES = (inknet, quicknet, quicknet_v0, vgg, inception)
+FAMILIES = (
+    inknet,
+    quicknet,
+    quicknet_v0,
+    alexnet,
+    xnornet,
+    dorefanet,
+    resnet18,
+    densenet,
+    meliusnet,
+    real_to_binary,
+    vgg,
+    inception,
+)
 REGISTRY: dict[str, Entry] = {entry.name: entry for family in FAMILIES for entry in family.ENTRIES}
 
 

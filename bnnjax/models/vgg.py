@@ -141,9 +141,9 @@ def build(blocks: Blocks, *, frozen: bool, options: Options, classes: int | None
     return VGG(blocks, classes, options.pooling)
 
 
-def our_name(keras: str) -> str:
-    """`block3_conv2` of `keras.applications` is `conv3_2` here; the dense layers have its names."""
-    return re.sub(r"block(\d+)_conv(\d+)", r"conv\1_\2", keras)
+def keras_name(name: str) -> str:
+    """What `conv3_2` is in `keras.applications`: `block3_conv2`; the dense layers have its names."""
+    return re.sub(r"conv(\d+)_(\d+)", r"block\1_conv\2", name)
 
 
 def _entry(name: str, blocks: Blocks, *, top: bool, **published: Any) -> Entry:
@@ -160,7 +160,7 @@ def _entry(name: str, blocks: Blocks, *, top: bool, **published: Any) -> Entry:
         stride=least,
         classes=CLASSES if top else None,
         paper="Simonyan & Zisserman, arXiv 1409.1556",
-        our_name=our_name,
+        keras_name=keras_name,
         **published,
     )
 

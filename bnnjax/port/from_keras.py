@@ -2,16 +2,17 @@
 
 Layers are matched by their kind, the class in their automatic name, and the counter of that name,
 which rises in the order of creation: the order in which our networks call their layers. Where the
-counter starts does not matter, it depends on what a session built before. Layers that bear names of
-their own are matched by these.
+counter starts does not matter, it depends on what a session built before. Layers that have names of
+their own in Larq (`Entry.keras_name`) are matched by these.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -21,6 +22,7 @@ from bnnjax.layers import (
     BatchNorm,
     Conv,
     DepthwiseConv,
+    PReLU,
     QuantConv,
     QuantDense,
     QuantDepthwiseConv,
@@ -60,24 +62,30 @@ ROWS = (
     Row(nn.Conv, "convolution", "conv2d", _WEIGHTS),
     Row(nn.Dense, "dense", "dense", _WEIGHTS),
     Row(BatchNorm, "norm", "batch_normalization", _NORM),
+    Row(PReLU, "activation", "p_re_lu", {"alpha": ("params", "alpha")}),
 )
 
 
 class Target(NamedTuple):
-    """A layer of ours that wants arrays: Keras' name → (collection, name, shape)."""
+    """A layer of ours that wants arrays: Keras' name → (collection, name, shape).
+
+    ``prefix`` is the layer's name in Keras' files, less the counter of an automatic one.
+    """
 
     path: LayerPath
     layer: nn.Module
-    row: Row
+    kind: str
+    prefix: str
     arrays: Mapping[str, tuple[str, str, tuple[int, ...]]]
 
     def __str__(self) -> str:
-        return f"{'/'.join(self.path)} (a {self.row.prefix})"
+        return f"{'/'.join(self.path)} (a {self.prefix})"
 
 
 class Match(NamedTuple):
     """What fits together, and what does not, a line a fault."""
 
+    architecture: Architecture
     pairs: list[tuple[Target, Source]]
     faults: list[str]
 
@@ -107,7 +115,7 @@ def read_network(path: str | Path, entry: Entry, *, frozen: bool = True) -> Netw
                 continue
             for collection, values in arrays.items():
                 if values:
-                    variables[collection][target.path] = values
+                    variables[collection][target.path] = jax.tree.map(jnp.asarray, values)
     if faults:
         raise ValueError(f"not the weights of {entry.name}:\n  " + "\n  ".join(faults))
     trees = {name: unflatten_dict(tree) for name, tree in variables.items() if tree}
@@ -123,16 +131,27 @@ def fit(
     Raises:
       ValueError: lists all that is missing, left over or misshaped.
     """
-    outputs = [source.arrays["kernel"].shape[-1] for source in sources if source.kind == "dense"]
-    tried = []
-    for classes in (outputs[-1] if outputs else entry.classes, None):
-        architecture = Architecture(entry, False, entry.options, classes)
-        match = match_layers(targets(architecture), sources, our_name=entry.our_name)
-        if not match.faults:
-            return architecture, match.pairs
-        tried.append(match.faults)
-    faults = min(tried, key=len)
-    raise ValueError(f"not the weights of {entry.name}:\n  " + "\n  ".join(faults))
+    match = _match(sources, entry, entry.classes)
+    if match.faults:
+        match = min(
+            (match, _match(sources, entry, _classes(match))), key=lambda match: len(match.faults)
+        )
+    if match.faults:
+        raise ValueError(f"not the weights of {entry.name}:\n  " + "\n  ".join(match.faults))
+    return match.architecture, match.pairs
+
+
+def _match(sources: Sequence[Source], entry: Entry, classes: int | None) -> Match:
+    architecture = Architecture(entry, False, entry.options, classes)
+    return Match(architecture, *match_layers(targets(architecture), sources))
+
+
+def _classes(match: Match) -> int | None:
+    """What the file's classifier tells apart: the layer matched with our last kernel, if any."""
+    kernels = [target.path for target in targets(match.architecture) if "kernel" in target.arrays]
+    of = {target.path: source.arrays for target, source in match.pairs}
+    arrays = of.get(kernels[-1], {})
+    return arrays["kernel"].shape[-1] if "kernel" in arrays else None
 
 
 def targets(architecture: Architecture) -> list[Target]:
@@ -146,21 +165,19 @@ def targets(architecture: Architecture) -> list[Target]:
             for keras, (collection, name) in row.arrays.items()
             if (collection, *path, name) in shapes
         }
-        found.append(Target(path, layer, row, arrays))
+        keras_name = architecture.entry.keras_name
+        prefix = keras_name(path[-1]) if keras_name else row.prefix
+        found.append(Target(path, layer, row.kind, prefix, arrays))
     return found
 
 
 def match_layers(
-    wanted: Sequence[Target],
-    sources: Sequence[Source],
-    *,
-    our_name: Callable[[str], str] | None = None,
-) -> Match:
-    """Which layer of the file belongs to which of ours; see the top of this file, and `Entry`."""
+    wanted: Sequence[Target], sources: Sequence[Source]
+) -> tuple[list[tuple[Target, Source]], list[str]]:
+    """Which layer of the file belongs to which of ours (see the top of this file); all faults."""
     pairs: list[tuple[Target, Source]] = []
     faults: list[str] = []
-    groups = _sequences(wanted, sources) if our_name is None else _named(wanted, sources, our_name)
-    for ours, theirs in groups:
+    for ours, theirs in _sequences(wanted, sources):
         for target, source in zip_longest(ours, theirs):
             if target is None:
                 faults.append(f"left over: {source}")
@@ -169,36 +186,26 @@ def match_layers(
             else:
                 faults += _array_faults(target, source)
                 pairs.append((target, source))
-    return Match(pairs, faults)
+    return pairs, faults
 
 
 def _sequences(
     wanted: Sequence[Target], sources: Sequence[Source]
 ) -> Iterator[tuple[list[Target], list[Source]]]:
     """Layers of ours and of the file that belong together one by one."""
-    kinds = dict.fromkeys([t.row.kind for t in wanted] + [s.kind for s in sources])
+    kinds = dict.fromkeys([t.kind for t in wanted] + [s.kind for s in sources])
     for kind in kinds:
-        ours = [target for target in wanted if target.row.kind == kind]
+        ours = [target for target in wanted if target.kind == kind]
         theirs = [source for source in sources if source.kind == kind]
         found = dict.fromkeys(source.prefix for source in theirs)
         if len(found) <= 1:  # Conv2D and QuantConv2D without quantizers are the same to us
             yield ours, theirs
             continue
-        for prefix in dict.fromkeys([*(t.row.prefix for t in ours), *found]):
+        for prefix in dict.fromkeys([*(t.prefix for t in ours), *found]):
             yield (
-                [target for target in ours if target.row.prefix == prefix],
+                [target for target in ours if target.prefix == prefix],
                 [source for source in theirs if source.prefix == prefix],
             )
-
-
-def _named(
-    wanted: Sequence[Target], sources: Sequence[Source], our_name: Callable[[str], str]
-) -> Iterator[tuple[list[Target], list[Source]]]:
-    """Each layer of ours with those of the file that bear its name, and what is left over."""
-    for target in wanted:
-        yield [target], [s for s in sources if our_name(s.name) == "/".join(target.path)]
-    names = {"/".join(target.path) for target in wanted}
-    yield [], [source for source in sources if our_name(source.name) not in names]
 
 
 def _array_faults(target: Target, source: Source) -> list[str]:
@@ -219,10 +226,10 @@ def _latent_arrays(target: Target, source: Source) -> dict[str, dict[str, Any]]:
     arrays: dict[str, dict[str, Any]] = {"params": {}, "batch_stats": {}}
     for keras, (collection, name, _) in target.arrays.items():
         with np.errstate(over="ignore"):
-            value = source.arrays[keras][()].astype(np.float32)
+            value = source.arrays[keras][()].astype(np.float32, copy=False)
         if not np.isfinite(value).all():
             raise ValueError(f"{keras} holds values that are not finite")
-        arrays[collection][name] = jnp.asarray(value)
+        arrays[collection][name] = value
     return arrays
 
 
@@ -234,4 +241,5 @@ def _is_latent(target: Target, params: Mapping[str, Any]) -> bool:
     layer = target.layer
     if not (isinstance(layer, Quantized) and layer.kernel_quantizer is not None):
         return False
-    return not bool((jnp.abs(params["kernel"]) == 1).all())
+    kernel = params["kernel"]
+    return not bool(((kernel == 1) | (kernel == -1)).all())

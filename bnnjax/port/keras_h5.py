@@ -25,6 +25,8 @@ class Source(NamedTuple):
             return "norm"
         if "depthwise_kernel" in self.arrays:
             return "depthwise"
+        if "alpha" in self.arrays:
+            return "activation"
         rank = len(self.arrays["kernel"].shape) if "kernel" in self.arrays else 0
         return {4: "convolution", 2: "dense"}.get(rank, "other")
 

@@ -1,6 +1,7 @@
 """Compares a ported network with its source: a ``.tflite`` by what both compute, operator by
 operator; an ``.h5`` by its arrays."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bnnjax.layers import BatchNorm, Quantized
+from bnnjax import quant
+from bnnjax.layers import BatchNorm
 from bnnjax.models.network import Network
 from bnnjax.port import from_keras
 from bnnjax.port.keras_h5 import Source, opened
@@ -141,10 +143,11 @@ def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
             expected = _expected(target, layer)
             for name, value in params.items():
                 if name == "words":
-                    found = target.layer.thaw(params, expected["kernel"].shape)["kernel"]
-                    bits += found.size
-                    differing += int(np.sum(np.asarray(found) != expected["kernel"]))
-                elif name != "scale":
+                    positive = expected["positive"]
+                    found = target.layer.thaw({name: value}, positive.shape)["kernel"]
+                    bits += positive.size
+                    differing += int(np.sum((np.asarray(found) > 0) != positive))
+                else:
                     distance = np.abs(np.asarray(value, np.float64) - expected[name]).max()
                     distance /= max(np.abs(expected[name]).max(), 1e-30)
                     worst = float(np.maximum(worst, distance))  # NaN, if there is one
@@ -152,14 +155,31 @@ def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
 
 
 def _expected(target: from_keras.Target, source: Source) -> dict[str, Any]:
-    """What a frozen layer should hold, binary kernels unpacked."""
-    latent = {name: value[()].astype(np.float64) for name, value in source.arrays.items()}
+    """What a frozen layer should hold; of a binary kernel where it is positive, and its scale."""
+    latent = {name: value[()] for name, value in source.arrays.items()}
     if isinstance(target.layer, BatchNorm):
+        latent = {name: value.astype(np.float64) for name, value in latent.items()}
         spread = np.sqrt(latent["moving_variance"] + target.layer.epsilon)
         multiplier = latent.get("gamma", 1.0) / spread
         bias = latent.get("beta", 0.0) - latent["moving_mean"] * multiplier
         return {"multiplier": multiplier, "bias": bias}
     arrays = {target.arrays[name][1]: value for name, value in latent.items()}
-    if isinstance(target.layer, Quantized) and target.layer.kernel_quantizer is not None:
-        arrays["kernel"] = np.where(arrays["kernel"] >= 0, 1.0, -1.0)
+    quantizer = getattr(target.layer, "kernel_quantizer", None)
+    if quantizer is not None:
+        scale = _SCALES.get(getattr(quantizer, "func", quantizer))
+        arrays["positive"] = arrays["kernel"] >= 0
+        arrays["scale"] = scale(np.abs(arrays["kernel"])) if scale else None
     return arrays
+
+
+def _mean(magnitude: np.ndarray) -> np.ndarray:
+    rows = magnitude.reshape(-1, magnitude.shape[-1])
+    return rows.mean(axis=0, dtype=np.float64)
+
+
+# Of |kernel|, for each output: what a frozen kernel's signs are multiplied by.
+_SCALES: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
+    quant.magnitude_aware_sign: _mean,
+    quant.magnitude_aware_sign_unclipped: lambda kernel: _mean(kernel).mean(),
+    quant.xnor_weight_scale: lambda kernel: _mean(np.minimum(kernel, 1)),
+}

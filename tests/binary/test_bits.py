@@ -34,6 +34,17 @@ def test_pack_is_numpys_little_endian_packing(channels, pixels):
 
 
 @PROPERTY
+@given(channels=st.integers(1, 200), axis=st.sampled_from([0, 1, 2, -1, -2]))
+def test_packing_in_numpy_along_any_axis_is_pack_along_that_axis(channels, axis):
+    shape = [3, 2, 4]
+    shape[axis] = channels
+    x = np.random.default_rng(channels).normal(size=shape).astype(np.float32)
+    words = bits.pack_positive(x >= 0, axis=axis)
+    assert words.dtype == np.uint32
+    np.testing.assert_array_equal(np.moveaxis(words, axis, -1), bits.pack(np.moveaxis(x, axis, -1)))
+
+
+@PROPERTY
 @given(
     x=arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(1, 80)), elements=SIGNS),
     dtype=st.sampled_from([jnp.float32, jnp.bfloat16, jnp.float16, jnp.int32]),

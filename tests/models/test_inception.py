@@ -50,12 +50,11 @@ def architecture_of(**changes):
 
 def test_parameters_are_the_published_ones():
     shapes = architecture_of().variable_shapes()["params"]
-    found = {name: layer["kernel"].shape for name, layer in shapes.items()}
+    found = {inception.keras_name(name): v["kernel"].shape for name, v in shapes.items()}
     expected = {
-        inception.our_name(name): (side, side, inputs, outputs)
-        for name, side, inputs, outputs, _ in convolutions()
+        name: (side, side, inputs, outputs) for name, side, inputs, outputs, _ in convolutions()
     }
-    assert found == {**expected, "loss3_classifier": (1024, 1000)}
+    assert found == {**expected, "loss3/classifier": (1024, 1000)}
     # 6,998,552 is the count of Caffe's bvlc_googlenet as it is deployed.
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 6_998_552 == ENTRY.parameters
 

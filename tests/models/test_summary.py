@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 
 from bnnjax import quant
 from bnnjax.layers import BatchNorm, QuantConv, QuantDepthwiseConv, QuantSeparableConv
@@ -25,6 +26,24 @@ PUBLISHED = {
     "quicknet_v0": (10_511_232, 9_990_144, 3.179, 1.688, 1_247_787_008, 1_242_759_168),
     "quicknet_large_v0": (11_819_136, 10_985_472, 4.490, 2.105, 1_700_713_472, 1_676_279_808),
     "quicknet_xl_v0": (22_058_368, 21_086_208, 6.222, 3.441, 3_550_532_608, 3_525_967_872),
+    "binary_alexnet": (61_848_720, 61_827_776, 7.450, 7.390, 841_367_552, 768_512_000),
+    "xnornet": (62_387_104, 58_236_928, 22.774, 10.900, 1_139_124_224, 1_025_744_896),
+    "dorefanet": (62_394_440, 58_236_928, 22.802, 10.907, 3_049_637_888, 0),
+    "birealnet": (11_689_512, 10_985_472, 3.995, 1.981, 1_814_073_344, 1_676_279_808),
+    "binary_resnet_e18": (11_689_640, 10_985_472, 3.996, 1.981, 1_814_073_344, 1_676_279_808),
+    "binary_densenet28": (5_131_496, 4_202_496, 4.045, 1.387, 3_789_867_520, 3_587_383_296),
+    "binary_densenet37": (8_702_248, 7_593_984, 5.133, 1.962, 4_706_546_688, 4_506_808_320),
+    "binary_densenet37_dilated": (
+        8_702_248,
+        7_593_984,
+        5.133,
+        1.962,
+        8_227_095_552,
+        7_774_470_144,
+    ),
+    "binary_densenet45": (13_889_512, 12_349_440, 7.347, 2.941, 6_674_659_584, 6_430_556_160),
+    "meliusnet22": (6_944_584, 6_119_424, 3.877, 1.516, 4_760_608_768, 4_624_220_160),
+    "real_to_binary_net": (11_986_920, 10_985_472, 5.130, 2.265, 1_814_367_744, 1_676_279_808),
 }
 NAMES = pytest.mark.parametrize("name", PUBLISHED)
 
@@ -59,21 +78,31 @@ def test_counts_are_the_published_ones(counted, name):
         found.macs,
         found.macs_of(1),
     ) == PUBLISHED[name]
-    assert found.parameter_bits == found.mac_bits == [1, 32]
+    assert found.parameter_bits == [1, 32]
+    assert found.mac_bits == ([2, 32] if name == "dorefanet" else [1, 32])
 
 
-@pytest.mark.parametrize("name", ["quicknet_small", "quicknet", "quicknet_large", "quicknet_xl_v0"])
+def test_products_of_activations_of_two_bits_are_of_two_bits(counted):
+    assert counted["dorefanet"].macs_of(2) == 2_924_609_536
+
+
+# Of these Larq's counts were published; of quicknet_large_v0, those of another file.
+LARQS = ("quicknet_small", "quicknet", "quicknet_large", "quicknet_xl_v0", "meliusnet22")
+
+
+@NAMES
 def test_the_registry_has_the_published_sizes(counted, name):
-    """Not so the others: of one Keras' count was published, of the other that of another file."""
-    entry = registry.find(name)
-    assert counted[name].parameters == entry.parameters
-    assert round(counted[name].bytes / 2**20, 2) == entry.mebibytes
-
-
-def test_keras_counts_four_numbers_a_channel_of_a_norm(counted):
-    entry, found = registry.find("quicknet_v0"), counted["quicknet_v0"]
-    more = sum(layer.output_shape[-1] for layer in found.layers if "norm" in layer.name) * 2
+    """Of most networks Keras' count, which has a norm's scale and bias besides Larq's numbers."""
+    if name == "quicknet_large_v0":
+        pytest.skip("published are the figures of an older file")
+    entry, found = registry.find(name), counted[name]
+    latent = dataclasses.replace(architecture_of(name), frozen=False)
+    shapes = flatten_dict(latent.variable_shapes()["params"])
+    norms = [shape for path, shape in shapes.items() if path[0].endswith("norm")]
+    more = 0 if name in LARQS else sum(shape.size for shape in norms)
     assert found.parameters + more == entry.parameters
+    if name == "real_to_binary_net":  # of whose size Larq's was published
+        more = 0
     assert round((found.bytes + 4 * more) / 2**20, 2) == entry.mebibytes
 
 

@@ -7,16 +7,23 @@ Run in the environment of make_environment.sh:
     "$PYTHON" tests/reference/networks.py --output=DIR NAME …  # all tensors and .h5 files, to DIR
 
 Weights are those of draws.py. For each layer with weights, NAME/PREFIX:PLACE is its class' prefix
-and its place among those; entries below it are ``input``, ``output`` and the ``activation`` that
-the output includes.
+and its place among those (of layers with names of their own, that name and 0); entries below it are
+``input``, ``output`` and the ``activation`` that the output includes.
+The small answers of AlexNet's kin are of classifiers 128 channels wide in place of 4096, and of
+pictures of 224 px, because other sides do not fit their classifiers.
 Further entries: ``logits``, ``gradient`` of the picture for draws.cotangent, and ``counts`` of
 lq.models.summary: parameters, memory in bits, 1-bit and other multiply-accumulates at 224 px.
+The gradient of a max-pool goes to one of the largest numbers. Where scaled sums of signs are
+pooled, many are equal but for Larq's rounding, which then decides: of these networks (TIES) the
+gradient is that of mean-pools in place of the others.
 """
 
 import argparse
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import draws
 import larq as lq
@@ -26,6 +33,7 @@ import tensorflow as tf
 from larq.models import ModelProfile
 
 SIDE = 64
+HIDDEN = 128  # in place of 4096
 FILTERS = (64, 128, 256, 512)
 LAYERS = tf.keras.layers
 CONV = {"use_bias": False}
@@ -98,6 +106,21 @@ def of_v0(**options: object) -> Callable[[int], tf.keras.Model]:
     return lambda side: quicknet_v0(side, **options)
 
 
+LITERATURE = {
+    "binary_alexnet": lqz.literature.BinaryAlexNet,
+    "xnornet": lqz.literature.XNORNet,
+    "dorefanet": lqz.literature.DoReFaNet,
+    "birealnet": lqz.literature.BiRealNet,
+    "binary_resnet_e18": lqz.literature.BinaryResNetE18,
+    "binary_densenet28": lqz.literature.BinaryDenseNet28,
+    "binary_densenet37": lqz.literature.BinaryDenseNet37,
+    "binary_densenet37_dilated": lqz.literature.BinaryDenseNet37Dilated,
+    "binary_densenet45": lqz.literature.BinaryDenseNet45,
+    "meliusnet22": lqz.literature.MeliusNet22,
+    "real_to_binary_net": lqz.literature.RealToBinaryNet,
+}
+ALEXNETS = ("binary_alexnet", "xnornet", "dorefanet")
+TIES = ("xnornet", "dorefanet")
 NETWORKS = {
     "quicknet_small": of_zoo(lqz.sota.QuickNetSmall),
     "quicknet": of_zoo(lqz.sota.QuickNet),
@@ -105,7 +128,23 @@ NETWORKS = {
     "quicknet_v0": of_v0(blocks=(2, 3, 4, 4), pointwise=False, excited=()),
     "quicknet_large_v0": of_v0(blocks=(4, 4, 4, 4), pointwise=True, excited=(3, 4)),
     "quicknet_xl_v0": of_v0(blocks=(6, 8, 12, 6), pointwise=True, excited=(3, 4)),
+    **{name: of_zoo(build) for name, build in LITERATURE.items()},
 }
+
+
+def narrow(network: str, side: int) -> tf.keras.Model:
+    """A network whose layers of 4096 channels have fewer."""
+
+    def narrower(layer: type) -> Callable[..., tf.keras.layers.Layer]:
+        def make(*features: int, **options: object) -> tf.keras.layers.Layer:
+            first, *others = features or (options.pop("filters"),)
+            return layer(HIDDEN if first == 4096 else first, *others, **options)
+
+        return make
+
+    conv, dense = narrower(lq.layers.QuantConv2D), narrower(lq.layers.QuantDense)
+    with mock.patch.multiple(lq.layers, QuantConv2D=conv, QuantDense=dense):
+        return NETWORKS[network](side)
 
 
 # --- questions ---------------------------------------------------------------------------------
@@ -138,30 +177,40 @@ def set_weights(network: str, layers: dict[str, tf.keras.layers.Layer]) -> None:
         )
 
 
-def answers(network: str, side: int, folder: Path | None) -> dict[str, np.ndarray]:
+def answers(network: str, side: int | None, folder: Path | None) -> dict[str, np.ndarray]:
     tf.keras.backend.clear_session()
+    side = side or (224 if network in ALEXNETS else SIDE)
     if network != "quicknet_small":
-        NETWORKS["quicknet_small"](side)  # counters that do not start at nought
-    model = NETWORKS[network](side)
+        NETWORKS["quicknet_small"](64)  # counters that do not start at nought
+    build = NETWORKS[network] if folder else partial(narrow, network)
+    model = build(side)
     layers = weighted_layers(model)
     set_weights(network, layers)
     if folder is not None:
         model.save_weights(folder / f"{network}.h5")
-        model.save(folder / f"{network}_full.h5")
     softmax = model.layers[-1]
     tensors = [tensor for layer in layers.values() for tensor in (layer.input, layer.output)]
     probe = tf.keras.Model(model.input, [softmax.input, *tensors])
     picture = tf.constant(draws.picture(network, side))
-    with tf.GradientTape() as tape:
-        tape.watch(picture)
-        logits, *values = probe(picture, training=False)
-    cotangent = tf.constant(draws.cotangent(network, logits.shape[-1]))
-    found = {"logits": logits, "gradient": tape.gradient(logits, picture, cotangent)}
+    logits, *values = probe(picture, training=False)
+    if network in TIES:
+        with mock.patch.object(LAYERS, "MaxPool2D", LAYERS.AveragePooling2D):
+            model = build(side)
+        set_weights(network, weighted_layers(model))
+    found = {"logits": logits, "gradient": gradient(network, model, picture)}
     for key, before, after in zip(layers, values[::2], values[1::2], strict=True):
         found |= {f"{key}/input": before, f"{key}/output": after}
         activation = getattr(layers[key], "activation", None)
         found[f"{key}/activation"] = activation.__name__ if activation else "linear"
     return {name: np.asarray(value) for name, value in found.items()} | {"counts": counts(network)}
+
+
+def gradient(network: str, model: tf.keras.Model, picture: tf.Tensor) -> tf.Tensor:
+    probe = tf.keras.Model(model.input, model.layers[-1].input)
+    with tf.GradientTape() as tape:
+        tape.watch(picture)
+        logits = probe(picture, training=False)
+    return tape.gradient(logits, picture, tf.constant(draws.cotangent(network, logits.shape[-1])))
 
 
 def counts(network: str) -> np.ndarray:
@@ -187,7 +236,7 @@ def samples(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, help="folder for whole tensors and .h5 files")
-    parser.add_argument("--side", type=int, default=SIDE, help="of the picture, px")
+    parser.add_argument("--side", type=int, help="of the picture, px; by default 64, or 224")
     parser.add_argument("networks", nargs="*", help="names; all without")
     arguments = parser.parse_args()
     stored: dict[str, np.ndarray] = {}
@@ -198,7 +247,8 @@ def main() -> None:
         stored |= {f"{network}/{name}": value for name, value in samples(found).items()}
         print(network, flush=True)
     if not arguments.output:
-        np.savez_compressed(Path(__file__).with_name("networks.npz"), **stored)
+        path = Path(__file__).with_name("networks.npz")
+        np.savez_compressed(path, **(dict(np.load(path)) if arguments.networks else {}) | stored)
 
 
 if __name__ == "__main__":

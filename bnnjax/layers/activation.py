@@ -1,0 +1,18 @@
+"""Activations with weights of their own."""
+
+from flax import linen as nn
+from jax import Array
+
+
+class PReLU(nn.Module):
+    """x where positive, else ``alpha · x``, with one alpha a channel (He et al. 2015, arXiv
+    1502.01852; Keras' PReLU with ``shared_axes=[1, 2]``).
+
+    The gradient at exactly 0, which sums of signs often are, is 0, as in TensorFlow.
+    """
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[N, H, W, C] → [N, H, W, C]; parameter ``alpha`` [1, 1, C]."""
+        alpha = self.param("alpha", nn.initializers.zeros, (1, 1, x.shape[-1]))
+        return nn.relu(x) - alpha * nn.relu(-x)

@@ -1,0 +1,105 @@
+"""BinaryAlexNet: every layer binary, the first one (of a real-valued picture) and the last too.
+
+Hubara et al. 2016 (NIPS, *Binarized Neural Networks*); ``larq_zoo/literature/binary_alex_net.py``.
+
+Parameters are named as the taps are: ``section1_conv`` … and ``dense1`` to ``dense3``.
+"""
+
+from flax import linen as nn
+from jax import Array
+
+from bnnjax import quant
+from bnnjax.layers import BatchNorm, Options, QuantConv, pool
+from bnnjax.models.entry import Entry
+from bnnjax.models.imagenet import CLASSES, normalize
+from bnnjax.models.literature import LiteratureNet, release_files
+
+# Channels, side of the kernel, whether a pool follows.
+SECTIONS = ((64, 11, True), (192, 5, True), (384, 3, False), (384, 3, False), (256, 3, True))
+GRID = (6, 6)  # of the features that the classifier takes
+
+
+def tap_names() -> tuple[str, ...]:
+    """Every tap, from the picture to the features.
+
+    - ``section2_conv``: whole-numbered result of that section's binary convolution; in section 1
+      (stride 4) none of whole numbers, because its input is not binary;
+    - ``section2``: after the pool, where there is one (all but sections 3 and 4), and the norm.
+    """
+    return tuple(
+        f"section{section}{end}" for section in range(1, len(SECTIONS) + 1) for end in ("_conv", "")
+    )
+
+
+class BinaryAlexNet(LiteratureNet):
+    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps). `takes` says what sizes.
+
+    Logits are None without ``classes``, and for pictures of other sides than 217 to 248 px, whose
+    features are not the 6×6 that the classifier was made for. ``hidden`` is its width.
+    """
+
+    hidden: int = 4096
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
+        taps: dict[str, Array] = {}
+        for section, (features, side, pooled) in enumerate(SECTIONS, start=1):
+            name = f"section{section}"
+            conv = self._first_conv if section == 1 else self._sign_conv
+            taps[f"{name}_conv"] = x = conv(features, f"{name}_conv", side)(x)
+            if pooled:  # before the norm
+                x = pool(x, self.options, size=3)
+            taps[name] = x = self._norm(f"{name}_norm")(x, train=train)
+        if self.classes is None or x.shape[1:3] != GRID:
+            return None, taps
+        x = x.reshape(x.shape[0], 1, 1, -1)
+        for layer, features in enumerate((self.hidden, self.hidden, self.classes), start=1):
+            x = self._sign_conv(features, f"dense{layer}", 1)(x)
+            x = self._norm(f"dense{layer}_norm")(x, train=train)
+        return x[:, 0, 0], taps
+
+    def _first_conv(self, features: int, name: str, side: int) -> QuantConv:
+        return self._sign_conv(features, name, side, stride=4, input_quantizer=None)
+
+    def _sign_conv(self, features: int, name: str, side: int, **others: object) -> QuantConv:
+        sign = quant.ste_sign
+        return self.binary_conv(
+            features, name, side=side, kernel_quantizer=sign, weight_clip=1.0, **others
+        )
+
+    def _norm(self, name: str) -> BatchNorm:
+        return self.norm(name, epsilon=1e-3, use_scale=False)
+
+
+def takes(side: int) -> bool:
+    """Whether a picture may have a side of so many pixels: three pools must leave one."""
+    return side >= 57
+
+
+ENTRIES = (
+    Entry(
+        name="binary_alexnet",
+        build=BinaryAlexNet,
+        normalize=normalize,
+        options=Options(),
+        taps=tap_names(),
+        style_taps=("section1_conv", "section1", "section2", "section3"),
+        content_taps=("section3",),
+        takes=takes,
+        stride=32,
+        side=224,
+        classes=CLASSES,
+        paper="Hubara et al., Binarized Neural Networks, NIPS 2016",
+        files=release_files(
+            "binary_alexnet",
+            "7fc065c47c5c1d92389e0bb988ce6df6a4fa09d803b866e2ba648069d6652d63",
+            "1d41b33ff39cd28d13679392641bf7711174a96d182417f91df45d0548f5bb47",
+            release="binary_alexnet-v0.3.0",
+            release_notop="binary_alexnet-v0.2.1",
+        ),
+        top1=36.30,
+        top5=61.53,
+        parameters=61_859_192,
+        mebibytes=7.49,
+    ),
+)

@@ -1,0 +1,161 @@
+"""MeliusNet: dense blocks append channels to a stream, improvement blocks correct the last ones.
+
+Bethge et al. 2020 (arXiv 2001.05936); ``larq_zoo/literature/meliusnet.py``.
+
+Parameters are named as the taps are: ``stem_conv``, ``section2_block1_dense_conv`` …
+"""
+
+import re
+from functools import partial
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from bnnjax import quant
+from bnnjax.layers import Options, pool
+from bnnjax.models.entry import Entry
+from bnnjax.models.imagenet import CLASSES, normalize
+from bnnjax.models.literature import LiteratureNet, any_size, release_files
+
+CLIP = 1.3
+GROWTH = 64  # channels that a block appends, and then corrects
+BLOCKS = (4, 5, 4, 4)
+TRANSITIONS = (160, 224, 256)  # channels after them
+STEM = ((32, 4), (64, 8))  # channels and groups of the second and third convolution
+
+
+def tap_names(blocks: tuple[int, ...] = BLOCKS) -> tuple[str, ...]:
+    """Every tap, from the picture to the logits.
+
+    - ``stem_conv``, ``stem_group1``, ``stem_group2``: the stem's convolutions, each after its norm
+      and ReLU (stride 2);
+    - ``stem``: after the pool (stride 4), the start of the stream;
+    - ``section2_transition``: the stream at half the size and with fewer channels;
+    - ``section2_block1_dense_conv``: whole-numbered result of that block's first binary
+      convolution, which is appended to the stream;
+    - ``section2_block1_improve_conv``: of its second, which is added to the last 64 channels;
+    - ``section2_block1``: the stream after both;
+    - ``section2``: the stream at the end of the section;
+    - ``head``: after the last norm and ReLU.
+    """
+    names = ["stem_conv", *(f"stem_group{n}" for n in range(1, len(STEM) + 1)), "stem"]
+    for section, count in enumerate(blocks, start=1):
+        names += [f"section{section}_transition"] * (section > 1)
+        for block in range(1, count + 1):
+            name = f"section{section}_block{block}"
+            names += [f"{name}_dense_conv", f"{name}_improve_conv", name]
+        names.append(f"section{section}")
+    return (*names, "head")
+
+
+class MeliusNet(LiteratureNet):
+    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
+    but None. Takes any size."""
+
+    options: Options = Options(clip=CLIP)
+    blocks: tuple[int, ...] = BLOCKS
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
+        taps: dict[str, Array] = {}
+        x = self._stem(x, taps, train)
+        for section, count in enumerate(self.blocks, start=1):
+            if section > 1:
+                taps[f"section{section}_transition"] = x = self._transition(x, section, train)
+            for block in range(1, count + 1):
+                name = f"section{section}_block{block}"
+                new = self._sums(x, f"{name}_dense", taps, train)
+                x = jnp.concatenate([x, new], axis=3)
+                correction = self._sums(x, f"{name}_improve", taps, train)
+                old, last = x[..., :-GROWTH], x[..., -GROWTH:]
+                taps[name] = x = jnp.concatenate([old, last + correction], axis=3)
+            taps[f"section{section}"] = x
+        taps["head"] = x = nn.relu(self.norm("head_norm")(x, train=train))
+        return self.classify(x), taps
+
+    def _stem(self, x: Array, taps: dict[str, Array], train: bool) -> Array:
+        x = self.conv(STEM[0][0], 3, "stem_conv", stride=2)(x)
+        taps["stem_conv"] = x = nn.relu(self.norm("stem_conv_norm")(x, train=train))
+        for number, (features, groups) in enumerate(STEM, start=1):
+            name = f"stem_group{number}"
+            x = self._grouped(x, features, groups, name)
+            taps[name] = x = nn.relu(self.norm(f"{name}_norm")(x, train=train))
+        taps["stem"] = x = self._halved(x)
+        return x
+
+    def _grouped(self, x: Array, features: int, groups: int, name: str) -> Array:
+        """A grouped convolution: as many separate ones, as in the files."""
+        parts = jnp.split(x, groups, axis=3)
+        convs = (self.conv(features // groups, 3, f"{name}_conv{n}") for n in range(groups))
+        return jnp.concatenate(
+            [conv(part) for conv, part in zip(convs, parts, strict=True)], axis=3
+        )
+
+    def _sums(self, x: Array, name: str, taps: dict[str, Array], train: bool) -> Array:
+        conv = self.binary_conv(
+            GROWTH,
+            f"{name}_conv",
+            kernel_quantizer=partial(quant.ste_sign, clip=CLIP),
+            weight_clip=CLIP,
+        )
+        taps[f"{name}_conv"] = y = conv(self.norm(f"{name}_norm")(x, train=train))
+        return y
+
+    def _transition(self, x: Array, section: int, train: bool) -> Array:
+        name = f"section{section}_transition"
+        x = nn.relu(self._halved(self.norm(f"{name}_norm")(x, train=train)))
+        return self.conv(TRANSITIONS[section - 2], 1, f"{name}_conv")(x)
+
+    def _halved(self, x: Array) -> Array:
+        return pool(x, self.options, padding="SAME")
+
+
+def keras_name(name: str) -> str:
+    """What Larq calls a layer: it counts sections, blocks and groups from 0, and a transition is
+    of the section before it."""
+    ends = {"_norm": "bn", "_conv": "pw" if "transition" in name else "binconv"}
+    if name == "dense":
+        return "head_dense"
+    if name == "head_norm":
+        return "head_bn"
+    if found := re.fullmatch(r"stem_(?:conv|group(\d))(_norm|_conv\d+)?", name):
+        group, end = int(found[1] or 0), found[2] or ""
+        if end == "_norm":
+            return f"stem_s{group}_bn"
+        return f"stem_s{group}_groupconv{end}" if group else "stem_s0_conv"
+    layer, end = name[:-5], ends[name[-5:]]
+    section = int(layer[len("section")]) - 1
+    if layer.endswith("_transition"):
+        return f"section_{section - 1}_transition_{end}"
+    _, block, kind = layer.split("_")
+    return f"section_{section}_block_{int(block.removeprefix('block')) - 1}_{kind}_{end}"
+
+
+ENTRIES = (
+    Entry(
+        name="meliusnet22",
+        build=MeliusNet,
+        normalize=normalize,
+        options=MeliusNet.options,
+        taps=tap_names(),
+        style_taps=("stem_conv", "stem", "section1", "section2", "section3"),
+        content_taps=("section3",),
+        takes=any_size,
+        stride=32,
+        classes=CLASSES,
+        paper="Bethge et al., MeliusNet, arXiv 2001.05936",
+        files=release_files(
+            "meliusnet22",
+            "c1ba85e8389ae326009665ec13331e49fc3df4d0f925fa8553e224f7362c18ed",
+            "abfc5c50049d72a14e44df0c1cb73896ece2a1ab4bf9bb48fede6cc2f5e0b58f",
+            release="meliusnet22-v0.1.0",
+            release_notop="meliusnet22-v0.1.1",
+        ),
+        keras_name=keras_name,
+        top1=62.4,
+        top5=83.9,
+        parameters=6_944_584,
+        mebibytes=3.88,
+    ),
+)
