@@ -122,7 +122,7 @@ def _outside(geometry: Geometry, words: Array) -> Array:
     sums = (2 * counts - geometry.channels).astype(jnp.float32)
     inside = jnp.zeros((1, *geometry.input_size, 1))
     frame = jnp.pad(inside, ((0, 0), *geometry.pads, (0, 0)), constant_values=1)
-    return _float_conv(frame, sums, geometry.strides).astype(jnp.int32)
+    return _float_conv(frame, sums, geometry).astype(jnp.int32)
 
 
 def _forward(geometry: Geometry, x: Array, words: Array, backward: Array) -> tuple:
@@ -167,15 +167,16 @@ def dense_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     )
     if kernel.dtype == jnp.float32 and kernel[..., 0].size <= narrow.WIDEST:
         return narrow.conv(geometry, padded, kernel)
-    return _float_conv(padded, kernel, geometry.strides)
+    return _float_conv(padded, kernel, geometry)
 
 
-def _float_conv(x: Array, kernel: Array, strides: tuple[int, int]) -> Array:
+def _float_conv(padded: Array, kernel: Array, geometry: Geometry) -> Array:
     return lax.conv_general_dilated(
-        x,
+        padded,
         kernel,
-        strides,
+        geometry.strides,
         "VALID",
+        rhs_dilation=geometry.dilations,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         preferred_element_type=jnp.float32,
     )

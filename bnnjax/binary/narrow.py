@@ -65,7 +65,12 @@ def _kernel_gradient(where: Geometry, padded: Array, g: Array) -> Array:
 def _by_xla(where: Geometry, padded: Array, kernel: Array) -> Array:
     numbers = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(
-        padded, kernel, where.strides, "VALID", dimension_numbers=numbers
+        padded,
+        kernel,
+        where.strides,
+        "VALID",
+        rhs_dilation=where.dilations,
+        dimension_numbers=numbers,
     )
 
 

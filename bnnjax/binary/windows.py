@@ -16,11 +16,13 @@ class Geometry(NamedTuple):
     pad_value: int  # +1, −1 or 0, the value of a pixel outside
     input_size: tuple[int, int]
     channels: int  # of the input
+    dilations: tuple[int, int] = (1, 1)  # cells between neighbours of the kernel
 
     @property
     def output_size(self) -> tuple[int, int]:
         """Rows and columns of the result."""
-        sizes = zip(self.input_size, self.kernel_size, self.strides, self.pads, strict=True)
+        reach = _reach(self.kernel_size, self.dilations)
+        sizes = zip(self.input_size, reach, self.strides, self.pads, strict=True)
         rows, columns = ((n + sum(pad) - k) // s + 1 for n, k, s, pad in sizes)
         return rows, columns
 
@@ -32,6 +34,7 @@ def geometry(
     strides: tuple[int, int] = (1, 1),
     padding: str = "SAME",
     pad_value: int = 0,
+    dilations: tuple[int, int] = (1, 1),
 ) -> Geometry:
     """`Geometry` for an NHWC input; "SAME" splits as TensorFlow does (the extra cell at the end).
 
@@ -43,20 +46,29 @@ def geometry(
         raise ValueError(f"padding is {padding!r}, needs 'SAME' or 'VALID'")
     if pad_value not in (-1, 0, 1):
         raise ValueError(f"pad_value is {pad_value!r}; ±1 tensors can be padded with -1, 0 or 1")
-    rows, columns = lax.padtype_to_pads(input_shape[1:3], kernel_size, strides, padding)
+    reach = _reach(kernel_size, dilations)
+    rows, columns = lax.padtype_to_pads(input_shape[1:3], reach, strides, padding)
     pads = ((int(rows[0]), int(rows[1])), (int(columns[0]), int(columns[1])))
     _, height, width, channels = input_shape
-    found = Geometry(kernel_size, strides, pads, int(pad_value), (height, width), channels)
+    size = (height, width)
+    found = Geometry(kernel_size, strides, pads, int(pad_value), size, channels, dilations)
     if min(found.output_size) < 1:
         raise ValueError(f"a {height}×{width} input is smaller than the kernel {kernel_size}")
     return found
 
 
+def _reach(kernel_size: tuple[int, int], dilations: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns from the first cell that a kernel meets to its last."""
+    rows, columns = ((k - 1) * d + 1 for k, d in zip(kernel_size, dilations, strict=True))
+    return rows, columns
+
+
 def shifted(geometry: Geometry, x: Array, i: int, j: int) -> Array:
     """The pixels of padded ``x`` that kernel position (i, j) meets, [N, H', W', ...]."""
     (height, width), (sh, sw) = geometry.output_size, geometry.strides
-    stops = (x.shape[0], i + (height - 1) * sh + 1, j + (width - 1) * sw + 1, x.shape[3])
-    return lax.slice(x, (0, i, j, 0), stops, (1, sh, sw, 1))
+    top, left = i * geometry.dilations[0], j * geometry.dilations[1]
+    stops = (x.shape[0], top + (height - 1) * sh + 1, left + (width - 1) * sw + 1, x.shape[3])
+    return lax.slice(x, (0, top, left, 0), stops, (1, sh, sw, 1))
 
 
 def spread(geometry: Geometry, parts: Sequence[Array]) -> Array:
@@ -77,8 +89,8 @@ def spread(geometry: Geometry, parts: Sequence[Array]) -> Array:
     zero = jnp.zeros((), parts[0].dtype)
     for position, part in enumerate(parts):
         i, j = divmod(position, geometry.kernel_size[1])
-        down, row_phase = divmod(i - geometry.pads[0][0], sh)
-        right, column_phase = divmod(j - geometry.pads[1][0], sw)
+        down, row_phase = divmod(i * geometry.dilations[0] - geometry.pads[0][0], sh)
+        right, column_phase = divmod(j * geometry.dilations[1] - geometry.pads[1][0], sw)
         edges = [
             (down, rows - part.shape[1] - down, 0),
             (right, columns - part.shape[2] - right, 0),

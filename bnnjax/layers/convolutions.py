@@ -24,6 +24,7 @@ class QuantConv(Quantized):
     strides: tuple[int, int] = (1, 1)
     padding: str = "SAME"
     pad_values: int = 0
+    dilations: tuple[int, int] = (1, 1)
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -34,6 +35,7 @@ class QuantConv(Quantized):
             strides=self.strides,
             padding=self.padding,
             pad_value=self.pad_values,
+            dilations=self.dilations,
         )
         x = self._quantized_input(x)
         shape = (*self.kernel_size, where.channels, self.features)
