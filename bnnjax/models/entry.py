@@ -43,6 +43,9 @@ class Entry:
       mebibytes: the published size of the 1-bit network, MiB.
       paper: where it was published.
       files: its weights in Larq Zoo's releases.
+      example: height and width of a small picture that it takes, px; by default ``stride`` both.
+      free: whether it takes other pictures than ``example``; those of multiples of ``stride``
+        always, from ``example`` on.
     """
 
     name: str
@@ -61,3 +64,19 @@ class Entry:
     mebibytes: float
     paper: str
     files: tuple[ReleaseFile, ...] = ()
+    example: tuple[int, int] | None = None
+    free: bool = True
+
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """Height and width of a small picture that it takes, px."""
+        return self.example or (self.stride, self.stride)
+
+    @property
+    def sizes(self) -> str:
+        """Which pictures always fit, for messages."""
+        height, width = self.smallest
+        if not self.free:
+            return f"it takes {height}×{width} px only"
+        least = f" from {height} px on" if height > self.stride else ""
+        return f"sides that are multiples of {self.stride} px{least} always fit"

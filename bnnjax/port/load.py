@@ -11,22 +11,31 @@ from bnnjax.models.network import Architecture, Network
 from bnnjax.port import checkpoint, from_keras, quicknet_lce
 from bnnjax.port.cache import cache_folder, locked
 from bnnjax.port.download import download, file_sha256, release_url
+from bnnjax.port.graph_network import load_graph
 from bnnjax.port.tflite_graph import read_graph
 from bnnjax.port.vgg_npz import read_vgg_npz
 
 
-def load_model(source: str | Path) -> Network:
+def load_model(source: str | Path, *, preprocessing: str | None = None) -> Network:
     """A frozen network, ready for ``network.apply(network.variables, images)``.
 
     Args:
-      source: directory of a checkpoint (written by ``launch/port_larq.py`` or `checkpoint.save`),
-        or the name of a network, whose weights are then downloaded from Larq Zoo's releases,
-        verified, converted and kept in the cache (`bnnjax.port.cache.cache_folder`).
+      source: directory of a checkpoint (written by ``launch/port_larq.py`` or `checkpoint.save`);
+        any ``.tflite`` file of Larq Compute Engine (see `bnnjax.port.graph_network`); or the name
+        of a network, whose weights are then downloaded from Larq Zoo's releases, verified,
+        converted and kept in the cache (`bnnjax.port.cache.cache_folder`).
+      preprocessing: what pictures a ``.tflite`` file takes: "imagenet" (the default), "unit",
+        "symmetric" or "bytes", see `graph_network.load_graph`.
 
     Raises:
-      ValueError: no such checkpoint or network, a damaged one, or a download that fails;
-        ModuleNotFoundError when a download needs the extra ``port`` and it is not installed.
+      ValueError: no such checkpoint or network, a damaged one, an operator that is not known here,
+        or a download that fails; ModuleNotFoundError when the extra ``port`` is needed and is not
+        installed.
     """
+    if Path(source).suffix.lower() == ".tflite" and not Path(source).is_dir():
+        return load_graph(source, preprocessing=preprocessing or "imagenet")
+    if preprocessing is not None:
+        raise ValueError(f"{source}: preprocessing is chosen for .tflite files only")
     if checkpoint.is_checkpoint(source) or (Path(source).exists() and not _is_name(source)):
         return checkpoint.restore(source)
     if isinstance(source, Path) or "/" in source or "\\" in source:
