@@ -39,7 +39,7 @@ def stylize_batch(
         sequence of such, or an array [N, H, W, 3].
       styles: paintings, likewise.
       model: a network's name, or a `Network` from `load_model`.
-      weights: directory of a checkpoint, in place of ``model``.
+      weights: directory of a checkpoint, or a ``.tflite`` file, in place of ``model``.
       pairing: "zip" (the first with the first; a single one goes with all) or "product".
       preset: "default", or "preview" for a picture in a second or two; choices go before it.
       progress: whether to show a progress bar with the time left.

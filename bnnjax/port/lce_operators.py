@@ -110,7 +110,7 @@ def _words(values: np.ndarray, options: Mapping[str, Any], channels: int) -> tup
         kernel = values if hwio else np.moveaxis(values, 0, 3)
         return _packed(kernel), kernel.shape[2]
     groups, left = divmod(bits.words_for(channels), values.shape[3])
-    if left or not groups or channels % groups:
+    if left or not groups or (groups > 1 and channels % (groups * bits.WORD)):
         raise ValueError(f"has a filter of shape {values.shape} on an input of {channels} channels")
     depth = channels // groups
     return _flipped(values, depth), depth

@@ -34,6 +34,7 @@ class Case(NamedTuple):
     padding: str
     pad_value: int
     seed: int = 0
+    dilations: tuple[int, int] = (1, 1)
 
     def tensors(self):
         """Reals to binarize, a ±1 kernel, and a cotangent of whole numbers; by NumPy."""
@@ -52,14 +53,20 @@ class Case(NamedTuple):
             strides=self.strides,
             padding=self.padding,
             pad_value=self.pad_value,
+            dilations=self.dilations,
         )
+
+    @property
+    def reach(self):
+        """Cells from the first that the kernel meets to the last."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilations, strict=True))
 
     @property
     def pads(self):
         """TensorFlow's: as many cells as ⌈n / stride⌉ windows need, the odd one at the end."""
         pads = [(0, 0), (0, 0)]
         if self.padding == "SAME":
-            sizes = zip(self.size, self.kernel_size, self.strides, strict=True)
+            sizes = zip(self.size, self.reach, self.strides, strict=True)
             for axis, (n, k, s) in enumerate(sizes):
                 total = max((-(-n // s) - 1) * s + k - n, 0)
                 pads[axis] = (total // 2, total - total // 2)
@@ -70,10 +77,12 @@ class Case(NamedTuple):
 def cases(draw):
     padding = draw(st.sampled_from(["SAME", "VALID"]))
     kernel_size = draw(st.tuples(*[st.integers(1, 5)] * 2))
-    least = kernel_size if padding == "VALID" else (1, 1)
+    dilations = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (2, 3)]))
+    least = [(k - 1) * d + 1 for k, d in zip(kernel_size, dilations, strict=True)]
+    least = least if padding == "VALID" else (1, 1)
     return Case(
         batch=draw(st.integers(1, 3)),
-        size=tuple(draw(st.integers(n, 9)) for n in least),
+        size=tuple(draw(st.integers(n, max(n, 9))) for n in least),
         channels=draw(st.integers(1, 70)),
         features=draw(st.integers(1, 5)),
         kernel_size=kernel_size,
@@ -81,6 +90,7 @@ def cases(draw):
         padding=padding,
         pad_value=draw(st.sampled_from([-1, 0, 1])),
         seed=draw(st.integers(0, 999)),
+        dilations=dilations,
     )
 
 
@@ -91,8 +101,9 @@ def sign(x):
 def windows_of(x, case):
     """[N, H', W', C, kh, kw]: what each kernel position meets."""
     padded = np.pad(x, ((0, 0), *case.pads, (0, 0)), constant_values=case.pad_value)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, case.kernel_size, axis=(1, 2))
-    return windows[:, :: case.strides[0], :: case.strides[1]]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, case.reach, axis=(1, 2))
+    windows = windows[:, :: case.strides[0], :: case.strides[1]]
+    return windows[..., :: case.dilations[0], :: case.dilations[1]]
 
 
 def np_conv(x, kernel, case):
@@ -103,11 +114,12 @@ def np_input_gradient(g, kernel, case):
     (top, bottom), (left, right) = case.pads
     height, width = case.size
     (kh, kw), (sh, sw) = case.kernel_size, case.strides
+    dh, dw = case.dilations
     total = np.zeros((case.batch, height + top + bottom, width + left + right, case.channels))
     for i in range(kh):
         for j in range(kw):
-            rows = slice(i, i + (g.shape[1] - 1) * sh + 1, sh)
-            columns = slice(j, j + (g.shape[2] - 1) * sw + 1, sw)
+            rows = slice(i * dh, i * dh + (g.shape[1] - 1) * sh + 1, sh)
+            columns = slice(j * dw, j * dw + (g.shape[2] - 1) * sw + 1, sw)
             total[:, rows, columns] += g @ kernel[i, j].T
     return total[:, top : top + height, left : left + width]
 

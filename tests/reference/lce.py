@@ -19,7 +19,7 @@ float rounding: no sign is so near to 0 that they would take it differently.
 
     python tests/reference/lce.py FOLDER [NETWORK ...]
 
-writes whole networks of Larq Zoo for 64 px pictures into the folder instead, each with such an .npz.
+writes whole networks of Larq Zoo for 64 px pictures into the folder instead, each with such a .npz.
 """
 
 import os
@@ -103,15 +103,24 @@ def int8():
     return tf.keras.Model(picture, K.Dense(7)(K.GlobalAveragePooling2D()(K.ReLU()(x))))
 
 
+def resnet_e():
+    BinaryResNetE18Factory.spec = property(lambda self: ([1, 1, 1, 1], [8, 16, 32, 64]))
+    return BinaryResNetE18Factory(initial_filters=8, **SMALL).build()
+
+
+def densenet():
+    BinaryDenseNet28Factory.layers = (2, 2, 2, 2)
+    BinaryDenseNet28Factory.reduction = (1.5, 1.5, 1.5)
+    return BinaryDenseNet28Factory(initial_filters=24, growth_rate=12, **SMALL).build()
+
+
 SMALL = {"num_classes": 10, "input_shape": (64, 64, 3), "weights": None}
 NETWORKS = {
     "quicknet": lambda: QuickNetFactory(
         section_blocks=(1, 2, 1, 1), section_filters=(32, 32, 64, 64), **SMALL
     ).build(),
-    "resnet_e": lambda: BinaryResNetE18Factory(initial_filters=8, **SMALL).build(),
-    "densenet": lambda: BinaryDenseNet28Factory(
-        initial_filters=12, growth_rate=12, **SMALL
-    ).build(),
+    "resnet_e": resnet_e,
+    "densenet": densenet,
     "birealnet": lambda: BiRealNetFactory(filters=8, **SMALL).build(),
     "kernel=1": lambda: one_layer(12, 1, 36),
     "kernel=5x2": lambda: one_layer(36, (5, 2), strides=(2, 2)),
