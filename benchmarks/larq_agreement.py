@@ -77,7 +77,7 @@ def ask_larq(names: list[str], folder: Path) -> None:
 
 
 def side_of(entry: registry.Entry) -> int:
-    return max(FLAGS.side, entry.side)
+    return max(FLAGS.side, entry.smallest[0])
 
 
 def keys_by_path(path: Path, entry: registry.Entry) -> dict[tuple[str, ...], str]:

@@ -1,7 +1,7 @@
 """Accuracy of a network on labelled pictures, or what it sees in a single one.
 
 python launch/evaluate.py --weights=quicknet --images=val --labels=val/labels.csv
-python launch/evaluate.py --weights=quicknet --image=boat.jpg --topk=5
+python launch/evaluate.py --weights=quicknet.tflite --image=boat.jpg --topk=5
 """
 
 from pathlib import Path
@@ -11,9 +11,13 @@ from tqdm import tqdm
 
 from bnnjax import cli, load_model
 from bnnjax.models import evaluate
+from bnnjax.port.graph_network import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("weights", None, "checkpoint or name of a network; the one that ships")
+flags.DEFINE_string(
+    "weights", None, "checkpoint, .tflite file or name of a network; by default the one that ships"
+)
+flags.DEFINE_enum("preprocessing", None, list(PREPROCESSINGS), "of a .tflite file; imagenet")
 flags.DEFINE_string("images", None, "directory of pictures")
 flags.DEFINE_string("labels", None, "CSV with the columns file and class_index")
 flags.DEFINE_string("image", None, "a single picture, whose likeliest classes are printed")
@@ -25,7 +29,7 @@ cli.define_json()
 def main() -> int:
     if not FLAGS.image and not (FLAGS.images and FLAGS.labels):
         raise ValueError("give --images and --labels, or --image")
-    network = load_model(FLAGS.weights)
+    network = load_model(FLAGS.weights, preprocessing=FLAGS.preprocessing)
     logits_of = evaluate.guesser(network, resize=FLAGS.resize)
     figures: dict = {}
     if FLAGS.image:

@@ -19,7 +19,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("content", None, "photographs: paths, separated by commas")
 flags.DEFINE_list("style", None, "paintings: paths, separated by commas")
 flags.DEFINE_string("output_dir", "out", "directory for the pictures CONTENT__STYLE.png")
-flags.DEFINE_string("weights", None, "directory of a network's checkpoint (see port_larq.py)")
+flags.DEFINE_string("weights", None, "a network's checkpoint (see port_larq.py) or .tflite file")
 flags.DEFINE_string("model", None, "name of a network")
 flags.DEFINE_enum("pairing", "zip", inputs.PAIRINGS, "which photograph goes with which painting")
 flags.DEFINE_enum("preset", "default", list(PRESETS), "bundle of choices; single ones go before it")

@@ -28,6 +28,7 @@ class QuantDepthwiseConv(Quantized):
     strides: tuple[int, int] = (1, 1)
     padding: str = "SAME"
     pad_values: int = 0
+    dilation: tuple[int, int] = (1, 1)
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -38,6 +39,7 @@ class QuantDepthwiseConv(Quantized):
             strides=self.strides,
             padding=self.padding,
             pad_value=self.pad_values,
+            dilation=self.dilation,
         )
         x = self._quantized_input(x)
         kernel = self._float_kernel((*self.kernel_size, x.shape[3], self.multiplier))

@@ -11,8 +11,10 @@ from jax import Array
 from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 from bnnjax.layers.options import Options
 
+Side = int | tuple[int, int]  # rows and columns, or as many of both
 
-def max_pool(x: Array, *, size: int = 2, stride: int = 2, padding: str = "VALID") -> Array:
+
+def max_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALID") -> Array:
     """Maximum over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
 
     The gradient goes to the first maximum of a window (as TensorFlow's and XLA's do), by
@@ -24,7 +26,7 @@ def max_pool(x: Array, *, size: int = 2, stride: int = 2, padding: str = "VALID"
     return _max_pool(_geometry(x, size, stride, padding), x)
 
 
-def avg_pool(x: Array, *, size: int = 2, stride: int = 2, padding: str = "VALID") -> Array:
+def avg_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALID") -> Array:
     """Mean over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
 
     With SAME the cells outside do not count, as in TensorFlow (Flax counts them).
@@ -36,21 +38,20 @@ def avg_pool(x: Array, *, size: int = 2, stride: int = 2, padding: str = "VALID"
     first, *others = _windows(where, x, outside=0)
     total = sum(others, start=first)
     if where.pads == ((0, 0), (0, 0)):
-        return total / size**2
-    rows, columns = (
-        _cells_inside(n, size, stride, low, out)
-        for n, (low, _), out in zip(where.input_size, where.pads, where.output_size, strict=True)
-    )
+        return total / len(_positions(where))
+    rows, columns = (_cells_inside(where, axis) for axis in (0, 1))
     return total / (rows[:, None, None] * columns[:, None]).astype(np.float32)
 
 
-def _geometry(x: Array, size: int, stride: int, padding: str) -> Geometry:
-    return geometry(x.shape, (size, size), strides=(stride, stride), padding=padding)
+def _geometry(x: Array, size: Side, stride: Side, padding: str) -> Geometry:
+    sides = [(side, side) if isinstance(side, int) else side for side in (size, stride)]
+    return geometry(x.shape, sides[0], strides=sides[1], padding=padding)
 
 
-def _cells_inside(n: int, size: int, stride: int, low: int, out: int) -> np.ndarray:
-    first = np.arange(out) * stride - low
-    return np.minimum(first + size, n) - np.maximum(first, 0)
+def _cells_inside(where: Geometry, axis: int) -> np.ndarray:
+    first = np.arange(where.output_size[axis]) * where.strides[axis] - where.pads[axis][0]
+    last = np.minimum(first + where.kernel_size[axis], where.input_size[axis])
+    return last - np.maximum(first, 0)
 
 
 def _windows(where: Geometry, x: Array, *, outside: float) -> list[Array]:

@@ -44,9 +44,10 @@ class Entry:
       mebibytes: the published size of the 1-bit network, MiB.
       paper: where it was published.
       files: its weights in Larq Zoo's releases.
-      side: of a square picture that the whole network takes, classifier included; its layers are
-        found by tracing one.
       keras_name: a layer's name here → its name in Keras' files, where that is no automatic one.
+      example: height and width of a small picture that it takes, px; by default ``stride`` both.
+      free: whether it takes other pictures than ``example``; those of multiples of ``stride``
+        always, from ``example`` on.
     """
 
     name: str
@@ -65,5 +66,20 @@ class Entry:
     mebibytes: float
     paper: str
     files: tuple[ReleaseFile, ...] = ()
-    side: int = 32
     keras_name: Callable[[str], str] | None = None
+    example: tuple[int, int] | None = None
+    free: bool = True
+
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """Height and width of a small picture that it takes, px."""
+        return self.example or (self.stride, self.stride)
+
+    @property
+    def sizes(self) -> str:
+        """Which pictures always fit, for messages."""
+        height, width = self.smallest
+        if not self.free:
+            return f"it takes {height}×{width} px only"
+        least = f" from {height} px on" if height > self.stride else ""
+        return f"sides that are multiples of {self.stride} px{least} always fit"

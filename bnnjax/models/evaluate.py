@@ -17,6 +17,7 @@ _RESIZES = {"pillow": images.pillow_crop_resize, "zoo": images.zoo_crop_resize}
 RESIZES = tuple(_RESIZES)
 IMAGENET = 1000
 _NAMES = {IMAGENET: "imagenet_classes.txt", 117: "inknet_classes.txt"}
+SIDE = 224  # px, of the pictures that networks of ImageNet are evaluated on
 
 
 class Accuracy(NamedTuple):
@@ -28,7 +29,8 @@ class Accuracy(NamedTuple):
 
 
 def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.ndarray]:
-    """A function picture file → logits [classes], by the zoo's centre crop to 224 px.
+    """A function picture file → logits [classes], by the zoo's centre crop to 224 px; of a network
+    that takes one size only, to that.
 
     ``resize`` is "pillow" (antialiased bicubic) or "zoo" (TensorFlow 1's, as the zoo evaluates).
 
@@ -47,8 +49,9 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
         )
     crop_resize = _RESIZES[resize]
     logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
+    side = SIDE if network.entry.takes(SIDE) else network.entry.smallest[0]
     return lambda path: np.asarray(
-        logits(network.variables, crop_resize(images.load(path))[None])[0]
+        logits(network.variables, crop_resize(images.load(path), size=side)[None])[0]
     )
 
 

@@ -63,15 +63,13 @@ class Architecture:
 
     def variable_shapes(self) -> Variables:
         """The tree of `jax.ShapeDtypeStruct` that the variables must match."""
-        side = self.entry.side
         init = partial(self.module.init, mutable=["params", "batch_stats"])
-        return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
+        return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, *self.entry.smallest, 3)))
 
     def lay_out(self, variables: Variables) -> Variables:
         """The variables together with the kernels laid out for gradients, which saves doing it
         in every step of an optimisation; worth it under `jax.jit` and outside its loop."""
-        side = self.entry.side
-        nothing = jnp.zeros((1, side, side, 3))
+        nothing = jnp.zeros((1, *self.entry.smallest, 3))
         _, extra = self.module.apply(variables, nothing, mutable=["backward"])
         return {**variables, **extra}
 
@@ -83,8 +81,8 @@ class Architecture:
         height, width = images.shape[1:3]
         if not (self.entry.takes(height) and self.entry.takes(width)):
             raise ValueError(
-                f"images are {height}×{width} px, which {self.entry.name} cannot take; sides that "
-                f"are multiples of {self.entry.stride} px fit, from {self.entry.side} px on"
+                f"images are {height}×{width} px, which {self.entry.name} cannot take; "
+                f"{self.entry.sizes}"
             )
 
 

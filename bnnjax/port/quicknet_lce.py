@@ -91,16 +91,37 @@ def _describe(slot: Slot) -> str:
     return f"{name} as input {slot.place} of a {slot.kind}"
 
 
+_NEEDED = {
+    "CONV_2D": {"StrideH": 2, "StrideW": 2},
+    "DEPTHWISE_CONV_2D": {"StrideH": 2, "StrideW": 2},
+    "MAX_POOL_2D": {"StrideH": 2, "StrideW": 2, "FilterHeight": 2, "FilterWidth": 2},
+    "LceBconv2d": {
+        "padding": 1,
+        "pad_values": 1,
+        "fused_activation_function": 1,
+        "dilation_height_factor": 1,
+        "dilation_width_factor": 1,
+    },
+}
+
+
 def _option_faults(graph: Graph) -> list[str]:
-    needed = {"padding": 1, "pad_values": 1, "fused_activation_function": 1}
-    needed |= {"dilation_height_factor": 1, "dilation_width_factor": 1}
-    return [
-        f"{operator}: {name} is {operator.options.get(name)}, needs {value}"
-        for operator in graph.operators
-        if operator.kind == "LceBconv2d"
-        for name, value in needed.items()
-        if operator.options.get(name) != value
-    ]
+    strides = iter(
+        2 if section > 1 and block == 1 else 1
+        for section, count in enumerate(BLOCKS, start=1)
+        for block in range(1, count + 1)
+    )
+    faults = []
+    for operator in graph.operators:
+        needed = dict(_NEEDED.get(operator.kind, {}))
+        if operator.kind == "LceBconv2d":
+            needed |= dict.fromkeys(("stride_height", "stride_width"), next(strides, 1))
+        faults += [
+            f"{operator}: {name} is {operator.options.get(name)}, needs {value}"
+            for name, value in needed.items()
+            if operator.options.get(name) != value
+        ]
+    return faults
 
 
 # --- what the network's file holds, in order of execution ----------------------------------

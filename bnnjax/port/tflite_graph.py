@@ -8,20 +8,44 @@ import dataclasses
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-_DTYPES = {0: np.float32, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 9: np.int8}
+_DTYPES = {
+    0: np.float32,
+    2: np.int32,
+    3: np.uint8,
+    4: np.int64,
+    6: np.bool_,
+    7: np.int16,
+    9: np.int8,
+}
+
+
+class Quantization(NamedTuple):
+    """What the whole numbers of a tensor stand for: ``scale · (number − zero_point)``.
+
+    One of each for the whole tensor, or one for every index along ``axis``.
+    """
+
+    scale: tuple[float, ...]
+    zero_point: tuple[int, ...]
+    axis: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """A tensor of the graph; ``value`` is its constant, or None where it is computed."""
+    """A tensor of the graph; ``value`` is its constant, or None where it is computed.
+
+    ``dtype`` is NumPy's name of its type, or "" for one that is not read here.
+    """
 
     name: str
     shape: tuple[int, ...]
     value: np.ndarray | None
+    dtype: str = "float32"
+    quantization: Quantization | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,17 +130,27 @@ def _indices(values: Any) -> tuple[int, ...]:
 def _tensor(model: Any, tensor: Any) -> Tensor:
     name = tensor.Name().decode()
     shape = _indices(tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
+    dtype = np.dtype(_DTYPES[tensor.Type()]).name if tensor.Type() in _DTYPES else ""
+    quantization = _quantization(tensor.Quantization())
     buffer = model.Buffers(tensor.Buffer())
     if not buffer.DataLength():
-        return Tensor(name, shape, None)
-    if tensor.Type() not in _DTYPES:
+        return Tensor(name, shape, None, dtype, quantization)
+    if not dtype:
         raise ValueError(f"tensor {name!r} has TFLite type {tensor.Type()}, which is not read here")
-    values: np.ndarray = np.frombuffer(buffer.DataAsNumpy().tobytes(), _DTYPES[tensor.Type()])
+    values: np.ndarray = np.frombuffer(buffer.DataAsNumpy().tobytes(), dtype)
     if values.size != int(np.prod(shape)):
         raise ValueError(
             f"tensor {name!r} has {values.size} values, its shape {shape} needs others"
         )
-    return Tensor(name, shape, values.reshape(shape))
+    return Tensor(name, shape, values.reshape(shape), dtype, quantization)
+
+
+def _quantization(found: Any) -> Quantization | None:
+    if found is None or not found.ScaleLength():
+        return None
+    scale = tuple(float(s) for s in np.atleast_1d(found.ScaleAsNumpy()))
+    zeros = _indices(found.ZeroPointAsNumpy()) if found.ZeroPointLength() else (0,) * len(scale)
+    return Quantization(scale, zeros, int(found.QuantizedDimension()))
 
 
 def _operator(tflite: Any, model: Any, graph: Any, position: int) -> Operator:
@@ -150,27 +184,29 @@ def _flexbuffer(operator: Any) -> dict[str, Any]:
     return dict(flexbuffers.Loads(operator.CustomOptionsAsNumpy().tobytes()))
 
 
+_WINDOW = ("StrideH", "StrideW", "Padding", "FusedActivationFunction")
+_DILATION = ("DilationHFactor", "DilationWFactor")
 _OPTION_TABLES = {
-    "Conv2DOptions": ("StrideH", "StrideW", "Padding", "FusedActivationFunction"),
-    "DepthwiseConv2DOptions": (
-        "StrideH",
-        "StrideW",
-        "Padding",
-        "FusedActivationFunction",
-        "DepthMultiplier",
-    ),
-    "Pool2DOptions": (
-        "StrideH",
-        "StrideW",
-        "FilterHeight",
-        "FilterWidth",
-        "Padding",
-        "FusedActivationFunction",
-    ),
+    "Conv2DOptions": (*_WINDOW, *_DILATION),
+    "DepthwiseConv2DOptions": (*_WINDOW, *_DILATION, "DepthMultiplier"),
+    "Pool2DOptions": (*_WINDOW, "FilterHeight", "FilterWidth"),
     "AddOptions": ("FusedActivationFunction",),
+    "SubOptions": ("FusedActivationFunction",),
     "MulOptions": ("FusedActivationFunction",),
+    "DivOptions": ("FusedActivationFunction",),
     "ConcatenationOptions": ("Axis", "FusedActivationFunction"),
-    "FullyConnectedOptions": ("FusedActivationFunction",),
+    "FullyConnectedOptions": ("FusedActivationFunction", "KeepNumDims"),
+    "PackOptions": ("Axis",),
+    "ReducerOptions": ("KeepDims",),
+    "SoftmaxOptions": ("Beta",),
+    "SplitOptions": ("NumSplits",),
+    "StridedSliceOptions": (
+        "BeginMask",
+        "EndMask",
+        "EllipsisMask",
+        "NewAxisMask",
+        "ShrinkAxisMask",
+    ),
 }
 
 

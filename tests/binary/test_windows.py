@@ -19,11 +19,17 @@ def geometries(draw):
     """A geometry, and the keywords that it was made of."""
     padding = draw(st.sampled_from(["SAME", "VALID"]))
     kernel_size = draw(st.tuples(*[st.integers(1, 5)] * 2))
-    least = kernel_size if padding == "VALID" else (1, 1)
-    size = [draw(st.integers(n, 9)) for n in least]
+    dilations = draw(st.sampled_from([(1, 1), (2, 1), (1, 3), (2, 2)]))
+    least = reach(kernel_size, dilations) if padding == "VALID" else (1, 1)
+    size = [draw(st.integers(n, n + 8)) for n in least]
     strides = draw(st.tuples(*[st.integers(1, 6)] * 2))
-    found = geometry((2, *size, 3), kernel_size, strides=strides, padding=padding)
-    return found, padding
+    options = {"strides": strides, "padding": padding, "dilation": dilations}
+    return geometry((2, *size, 3), kernel_size, **options), padding
+
+
+def reach(kernel_size, dilations):
+    """Cells from the first that a dilated kernel meets to the last."""
+    return [(k - 1) * d + 1 for k, d in zip(kernel_size, dilations, strict=True)]
 
 
 @given(choice=geometries())
@@ -32,7 +38,8 @@ def test_geometry_is_tensorflows(choice):
     """SAME has ⌈n / stride⌉ windows, and as many cells as these need, the odd one at the end."""
     found, padding = choice
     pads, sizes = [], []
-    for n, k, s in zip(found.input_size, found.kernel_size, found.strides, strict=True):
+    cells = reach(found.kernel_size, found.dilation)
+    for n, k, s in zip(found.input_size, cells, found.strides, strict=True):
         total = max((-(-n // s) - 1) * s + k - n, 0) if padding == "SAME" else 0
         pads.append((total // 2, total - total // 2))
         sizes.append(-(-n // s) if padding == "SAME" else (n - k) // s + 1)
@@ -65,7 +72,9 @@ def test_shifted_is_a_slice_with_steps(choice):
     padded = np.pad(x, ((0, 0), *where.pads, (0, 0)))
     height, width = where.output_size
     for i, j in np.ndindex(where.kernel_size):
-        expected = padded[:, i :: where.strides[0], j :: where.strides[1]][:, :height, :width]
+        top, left = i * where.dilation[0], j * where.dilation[1]
+        expected = padded[:, top :: where.strides[0], left :: where.strides[1]]
+        expected = expected[:, :height, :width]
         np.testing.assert_array_equal(shifted(where, jnp.asarray(padded), i, j), expected)
 
 

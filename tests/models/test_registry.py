@@ -109,7 +109,7 @@ def test_taps_are_those_of_the_network_in_its_order(entry):
         names.extend(architecture.apply(variables, images)[1])
 
     architecture = Architecture(entry, True, entry.options)
-    images = jax.ShapeDtypeStruct((1, 2 * entry.side, entry.side, 3), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, 2 * entry.smallest[0], entry.smallest[0], 3), jnp.float32)
     jax.eval_shape(apply, architecture.variable_shapes(), images)
     assert names == list(entry.taps)
 
@@ -124,15 +124,15 @@ def test_default_taps_exist(entry):
 
 @ROWS
 def test_multiples_of_the_stride_fit_from_the_side_on(entry):
-    assert entry.side % entry.stride == 0
-    assert all(entry.takes(entry.side + k * entry.stride) for k in range(130))
+    assert entry.smallest[0] % entry.stride == 0
+    assert all(entry.takes(entry.smallest[0] + k * entry.stride) for k in range(130))
     assert not entry.takes(0)
 
 
 @ROWS
 def test_a_picture_of_the_side_has_logits_if_any(entry):
     architecture = Architecture(entry, True, entry.options)
-    images = jax.ShapeDtypeStruct((1, entry.side, entry.side, 3), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, entry.smallest[0], entry.smallest[0], 3), jnp.float32)
     logits = jax.eval_shape(architecture.apply, architecture.variable_shapes(), images)[0]
     assert (logits and logits.shape) == (entry.classes and (1, entry.classes))
 

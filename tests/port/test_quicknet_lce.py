@@ -41,27 +41,33 @@ def graph_of(params):
         add("MUL", params[f"{name}/multiplier"])
         add("ADD", params[f"{name}/bias"])
 
-    add("CONV_2D", np.moveaxis(params["stem_conv/kernel"], 3, 0), np.zeros(8, np.float32))
+    halving = {"StrideH": 2, "StrideW": 2}
+    kernel = np.moveaxis(params["stem_conv/kernel"], 3, 0)
+    add("CONV_2D", kernel, np.zeros(8, np.float32), **halving)
     add(
         "DEPTHWISE_CONV_2D",
         params["stem_depthwise/kernel"].reshape(1, 3, 3, 64),  # channel · multiplier + m
         np.zeros(64, np.float32),
         DepthMultiplier=8,
+        **halving,
     )
     norm("stem_norm")
     for section, count in enumerate(BLOCKS, start=1):
         for block in range(1, count + 1):
             name = f"section{section}_block{block}"
             if section > 1 and block == 1:
-                add("MAX_POOL_2D")
+                add("MAX_POOL_2D", FilterHeight=2, FilterWidth=2, **halving)
                 norm(f"{name}_shortcut_norm")
             words = params[f"{name}_conv/words"]
+            stride = 2 if section > 1 and block == 1 else 1
             add(
                 "LceBconv2d",
                 lce_filter(words),
                 params[f"{name}_norm/multiplier"],
                 params[f"{name}_norm/bias"],
                 channels_in=32 * words.shape[2],
+                stride_height=stride,
+                stride_width=stride,
                 **OPTIONS,
             )
             add("ADD", computed=2)
@@ -148,7 +154,7 @@ def test_a_bias_that_should_be_zero_is_refused(graph, quicknet):
     assert "operator 0 (CONV_2D), input 2" in fault
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", [*OPTIONS, "stride_height", "stride_width"])
 def test_options_of_another_network_are_refused(graph, quicknet, name):
     position = first(graph, "LceBconv2d")
     options = {**graph.operators[position].options, name: 2}
@@ -156,6 +162,19 @@ def test_options_of_another_network_are_refused(graph, quicknet, name):
     assert faults(altered, quicknet.architecture) == [
         f"operator {position} (LceBconv2d): {name} is 2, needs 1"
     ]
+
+
+def test_strides_of_another_network_are_refused(graph, quicknet):
+    """The stem's, a pool's, and that of a transition, which is 2."""
+    binary = [operator for operator in graph.operators if operator.kind == "LceBconv2d"]
+    for operator, name in (
+        (graph.operators[0], "StrideH"),
+        (graph.operators[1], "StrideW"),
+        (graph.operators[first(graph, "MAX_POOL_2D")], "FilterWidth"),
+        (binary[BLOCKS[0]], "stride_height"),
+    ):
+        altered = with_operator(graph, operator.position, options={**operator.options, name: 1})
+        assert faults(altered, quicknet.architecture) == [f"{operator}: {name} is 1, needs 2"]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +193,8 @@ def test_all_faults_are_listed_at_once(graph, quicknet):
     altered = with_operator(altered, last, inputs=graph.operators[last].inputs[:2])
     altered = with_constant(altered, 0, 1, np.zeros((8, 5, 5, 3), np.float32))
     altered = with_constant(altered, 1, 2, np.ones(64, np.float32))
-    altered = with_operator(altered, binary, options={**OPTIONS, "channels_in": 64, "padding": 2})
+    options = {**graph.operators[binary].options, "padding": 2}
+    altered = with_operator(altered, binary, options=options)
     found = faults(altered, quicknet.architecture)
     wanted = [
         ("padding is 2, needs 1", f"operator {binary} (LceBconv2d)"),

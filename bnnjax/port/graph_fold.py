@@ -1,0 +1,65 @@
+"""Constants of a ``.tflite`` graph: what their whole numbers stand for, and what is computed of
+them alone, such as kernels that the converter left as formulae (XNOR-Net's mean |w| · sign(w))."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bnnjax.port.tflite_graph import Graph, Operator, Quantization, Tensor
+
+
+def fold(graph: Graph) -> Graph:
+    """The graph with whole-numbered weights as the floats that they stand for, and without the
+    operators that depend on constants alone."""
+    tensors = [dataclasses.replace(t, value=_real(t)) for t in graph.tensors]
+    rest = []
+    for operator in graph.operators:
+        inputs = [None if i < 0 else tensors[i].value for i in operator.inputs]
+        plain = not operator.options.get("FusedActivationFunction")
+        known = inputs and all(value is not None for value in inputs)
+        if operator.kind in _FOLDED and known and plain:
+            place = operator.outputs[0]
+            value = _FOLDED[operator.kind](operator, *inputs)
+            tensors[place] = dataclasses.replace(tensors[place], value=value)
+        else:
+            rest.append(operator)
+    return dataclasses.replace(graph, tensors=tuple(tensors), operators=tuple(rest))
+
+
+def _real(tensor: Tensor) -> np.ndarray | None:
+    value, quantization = tensor.value, tensor.quantization
+    if value is None or quantization is None or value.dtype.kind == "f":
+        return value
+    scale, zero = (_along_axis(value, quantization, each) for each in quantization[:2])
+    return (scale * (value.astype(np.float64) - zero)).astype(np.float32)
+
+
+def _along_axis(value: np.ndarray, quantization: Quantization, each: Any) -> np.ndarray:
+    if len(each) == 1:
+        return np.float64(each[0])
+    shape = [1] * value.ndim
+    shape[quantization.axis] = len(each)
+    return np.asarray(each, np.float64).reshape(shape)
+
+
+def _mean(operator: Operator, x: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    along = tuple(int(axis) for axis in np.atleast_1d(axes))
+    return x.mean(axis=along, keepdims=bool(operator.options.get("KeepDims")))
+
+
+_FOLDED: dict[str, Callable[..., np.ndarray]] = {
+    "ABS": lambda op, x: np.abs(x),
+    "ADD": lambda op, x, y: x + y,
+    "DEQUANTIZE": lambda op, x: x.astype(np.float32),
+    "DIV": lambda op, x, y: x / y,
+    "LceDequantize": lambda op, x: x,
+    "LceQuantize": lambda op, x: np.where(x < 0, np.float32(-1), np.float32(1)),  # never packed
+    "MEAN": _mean,
+    "MUL": lambda op, x, y: x * y,
+    "RELU_N1_TO_1": lambda op, x: np.clip(x, -1, 1),
+    "RESHAPE": lambda op, x, shape: x.reshape(shape),
+    "SUB": lambda op, x, y: x - y,
+    "TRANSPOSE": lambda op, x, axes: x.transpose(axes),
+}

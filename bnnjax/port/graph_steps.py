@@ -1,0 +1,288 @@
+"""The steps of a network that was read from a ``.tflite`` file, and what each computes.
+
+A `Step` is a little less than an operator of the file: a binary convolution, its activation and its
+batch norm are three. Steps are static and hashable; weights come from the variables.
+"""
+
+import operator
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import Array
+
+from bnnjax import quant
+from bnnjax.layers import BatchNorm, Conv, DepthwiseConv, Options, QuantConv, avg_pool, pool
+
+Ref = int | str  # a value's number, or the name of a constant among the variables
+
+
+class Step(NamedTuple):
+    """One step: the values that it reads, the one that it makes, and how.
+
+    ``name`` is that of its weights, if it has any, and ``where`` its place in the file.
+    """
+
+    kind: str
+    name: str
+    inputs: tuple[Ref, ...]
+    output: int
+    options: Hashable
+    where: str
+
+
+class Window(NamedTuple):
+    """The window of a convolution or a pool; of a pool ``features`` is 0."""
+
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    padding: str
+    dilations: tuple[int, int] = (1, 1)
+    features: int = 0
+    groups: int = 1
+    pad_value: int = 0
+    use_bias: bool = False
+
+
+class Grid(NamedTuple):
+    """The numbers that a tensor of ``scale · (q − zero_point)`` can hold, low ≤ q ≤ high."""
+
+    scale: float
+    zero_point: int
+    low: int
+    high: int
+
+
+class Cut(NamedTuple):
+    """STRIDED_SLICE: begin, end and stride an axis, and the masks of TensorFlow."""
+
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    strides: tuple[int, ...]
+    begin_mask: int = 0
+    end_mask: int = 0
+    shrink_mask: int = 0
+
+
+ACTIVATIONS: dict[int, Callable[[Array], Array]] = {  # by their numbers in the schema
+    0: lambda x: x,
+    1: nn.relu,
+    2: lambda x: jnp.clip(x, -1, 1),
+    3: lambda x: jnp.clip(x, 0, 6),
+    4: jnp.tanh,
+}
+
+
+def perform(step: Step, options: Options, *inputs: Any) -> Any:
+    """The value that a step makes; to be called within a linen module.
+
+    Raises:
+      ValueError: inputs of shapes that do not go together, with the step's place in the file.
+    """
+    try:
+        return STEPS[step.kind](step, options, *inputs)
+    except (ValueError, TypeError) as error:  # JAX raises both of shapes
+        shapes = ", ".join(str(list(np.shape(value))) for value in inputs)
+        first = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"{step.where} cannot take {shapes}: {first}") from None
+
+
+# --- layers with weights -------------------------------------------------------------------
+
+
+def _binary_conv(step: Step, options: Options, x: Array) -> Array:
+    """Whole numbers: the signs of ``x`` with a binary kernel."""
+    return _grouped(
+        partial(
+            QuantConv,
+            input_quantizer=options.input_quantizer,
+            kernel_quantizer=quant.ste_sign,
+            backend=options.backend,
+            gradient_dtype=options.gradient_dtype,
+        ),
+        step,
+        x,
+    )
+
+
+def _conv(step: Step, options: Options, x: Array) -> Array:
+    return _grouped(Conv, step, x)
+
+
+def _grouped(layer: Callable[..., nn.Module], step: Step, x: Array) -> Array:
+    """A layer for each group of channels, the first of the step's own name."""
+    window: Any = step.options
+    names = [step.name] + [f"{step.name}_group{g}" for g in range(2, window.groups + 1)]
+    parts = [
+        layer(
+            window.features // window.groups,
+            kernel_size=window.size,
+            strides=window.strides,
+            padding=window.padding,
+            pad_values=window.pad_value,
+            dilation=window.dilations,
+            use_bias=window.use_bias,
+            frozen=True,
+            name=name,
+        )(part)
+        for name, part in zip(names, jnp.split(x, window.groups, axis=3), strict=True)
+    ]
+    return jnp.concatenate(parts, axis=3) if len(parts) > 1 else parts[0]
+
+
+def _depthwise(step: Step, options: Options, x: Array) -> Array:
+    window: Any = step.options
+    return DepthwiseConv(
+        window.features // x.shape[3],
+        kernel_size=window.size,
+        strides=window.strides,
+        padding=window.padding,
+        dilation=window.dilations,
+        use_bias=window.use_bias,
+        frozen=True,
+        name=step.name,
+    )(x)
+
+
+def _norm(step: Step, options: Options, x: Array) -> Array:
+    return BatchNorm(epsilon=0.0, momentum=1.0, frozen=True, name=step.name)(x)
+
+
+def _dense(step: Step, options: Options, x: Array) -> Array:
+    inputs, features, use_bias, keep = step.options  # type: ignore[misc]
+    if not keep:
+        if x[0].size != inputs:
+            raise ValueError(f"a dense layer needs {inputs} values a picture, gets {x[0].size}")
+        x = x.reshape(x.shape[0], inputs)
+    return nn.Dense(features, use_bias=use_bias, name=step.name)(x)
+
+
+# --- those without -------------------------------------------------------------------------
+
+
+def _max_pool(step: Step, options: Options, x: Array) -> Array:
+    window: Any = step.options
+    where = {"size": window.size, "stride": window.strides, "padding": window.padding}
+    return pool(x, options, **where)
+
+
+def _avg_pool(step: Step, options: Options, x: Array) -> Array:
+    window: Any = step.options
+    return avg_pool(x, size=window.size, stride=window.strides, padding=window.padding)
+
+
+def _arithmetic(apply: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def compute(step: Step, options: Options, x: Any, y: Any) -> Any:
+        return apply(*_aligned(step, x, y))
+
+    return compute
+
+
+def _aligned(step: Step, x: Any, y: Any) -> tuple[Any, Any]:
+    """Of computed values the first axis is the batch, whatever their rank: a gate [N, C] and a map
+    [N, h, w, C]. The file, written for one picture, need not say so."""
+    if any(isinstance(ref, str) for ref in step.inputs) or x.ndim == y.ndim:
+        return x, y
+    if x.ndim > y.ndim:
+        return _aligned(step, y, x)[::-1]
+    ones = (1,) * (y.ndim - x.ndim)
+    return x.reshape(x.shape[0], *ones, *x.shape[1:]), y
+
+
+def _reshape(step: Step, options: Options, x: Array, shape: Any = None) -> Array:
+    if shape is None:
+        shape = (x.shape[0], *step.options[1:])  # type: ignore[index]
+    return x.reshape([int(side) for side in shape])
+
+
+def _mean(step: Step, options: Options, x: Array) -> Array:
+    axes, keepdims = step.options  # type: ignore[misc]
+    return x.mean(axis=axes, keepdims=keepdims)
+
+
+def _pad(step: Step, options: Options, x: Array) -> Array:
+    amounts, value = step.options  # type: ignore[misc]
+    return jnp.pad(x, amounts, constant_values=value)
+
+
+def _slice(step: Step, options: Options, x: Any) -> Any:
+    cut: Any = step.options
+    index: list[Any] = []
+    for axis, (begin, end, stride) in enumerate(zip(*cut[:3], strict=True)):
+        if cut.shrink_mask >> axis & 1:
+            index.append(begin)
+            continue
+        first = None if cut.begin_mask >> axis & 1 else begin
+        index.append(slice(first, None if cut.end_mask >> axis & 1 else end, stride))
+    if isinstance(x, np.ndarray):  # sides of a tensor
+        return x[tuple(index)]
+    # The file speaks of its one picture where the batch is meant.
+    return x[(slice(None), *index[1:])]
+
+
+def _pack(step: Step, options: Options, *values: Any) -> np.ndarray:
+    given = iter(values)
+    known: Any = step.options
+    return np.asarray([next(given) if number is None else number for number in known])
+
+
+def _part(step: Step, options: Options, x: Array) -> Array:
+    axis, number, of = step.options  # type: ignore[misc]
+    return jnp.split(x, of, axis)[number]
+
+
+def _round(step: Step, options: Options, x: Array) -> Array:
+    return round_to(step.options, x)  # type: ignore[arg-type]
+
+
+def round_to(grid: Grid, x: Array) -> Array:
+    """The nearest number of the grid, ties away from 0; the gradient passes straight through
+    within its range."""
+    low, high = (grid.scale * (q - grid.zero_point) for q in (grid.low, grid.high))
+    inside = jnp.clip(x, low, high)
+    steps = inside / grid.scale
+    rounded = grid.scale * jnp.sign(steps) * jnp.floor(jnp.abs(steps) + 0.5)
+    return inside + jax.lax.stop_gradient(rounded - inside)
+
+
+def _unary(apply: Callable[[Array], Array]) -> Callable[..., Array]:
+    return lambda step, options, x: apply(x)
+
+
+STEPS: dict[str, Callable[..., Any]] = {
+    "binary_conv": _binary_conv,
+    "conv": _conv,
+    "depthwise": _depthwise,
+    "norm": _norm,
+    "dense": _dense,
+    "activate": lambda step, options, x: ACTIVATIONS[step.options](x),
+    "sign": lambda step, options, x: options.input_quantizer(x),
+    "round": _round,
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "whole_mean": lambda step, options, x: x.mean(axis=(1, 2), keepdims=True),
+    "mean": _mean,
+    "add": _arithmetic(operator.add),
+    "sub": _arithmetic(operator.sub),
+    "mul": _arithmetic(operator.mul),
+    "div": _arithmetic(operator.truediv),
+    "maximum": _arithmetic(jnp.maximum),
+    "minimum": _arithmetic(jnp.minimum),
+    "prelu": lambda step, options, x, slope: jnp.where(x >= 0, x, x * slope),
+    "logistic": _unary(jax.nn.sigmoid),
+    "tanh": _unary(jnp.tanh),
+    "abs": _unary(jnp.abs),
+    "softmax": lambda step, options, x: jax.nn.softmax(step.options * x),
+    "concat": lambda step, options, *xs: jnp.concatenate(xs, step.options),
+    "reshape": _reshape,
+    "transpose": lambda step, options, x: x.transpose(step.options),
+    "pad": _pad,
+    "slice": _slice,
+    "part": _part,
+    "shape": lambda step, options, x: np.asarray(x.shape),
+    "pack": _pack,
+}

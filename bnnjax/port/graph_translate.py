@@ -1,0 +1,321 @@
+"""Operators of a ``.tflite`` file, built-in ones and Larq Compute Engine's, as steps."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bnnjax.port import lce_operators
+from bnnjax.port.graph_fold import fold
+from bnnjax.port.graph_program import Params, Program, Translation, grid_of, place
+from bnnjax.port.graph_steps import Cut, Window
+from bnnjax.port.tflite_graph import Graph, Operator
+
+_PADDINGS = ("SAME", "VALID")  # as the schema counts
+
+
+def translate(graph: Graph) -> tuple[Program, Params, Translation]:
+    """A graph as a program without taps, its weights, and how it was translated.
+
+    Raises:
+      ValueError: an operator that is not known here or has options that are not: one line with its
+        place, its kind and its output.
+    """
+    graph = fold(graph)
+    t = Translation(graph)
+    image = graph.inputs[0]
+    t.strides[image] = (1, 1)
+    if (grid := grid_of(graph, image)) is not None:
+        entry = Operator(0, "input", (), (image,), {})
+        t.add(entry, "round", (image,), output=image, options=grid)
+    for op in graph.operators:
+        if op.kind not in HANDLERS:
+            raise ValueError(f"{place(graph, op)} is not supported")
+        try:
+            HANDLERS[op.kind](t, op)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"{place(graph, op)} {error}") from None
+    constants = tuple((name, t.params[name].shape) for name in t.constants.values())
+    return Program(tuple(t.steps), constants, image, _logits(graph)), t.params, t
+
+
+def _logits(graph: Graph) -> int | None:
+    """The last tensor before probabilities; None where the network ends in a map."""
+    makers = {op.outputs[0]: op for op in graph.operators}
+    index = graph.outputs[0]
+    if len(graph.tensors[index].shape) != 2:
+        return None
+    before = index
+    while before in makers and makers[before].kind in ("QUANTIZE", "DEQUANTIZE", "SOFTMAX"):
+        softmax = makers[before].kind == "SOFTMAX"
+        before = makers[before].inputs[0]
+        if softmax:
+            return before
+    return index
+
+
+# --- convolutions --------------------------------------------------------------------------
+
+
+def _binary_conv(t: Translation, op: Operator) -> None:
+    source = op.inputs[0]
+    channels = op.options.get("channels_in") or t.graph.tensors[source].shape[-1]
+    found = lce_operators.read(t.graph, op, channels)
+    name = t.new_name("conv")
+    for group, words in enumerate(np.split(found.words, found.window.groups, axis=3), start=1):
+        t.params[name if group == 1 else f"{name}_group{group}"] = {"words": words}
+    if t.first_signs is None:
+        t.first_signs = source
+    value = t.add(op, "binary_conv", (source,), name=name, options=found.window)
+    t.roles.append(("conv", value))
+    if found.activation:
+        value = t.add(op, "activate", (value,), options=found.activation)
+    t.params[f"{name}_norm"] = {"multiplier": found.multiplier, "bias": found.bias}
+    value = t.add(op, "norm", (value,), name=f"{name}_norm")
+    if found.packed:
+        t.signs.add(op.outputs[0])
+    t.finish(op, value)
+
+
+def _window(t: Translation, op: Operator, size: tuple[int, int], **more: Any) -> Window:
+    options = op.options
+    return Window(
+        size,
+        (options["StrideH"], options["StrideW"]),
+        _PADDINGS[options["Padding"]],
+        (options.get("DilationHFactor", 1), options.get("DilationWFactor", 1)),
+        **more,
+    )
+
+
+def _kernel(t: Translation, op: Operator, axes: int) -> tuple[np.ndarray, Params]:
+    """The kernel of a float convolution or product, and its bias as a parameter."""
+    kernel, bias = t.graph.constant(op, 1), t.graph.constant(op, 2)
+    if kernel is None or kernel.ndim != axes:
+        raise ValueError(f"has no constant kernel of {axes} axes")
+    if len(op.inputs) > 2 and op.inputs[2] >= 0 and bias is None:
+        raise ValueError("has a bias that is not constant")
+    return kernel, {} if bias is None else {"bias": bias}
+
+
+def _conv(t: Translation, op: Operator) -> None:
+    kernel, bias = _kernel(t, op, 4)
+    kernel = np.moveaxis(kernel, 0, 3)
+    channels = t.graph.tensors[op.inputs[0]].shape[-1]
+    groups = channels // kernel.shape[2]
+    name = t.new_name("float_conv")
+    for group, part in enumerate(np.split(kernel, groups, axis=3)):
+        of_bias = {key: np.split(value, groups)[group] for key, value in bias.items()}
+        own = name if group == 0 else f"{name}_group{group + 1}"
+        t.params[own] = {"kernel": part, **of_bias}
+    window = _window(
+        t, op, kernel.shape[:2], features=kernel.shape[3], groups=groups, use_bias=bool(bias)
+    )
+    _float_conv(t, op, "conv", name, window)
+
+
+def _depthwise(t: Translation, op: Operator) -> None:
+    kernel, bias = _kernel(t, op, 4)
+    channels, features = t.graph.tensors[op.inputs[0]].shape[-1], kernel.shape[3]
+    name = t.new_name("depthwise")
+    t.params[name] = {"kernel": kernel.reshape(*kernel.shape[1:3], channels, -1), **bias}
+    window = _window(t, op, kernel.shape[1:3], features=features, use_bias=bool(bias))
+    _float_conv(t, op, "depthwise", name, window)
+
+
+def _float_conv(t: Translation, op: Operator, kind: str, name: str, window: Window) -> None:
+    t.finish(op, t.add(op, kind, (t.operand(op, 0),), name=name, options=window))
+    if t.first_signs is None:
+        t.roles.append(("stem", op.outputs[0]))
+
+
+def _dense(t: Translation, op: Operator) -> None:
+    kernel, bias = _kernel(t, op, 2)
+    name = t.new_name("dense")
+    t.params[name] = {"kernel": kernel.T, **bias}
+    options = (kernel.shape[1], kernel.shape[0], bool(bias), bool(op.options.get("KeepNumDims")))
+    t.finish(op, t.add(op, "dense", (t.operand(op, 0),), name=name, options=options))
+
+
+# --- pools ---------------------------------------------------------------------------------
+
+
+def _binary_max_pool(t: Translation, op: Operator) -> None:
+    sides = [(op.options[f"{of}_height"], op.options[f"{of}_width"]) for of in ("filter", "stride")]
+    window = Window(*sides, _PADDINGS[op.options["padding"]])
+    _sign_keeping(t, op, "max_pool", window)
+
+
+def _max_pool(t: Translation, op: Operator) -> None:
+    size = (op.options["FilterHeight"], op.options["FilterWidth"])
+    _sign_keeping(t, op, "max_pool", _window(t, op, size))
+
+
+def _sign_keeping(t: Translation, op: Operator, kind: str, options: Any = None) -> None:
+    """A step that gives the same before as after taking signs."""
+    activated = op.options.get("FusedActivationFunction", 0)
+    signs = op.inputs[0] in t.signs and not activated
+    value = t.add(op, kind, (op.inputs[0] if signs else t.operand(op, 0),), options=options)
+    if signs:
+        t.signs.add(op.outputs[0])
+    t.finish(op, value)
+
+
+def _average_pool(t: Translation, op: Operator) -> None:
+    """A mean over all of the file's map is one at any size; a pool that halves 2×2 is not meant."""
+    size = (op.options["FilterHeight"], op.options["FilterWidth"])
+    whole = size == t.graph.tensors[op.inputs[0]].shape[1:3] and op.options["Padding"] == 1
+    users = {user.kind for user in t.graph.operators if op.outputs[0] in user.inputs}
+    if whole and (max(size) > 3 or users <= {"FULLY_CONNECTED", "RESHAPE", "SQUEEZE", "MEAN"}):
+        t.finish(op, t.add(op, "whole_mean", (t.operand(op, 0),)))
+    else:
+        window = _window(t, op, size)
+        t.finish(op, t.add(op, "avg_pool", (t.operand(op, 0),), options=window))
+
+
+# --- arithmetic ----------------------------------------------------------------------------
+
+
+def _two(kind: str, t: Translation, op: Operator) -> None:
+    inputs = (t.operand(op, 0), t.operand(op, 1))
+    t.finish(op, t.add(op, kind, inputs))
+    if kind == "add" and all(isinstance(ref, int) for ref in inputs):
+        t.roles.append(("add", op.outputs[0]))
+
+
+def _one(kind: str, t: Translation, op: Operator, *, options: Any = None) -> None:
+    t.finish(op, t.add(op, kind, (t.operand(op, 0),), options=options))
+
+
+def _softmax(t: Translation, op: Operator) -> None:
+    _one("softmax", t, op, options=float(op.options.get("Beta", 1.0)))
+
+
+def _prelu(t: Translation, op: Operator) -> None:
+    t.finish(op, t.add(op, "prelu", (t.operand(op, 0), t.operand(op, 1))))
+
+
+def _concat(t: Translation, op: Operator) -> None:
+    inputs = tuple(t.operand(op, slot) for slot in range(len(op.inputs)))
+    t.finish(op, t.add(op, "concat", inputs, options=op.options["Axis"]))
+    t.roles.append(("concat", op.outputs[0]))
+
+
+def _signs(t: Translation, op: Operator) -> None:
+    t.signs.add(op.outputs[0])
+    t.finish(op, t.add(op, "activate", (op.inputs[0],), options=0))
+
+
+def _signs_as_floats(t: Translation, op: Operator) -> None:
+    t.finish(op, t.add(op, "sign", (op.inputs[0],)))
+
+
+# --- shapes --------------------------------------------------------------------------------
+
+
+def _constant(t: Translation, op: Operator, slot: int) -> Any:
+    value = t.graph.constant(op, slot)
+    if value is None:
+        raise ValueError(f"has an input {slot} that is not constant")
+    return value.tolist()
+
+
+def _reshape(t: Translation, op: Operator) -> None:
+    computed = len(op.inputs) > 1 and t.graph.constant(op, 1) is None
+    if computed:
+        t.finish(op, t.add(op, "reshape", (t.operand(op, 0), op.inputs[1])))
+        return
+    shape = tuple(_constant(t, op, 1)) if len(op.inputs) > 1 else _output_shape(t, op)
+    if not shape or shape[0] not in (1, -1):
+        raise ValueError(f"has the shape {list(shape)}, which does not keep the pictures apart")
+    _sign_keeping(t, op, "reshape", shape)
+
+
+def _output_shape(t: Translation, op: Operator) -> tuple[int, ...]:
+    return t.graph.tensors[op.outputs[0]].shape
+
+
+def _mean(t: Translation, op: Operator) -> None:
+    axes = tuple(int(axis) for axis in np.atleast_1d(_constant(t, op, 1)))
+    if 0 in axes:
+        raise ValueError("averages over pictures")
+    _one("mean", t, op, options=(axes, bool(op.options.get("KeepDims"))))
+
+
+def _pad(t: Translation, op: Operator) -> None:
+    amounts = tuple(tuple(pair) for pair in _constant(t, op, 1))
+    value = float(np.ravel(_constant(t, op, 2))[0]) if len(op.inputs) > 2 else 0.0
+    if abs(value) == 1:
+        _sign_keeping(t, op, "pad", (amounts, value))
+    else:
+        _one("pad", t, op, options=(amounts, value))
+
+
+def _strided_slice(t: Translation, op: Operator) -> None:
+    if op.options["EllipsisMask"] or op.options["NewAxisMask"]:
+        raise ValueError("adds axes or leaves some out")
+    begin, end, strides = (tuple(_constant(t, op, slot)) for slot in (1, 2, 3))
+    shape = t.graph.tensors[op.inputs[0]].shape
+    # Up to the file's own size means all, at any size.
+    sides = enumerate(zip(end, shape, strict=True)) if len(shape) == 4 else ()
+    whole = sum(1 << axis for axis, (last, side) in sides if last == side)
+    masks = (op.options["BeginMask"], op.options["EndMask"] | whole, op.options["ShrinkAxisMask"])
+    _one("slice", t, op, options=Cut(begin, end, strides, *masks))
+
+
+def _split(t: Translation, op: Operator) -> None:
+    axis, number = int(np.ravel(_constant(t, op, 0))[0]), op.options["NumSplits"]
+    source = t.operand(op, 1)
+    for part, output in enumerate(op.outputs):
+        t.add(op, "part", (source,), output=output, options=(axis, part, number))
+
+
+def _pack(t: Translation, op: Operator) -> None:
+    """Numbers of a shape: those known beforehand as options, the others as values."""
+    known = tuple(
+        None if t.graph.constant(op, slot) is None else int(np.ravel(_constant(t, op, slot))[0])
+        for slot in range(len(op.inputs))
+    )
+    values = tuple(index for index, number in zip(op.inputs, known, strict=True) if number is None)
+    t.finish(op, t.add(op, "pack", values, options=known))
+
+
+HANDLERS: dict[str, Callable[[Translation, Operator], None]] = {
+    **dict.fromkeys(lce_operators.KINDS, _binary_conv),
+    **dict.fromkeys(("LceQuantize", "LceBsign", "LqceBsign"), _signs),
+    "LceDequantize": _signs_as_floats,
+    "LceBMaxPool2d": _binary_max_pool,
+    "CONV_2D": _conv,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "FULLY_CONNECTED": _dense,
+    "MAX_POOL_2D": _max_pool,
+    "AVERAGE_POOL_2D": _average_pool,
+    "ADD": partial(_two, "add"),
+    "SUB": partial(_two, "sub"),
+    "MUL": partial(_two, "mul"),
+    "DIV": partial(_two, "div"),
+    "MAXIMUM": partial(_two, "maximum"),
+    "MINIMUM": partial(_two, "minimum"),
+    "RELU": partial(_one, "activate", options=1),
+    "RELU_N1_TO_1": partial(_one, "activate", options=2),
+    "RELU6": partial(_one, "activate", options=3),
+    "PRELU": _prelu,
+    "LOGISTIC": partial(_one, "logistic"),
+    "TANH": partial(_one, "tanh"),
+    "ABS": partial(_one, "abs"),
+    "SOFTMAX": _softmax,
+    "QUANTIZE": partial(_one, "activate", options=0),
+    "DEQUANTIZE": partial(_one, "activate", options=0),
+    "CONCATENATION": _concat,
+    "RESHAPE": _reshape,
+    "SQUEEZE": lambda t, op: _one("reshape", t, op, options=_output_shape(t, op)),
+    "TRANSPOSE": lambda t, op: _one("transpose", t, op, options=tuple(_constant(t, op, 1))),
+    "MEAN": _mean,
+    "PAD": _pad,
+    "PADV2": _pad,
+    "STRIDED_SLICE": _strided_slice,
+    "SPLIT": _split,
+    "SHAPE": partial(_one, "shape"),
+    "PACK": _pack,
+}

@@ -1,0 +1,163 @@
+"""Binary convolutions of Larq Compute Engine, as its versions 0.1 to 0.16 wrote them.
+
+The forms (``larq_compute_engine/tflite/kernels/bconv2d*.cc`` of each release):
+
+- 0.1: ``LqceBconv2d32`` and ``64`` on float input and a float filter; the result is
+  ``add + multiply · popcount``.
+- 0.2 and 0.3: ``LceBconv2d`` with ``strides`` and ``dilations`` of four numbers, words for options,
+  a filter of floats (HWIO, OHWI) or words (OHWI_PACKED).
+- June to August 2020: options one by one (``stride_height`` …), float input that the operator
+  binarizes itself, and ``padding`` counted as TfLitePadding counts (1 SAME, 2 VALID).
+- 0.4 and later: packed input; ``padding`` as the schema counts (0 SAME, 1 VALID); a packed result
+  keeps of the batch norm a threshold a channel and nothing else.
+
+In words of LCE a set bit is −1. In all forms the result is ``activation(ŷ) · multiplier + bias``,
+ŷ being the sum of ±1 products.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bnnjax.binary import bits
+from bnnjax.port.graph_steps import Window
+from bnnjax.port.tflite_graph import Graph, Operator
+
+KINDS = ("LceBconv2d", "LqceBconv2d32", "LqceBconv2d64")
+_ALWAYS, _NEVER = np.iinfo(np.int32).max, np.iinfo(np.int32).min  # thresholds of constant channels
+_BY_NAME = {"": 0, "NONE": 0, "RELU": 1, "RELU1": 2, "RELU_N1_TO_1": 2, "RELU6": 3}
+
+
+class BinaryConv(NamedTuple):
+    """A binary convolution: its window, its kernel's words uint32 [kh, kw, words a group, O] as
+    `bnnjax.binary.bits` packs them, the number of the activation that follows it, and the affine
+    map after that. ``packed``: only the result's signs count."""
+
+    window: Window
+    words: np.ndarray
+    activation: int
+    multiplier: np.ndarray
+    bias: np.ndarray
+    packed: bool
+
+
+def read(graph: Graph, operator: Operator, channels: int) -> BinaryConv:
+    """A binary convolution on an input of so many channels.
+
+    Raises:
+      ValueError: options or shapes that no version of Larq Compute Engine writes.
+    """
+    options = operator.options
+    source, filter_values = graph.tensors[operator.inputs[0]], graph.constant(operator, 1)
+    if filter_values is None or filter_values.ndim != 4:
+        raise ValueError("has no constant filter of four axes")
+    try:
+        if "stride_height" in options:
+            strides, dilations, padding = _single_options(options, source.dtype)
+        else:
+            strides, dilations, padding = _listed_options(options)
+        activation = _activation(options)
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"has options of no version of LCE: {dict(options)} ({error!r})") from None
+    words, depth = _words(filter_values, options, channels)
+    groups = channels // depth
+    window = Window(
+        (words.shape[0], words.shape[1]),
+        strides,
+        padding,
+        dilations,
+        features=words.shape[3],
+        groups=groups,
+        pad_value=int(options.get("pad_values") or 0),
+    )
+    products = window.size[0] * window.size[1] * depth
+    packed = graph.tensors[operator.outputs[0]].dtype == "int32"
+    multiplier, bias = _affine(graph, operator, products, words.shape[3])
+    return BinaryConv(window, words, activation, multiplier, bias, packed)
+
+
+Options = tuple[tuple[int, int], tuple[int, int], str]  # strides, dilations, padding
+
+
+def _single_options(options: Mapping[str, Any], dtype: str) -> Options:
+    names = {1: "SAME", 2: "VALID"} if dtype == "float32" else {0: "SAME", 1: "VALID"}
+    return (
+        (options["stride_height"], options["stride_width"]),
+        (options["dilation_height_factor"], options["dilation_width_factor"]),
+        names[options["padding"]],
+    )
+
+
+def _listed_options(options: Mapping[str, Any]) -> Options:
+    _, *strides, _ = options["strides"]
+    _, *dilations, _ = options.get("dilations") or (1, 1, 1, 1)
+    padding = str(options["padding"]).upper()
+    if padding not in ("SAME", "VALID"):
+        raise KeyError(padding)
+    return (int(strides[0]), int(strides[1])), (int(dilations[0]), int(dilations[1])), padding
+
+
+def _activation(options: Mapping[str, Any]) -> int:
+    found = options.get("fused_activation_function", options.get("activation"))
+    return _BY_NAME[(found or "").upper()] if isinstance(found, str | None) else int(found)
+
+
+def _words(values: np.ndarray, options: Mapping[str, Any], channels: int) -> tuple[np.ndarray, int]:
+    """The kernel's words [kh, kw, words, O], and the channels that an output channel sees."""
+    if values.dtype != np.int32:
+        hwio = (options.get("filter_format") or "HWIO") == "HWIO"
+        kernel = values if hwio else np.moveaxis(values, 0, 3)
+        return _packed(kernel), kernel.shape[2]
+    groups, left = divmod(bits.words_for(channels), values.shape[3])
+    if left or not groups or (groups > 1 and channels % (groups * bits.WORD)):
+        raise ValueError(f"has a filter of shape {values.shape} on an input of {channels} channels")
+    depth = channels // groups
+    return _flipped(values, depth), depth
+
+
+def _packed(kernel: np.ndarray) -> np.ndarray:
+    """A float kernel [kh, kw, I, O] as words, as `conv.pack_kernel` does."""
+    signs = np.moveaxis(kernel, 3, 0) >= 0
+    spare = -signs.shape[3] % bits.WORD
+    packed = np.packbits(np.pad(signs, [(0, 0)] * 3 + [(0, spare)]), axis=3, bitorder="little")
+    return np.ascontiguousarray(np.moveaxis(packed.view("<u4").astype(np.uint32), 0, 3))
+
+
+def _flipped(values: np.ndarray, channels: int) -> np.ndarray:
+    """LCE's int32 [O, kh, kw, words], a set bit −1, as ours uint32 [kh, kw, words, O], one +1."""
+    used = np.full(bits.words_for(channels), 2**bits.WORD - 1, np.uint32)
+    used[-1] >>= -channels % bits.WORD  # the upper bits of the last word hold no channel
+    return np.ascontiguousarray(np.moveaxis(~values.view(np.uint32) & used, 0, 3))
+
+
+def _affine(
+    graph: Graph, operator: Operator, products: int, features: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Multiplier and bias [O] of the whole numbers."""
+    multiplier, bias, threshold = (graph.constant(operator, slot) for slot in (2, 3, 4))
+    if threshold is not None:
+        return _of_threshold(threshold, products)
+    ones, zeros = np.ones(features, np.float32), np.zeros(features, np.float32)
+    multiplier = ones if multiplier is None else multiplier.reshape(-1)
+    bias = zeros if bias is None else bias.reshape(-1)
+    if operator.kind.startswith("Lqce"):  # of the popcount, which is (products − ŷ) / 2
+        bias, multiplier = bias + multiplier * (products / 2), -multiplier / 2
+    return np.asarray(multiplier, np.float32), np.asarray(bias, np.float32)
+
+
+def _of_threshold(threshold: np.ndarray, products: int) -> tuple[np.ndarray, np.ndarray]:
+    """What stands for the batch norm that a threshold τ was made of.
+
+    The bit is −1 where the popcount (K − ŷ) / 2 > τ, K being the ``products`` of a sum: where
+    ŷ < θ = K − 2τ − 1, halfway between two values that ŷ can have. We compute (ŷ − θ) / √K, whose
+    sign is that bit: K^½ is the deviation of a sum of K independent signs, a constant, so that the
+    gradient of one picture depends on no other and on no size. The norm's own scale is lost; where
+    it was smaller, fewer gradients were clipped. A channel that is always the same has no slope.
+    """
+    center = products - 2.0 * threshold.astype(np.float64) - 1
+    scale = np.full(threshold.shape, products**-0.5)
+    bias = -center * scale
+    constant = (threshold == _ALWAYS) | (threshold == _NEVER)
+    scale[constant], bias[constant] = 0, np.where(threshold[constant] == _ALWAYS, 1, -1)
+    return scale.astype(np.float32), bias.astype(np.float32)

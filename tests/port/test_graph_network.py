@@ -1,0 +1,279 @@
+"""Networks from .tflite files against the interpreter of Larq Compute Engine and TensorFlow's
+gradients (tests/reference/lce.py), and QuickNet v0.2 against its own module."""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bnnjax
+from bnnjax.port import graph_network, graph_steps
+from bnnjax.port.tflite_graph import Graph, Operator, Tensor, read_graph
+
+pytest.importorskip("tflite")
+
+ANSWERS = Path(__file__).parents[1] / "reference" / "lce.npz"
+CLIP = 1.25  # of the networks that were converted
+# Sums of floats in another order, relative to the largest value. No sign is so near to 0.
+ROUNDING = 1e-5
+FLOAT_NETWORKS = (
+    "quicknet",
+    "resnet_e",
+    "densenet",
+    "kernel=1",
+    "kernel=5x2",
+    "zeros",
+    "ones",
+    "valid",
+    "dilated",
+    "dilated_ones",
+    "picture",
+    "operators",
+)
+OTHERS = ("birealnet", "groups", "sequential")
+COMPILED_PACKED = ("kernel=1", "kernel=5x2", "zeros", "ones", "groups", "dilated")
+
+
+class Reference(NamedTuple):
+    network: bnnjax.Network
+    graph: Graph
+    answers: dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """A function name → that network as we read it, and what LCE and TensorFlow make of it."""
+    folder = tmp_path_factory.mktemp("lce")
+    archive = np.load(ANSWERS)
+
+    def of(name):
+        keys = [key for key in archive.files if key.startswith(f"{name} ")]
+        answers = {key.removeprefix(f"{name} "): archive[key] for key in keys}
+        path = folder / f"{name}.tflite"
+        path.write_bytes(answers.pop("file").tobytes())
+        # The dense arithmetic compiles sooner, and both are exact.
+        backend = "packed" if name in COMPILED_PACKED else "dense"
+        options = {"clip": CLIP, "gradient_dtype": "float32", "backend": backend}
+        return Reference(bnnjax.load_model(path).with_options(**options), read_graph(path), answers)
+
+    return of
+
+
+def results(reference, x):
+    """What the file's graph would give for a normalised picture: probabilities, if it ends so."""
+    network = reference.network
+    logits, _ = network.architecture.module.apply(network.variables, x)
+    softmax = reference.graph.operators[-1].kind == "SOFTMAX"
+    return jax.nn.softmax(logits) if softmax else logits
+
+
+def assert_close(found, expected, tolerance=ROUNDING):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * abs(expected).max())
+
+
+@pytest.mark.parametrize("name", FLOAT_NETWORKS)
+def test_results_and_gradients_are_those_of_larq(reference, name):
+    case = reference(name)
+
+    @jax.jit
+    def results_and_gradient(x, cotangent):
+        y, pull_back = jax.vjp(lambda x: results(case, x), x)
+        return y, pull_back(cotangent)[0]
+
+    answers = case.answers
+    y, of_x = results_and_gradient(answers["x"], answers["cotangent"])
+    assert_close(y, answers["y"])
+    assert_close(of_x, answers["of_x"])
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_results_are_those_of_larq(reference, name):
+    case = reference(name)
+    found = jax.jit(lambda x: results(case, x))(case.answers["x"])
+    assert_close(found, case.answers["y"])
+
+
+def test_rounded_networks_are_a_step_apart(reference):
+    """LCE rounds sums of whole numbers by fixed-point arithmetic, we the numbers they stand for: a
+    result may lie on the other side of a tie, one step of its grid away."""
+    case = reference("int8")
+    grid = case.graph.tensors[case.graph.inputs[0]].quantization
+    x = np.float32(grid.scale[0]) * (case.answers["x"].astype(np.float32) - grid.zero_point[0])
+    grid = case.graph.tensors[case.graph.outputs[0]].quantization
+    found = np.asarray(jax.jit(lambda x: results(case, x))(x))
+    steps = np.round(found / grid.scale[0]) + grid.zero_point[0]
+    np.testing.assert_allclose(
+        steps * grid.scale[0], found + grid.scale[0] * grid.zero_point[0], atol=1e-4
+    )
+    assert abs(steps - case.answers["y"]).max() <= 1
+    assert np.ptp(case.answers["y"].astype(int)) > 10
+
+
+# --- gradients through what keeps only signs --------------------------------------------------
+
+
+def test_packed_tensors_pass_a_gradient(reference):
+    """Thresholds keep no scale; what stands for it passes gradients of every sign channel."""
+    case = reference("sequential")
+    gradient = jax.jit(jax.grad(lambda x: results(case, x)[0, 0]))(case.answers["x"])
+    assert np.isfinite(gradient).all()
+    assert (abs(gradient) > 0).mean() > 0.2
+
+
+def test_rounding_passes_the_gradient_within_its_range():
+    grid = graph_steps.Grid(0.5, 3, -128, 127)
+    x = jnp.array([-100.0, -65.4, -0.3, 0.25, 0.74, 61.9, 70.0])
+    rounded, slope = jax.vmap(jax.value_and_grad(lambda v: graph_steps.round_to(grid, v)))(x)
+    np.testing.assert_array_equal(rounded, [-65.5, -65.5, -0.5, 0.5, 0.5, 62.0, 62.0])
+    np.testing.assert_array_equal(slope, [0, 1, 1, 1, 1, 1, 0])
+
+
+# --- taps, sizes --------------------------------------------------------------------------------
+
+
+def test_taps_are_named_by_what_they_are(reference):
+    network = reference("quicknet").network
+    entry = network.entry
+    assert [tap for tap in entry.taps if not tap.startswith(("conv", "add"))] == [
+        *("stem1", "stem2", "stem3", "stem", "stage1", "stage2", "stage3", "stage4")
+    ]
+    assert entry.style_taps == ("stem1", "stem2", "stem3", "stem", "stage1", "stage2", "stage3")
+    assert entry.content_taps == ("stage3",)
+    assert (entry.stride, entry.classes, entry.free) == (32, 10, True)
+    taps = jax.eval_shape(network.apply, network.variables, jnp.zeros((2, 64, 96, 3)))[1]
+    assert [taps[f"stage{n}"].shape for n in (1, 2, 3, 4)] == [
+        *((2, 16, 24, 32), (2, 8, 12, 32), (2, 4, 6, 64), (2, 2, 3, 64))
+    ]
+    assert taps["stem1"].shape == (2, 32, 48, 8)
+    assert sum(tap.startswith("conv") for tap in taps) == 5  # a block a section, and one more
+
+
+def test_ends_of_stages_are_sums_or_concatenations(reference):
+    for name, join in (("resnet_e", "add"), ("densenet", "concat")):
+        program = reference(name).network.entry.build.program
+        taps = dict(program.taps)
+        joins = {value for tap, value in taps.items() if tap.startswith(join)}
+        stages = [value for tap, value in taps.items() if tap.startswith("stage")]
+        assert len(stages) == 4
+        assert set(stages) <= joins
+
+
+def test_sums_are_whole_numbers_of_all_products(reference):
+    case = reference("zeros")
+    taps = jax.jit(case.network.apply)(case.network.variables, np.full((1, 16, 14, 3), 0.5))[1]
+    sums = np.asarray(taps["conv1"])
+    assert sums.shape == (1, 8, 7, 32)
+    np.testing.assert_array_equal(sums, np.round(sums))
+    assert abs(sums).max() <= 9 * 72
+    assert sums.std() > 1
+
+
+def test_a_flattened_map_fixes_the_size(reference):
+    network = reference("sequential").network
+    assert not network.entry.free
+    assert network.entry.takes(17)
+    with pytest.raises(ValueError, match=r"images are 32×32 px, .*; it takes 17×19 px only$"):
+        network.apply(network.variables, jnp.zeros((1, 32, 32, 3)))
+
+
+def test_several_pictures_are_apart(reference):
+    case = reference("operators")
+    apply = jax.jit(lambda x: results(case, x))
+    one = np.asarray(apply(case.answers["x"]))
+    two = np.asarray(apply(np.concatenate([case.answers["x"], case.answers["x"][:, ::-1]])))
+    assert two.shape == (2, 7)
+    assert_close(two[:1], one)
+    assert abs(two[1] - two[0]).max() > 1e-3
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+def graph_of(*operators, tensors=()):
+    first = Tensor("picture", (1, 8, 8, 3), None)
+    rest = [Tensor(f"t{i}", (1, 8, 8, 3), None) for i in range(1, 4)]
+    return Graph((first, *rest, *tensors), operators, (0,), (len(operators),))
+
+
+def test_an_unknown_operator_is_named_with_its_place():
+    known = Operator(0, "RELU", (0,), (1,), {})
+    unknown = Operator(1, "GATHER", (1,), (2,), {})
+    message = r"^operator 1 \(GATHER\), which makes tensor 't2', is not supported$"
+    with pytest.raises(ValueError, match=message):
+        graph_network.network_of(graph_of(known, unknown), "name")
+
+
+def test_a_shape_that_the_file_does_not_say_is_named():
+    pool = {"StrideH": 2, "StrideW": 2, "Padding": 0, "FilterHeight": 2, "FilterWidth": 2}
+    graph = graph_of(Operator(0, "MAX_POOL_2D", (0,), (1,), pool))
+    message = r"operator 0 \(MAX_POOL_2D\), .* has the shape \[1, 8, 8, 3\], not \[1, 4, 4, 3\]"
+    with pytest.raises(ValueError, match=message):
+        graph_network.network_of(graph, "name")
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8, 1), (1, 8), (8, 8, 3)])
+def test_other_inputs_are_refused(shape):
+    graph = graph_of(Operator(0, "RELU", (0,), (1,), {}))
+    first = dataclasses.replace(graph.tensors[0], shape=shape)
+    altered = dataclasses.replace(graph, tensors=(first, *graph.tensors[1:]))
+    with pytest.raises(ValueError, match=r"needs a single one \[1, h, w, 3\]"):
+        graph_network.network_of(altered, "name")
+
+
+def test_preprocessing_is_chosen_by_name(reference, tmp_path):
+    case = reference("ones")
+    path = tmp_path / "network.tflite"
+    path.write_bytes(np.load(ANSWERS)["ones file"].tobytes())
+    assert bnnjax.load_model(path, preprocessing="bytes").entry.normalize(2.0) == 510
+    assert case.network.entry.normalize(jnp.full(3, 0.5)).shape == (3,)
+    with pytest.raises(ValueError, match="preprocessing is 'zoo', needs one of"):
+        bnnjax.load_model(path, preprocessing="zoo")
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.tflite: No such file"):
+        bnnjax.load_model(tmp_path / "none.tflite")
+
+
+def test_the_same_file_read_again_is_the_same_architecture(reference):
+    """So that nothing is compiled again."""
+    first, second = (reference("ones").network.architecture for _ in range(2))
+    assert first == second
+    assert hash(first) == hash(second)
+
+
+# --- QuickNet v0.2 both ways ----------------------------------------------------------------------
+
+
+def test_the_published_file_gives_what_its_own_module_gives(real_tflite, real_quicknet):
+    """Operator by operator the whole numbers are the same; taps have other names."""
+    general = bnnjax.load_model(real_tflite).with_options(clip=CLIP, backend="dense")
+    registry = real_quicknet.with_options(backend="dense")
+    names = {"stem1": "stem_conv", "stem2": "stem_depthwise", "stem": "stem"}
+    names |= {f"stage{n}": f"section{n}" for n in (1, 2, 3, 4)}
+    sums = [tap for tap in registry.entry.taps if tap.endswith("_conv") and tap != "stem_conv"]
+    names |= {f"conv{n}": tap for n, tap in enumerate(sums, start=1)}
+    pictures = np.random.default_rng(0).uniform(size=(1, 64, 96, 3)).astype(np.float32)
+
+    def compare(network):
+        def taps_and_loss(pictures):
+            _, taps = network.apply(network.variables, pictures)
+            weights = [taps[tap] for tap in network.entry.style_taps]
+            return sum(
+                jnp.sum(tap * jnp.cos(jnp.arange(tap.size)).reshape(tap.shape)) for tap in weights
+            ), taps
+
+        with jax.disable_jit():  # nothing is fused, so no float sum is ordered anew
+            (_, taps), gradient = jax.value_and_grad(taps_and_loss, has_aux=True)(pictures)
+        return taps, gradient
+
+    (found, found_gradient), (expected, gradient) = compare(general), compare(registry)
+    for name, registered in names.items():
+        exact = name.startswith("conv")
+        assert_close(found[name], np.asarray(expected[registered]), 0 if exact else 1e-6)
+    assert_close(found_gradient, np.asarray(gradient), 1e-6)
+    assert len(general.entry.style_taps) == len(registry.entry.style_taps) == 6
