@@ -69,6 +69,7 @@ class Quantized(nn.Module, kw_only=True):
         A quantizer's intermediate results are several times as large as the kernel, so it gets a
         few outputs at a time, if they do not depend on each other and lie along the last axis.
         """
+        assert self.kernel_quantizer is not None
         quantize = jax.jit(self.kernel_quantizer)
         apart = self._outputs(latent.shape) == latent.shape[-1]
         whole = quant.needs_whole(self.kernel_quantizer) or not apart

@@ -61,7 +61,7 @@ class BinaryAlexNet(LiteratureNet):
     def _first_conv(self, features: int, name: str, side: int) -> QuantConv:
         return self._sign_conv(features, name, side, stride=4, input_quantizer=None)
 
-    def _sign_conv(self, features: int, name: str, side: int, **others: object) -> QuantConv:
+    def _sign_conv(self, features: int, name: str, side: int, **others: Any) -> QuantConv:
         sign = quant.ste_sign
         return self.binary_conv(
             features, name, side=side, kernel_quantizer=sign, weight_clip=1.0, **others

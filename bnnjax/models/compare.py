@@ -37,7 +37,7 @@ def compare(with_: str = "vgg19") -> list[Row]:
     rows = [
         Row(e.name, e.top1, e.top5, e.parameters, e.mebibytes, base.mebibytes / e.mebibytes)
         for e in registry.REGISTRY.values()
-        if e.classes == CLASSES
+        if e.classes == CLASSES and e.top1 is not None and e.top5 is not None
     ]
     return sorted(rows, key=lambda row: -row.mebibytes)
 

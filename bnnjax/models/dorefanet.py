@@ -54,8 +54,8 @@ class DoReFaNet(LiteratureNet):
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
         taps: dict[str, Array] = {}
-        conv = self.conv(96, 12, "stem_conv", stride=4, padding="VALID", use_bias=True)
-        taps["stem_conv"] = x = conv(x)
+        stem = self.conv(96, 12, "stem_conv", stride=4, padding="VALID", use_bias=True)
+        taps["stem_conv"] = x = stem(x)
         for section, (features, side, padding) in enumerate(SECTIONS, start=1):
             name = f"section{section}"
             conv = self.binary_conv(

@@ -142,7 +142,7 @@ def build(blocks: Blocks, *, frozen: bool, options: Options, classes: int | None
 
 
 def keras_name(name: str) -> str:
-    """What `conv3_2` is in `keras.applications`: `block3_conv2`; the dense layers have its names."""
+    """What `conv3_2` is in `keras.applications`: `block3_conv2`; dense layers have its names."""
     return re.sub(r"conv(\d+)_(\d+)", r"block\1_conv\2", name)
 
 

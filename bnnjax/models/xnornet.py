@@ -71,7 +71,7 @@ class XNORNet(LiteratureNet):
         taps["stem"] = x = self._norm("stem_norm")(x, train=train)
         return x
 
-    def _sign_conv(self, features: int, name: str, **others: object) -> QuantConv:
+    def _sign_conv(self, features: int, name: str, **others: Any) -> QuantConv:
         scaled_sign = quant.xnor_weight_scale
         return self.binary_conv(
             features, name, kernel_quantizer=scaled_sign, weight_clip=1.0, **others

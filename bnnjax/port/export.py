@@ -71,7 +71,7 @@ def export(network: Network, path: str | Path, *, overwrite: bool = False) -> Pa
     draft = path.with_name(f".{path.name}.{os.getpid()}.npz")
     try:
         text = np.frombuffer(json.dumps(card(network)).encode(), np.uint8)
-        np.savez(draft, **{CARD: text}, **little)
+        np.savez(draft, allow_pickle=False, **{CARD: text}, **little)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

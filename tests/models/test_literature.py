@@ -9,8 +9,8 @@ import pytest
 from bnnjax.models import alexnet, densenet, dorefanet, registry, resnet18, xnornet
 from bnnjax.models.network import Architecture
 
-# Rows and channels of some taps at 224 px, by the papers and larq_zoo; of the last one, the channels
-# of the features without classifier (tests/models_test.py of larq_zoo).
+# Rows and channels of some taps at 224 px, by the papers and larq_zoo; of the last, the channels of
+# the features without classifier (tests/models_test.py of larq_zoo).
 SHAPES = {
     "binary_alexnet": {"section1_conv": (56, 64), "section2": (13, 192), "section5": (6, 256)},
     "xnornet": {"stem": (27, 96), "section3": (13, 384), "section5": (1, 4096)},
