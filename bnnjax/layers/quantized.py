@@ -71,9 +71,10 @@ class Quantized(nn.Module, kw_only=True):
         """
         assert self.kernel_quantizer is not None
         quantize = jax.jit(self.kernel_quantizer)
+        if quant.needs_whole(self.kernel_quantizer):
+            latent, quantize = np.asarray(quantize(latent)), np.asarray
         apart = self._outputs(latent.shape) == latent.shape[-1]
-        whole = quant.needs_whole(self.kernel_quantizer) or not apart
-        parts = 1 if whole else min(-(-latent.size // BLOCK), latent.shape[-1])
+        parts = min(-(-latent.size // BLOCK), latent.shape[-1]) if apart else 1
         pieces = (np.array_split(array, parts, axis=-1) for array in (latent, positive))
         scales = []
         for kernel, signs in zip(*pieces, strict=True):

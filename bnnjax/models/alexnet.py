@@ -5,6 +5,8 @@ Hubara et al. 2016 (NIPS, *Binarized Neural Networks*); ``larq_zoo/literature/bi
 Parameters are named as the taps are: ``section1_conv`` … and ``dense1`` to ``dense3``.
 """
 
+from typing import Any
+
 from flax import linen as nn
 from jax import Array
 

@@ -5,6 +5,8 @@ Rastegari et al. 2016 (arXiv 1603.05279); ``larq_zoo/literature/xnornet.py``.
 Parameters are named as the taps are: ``stem_conv``, ``section1_conv`` … and ``dense1``, ``dense2``.
 """
 
+from typing import Any
+
 from flax import linen as nn
 from jax import Array
 
