@@ -178,7 +178,7 @@ def _shapes(program: Program, size: tuple[int, int]) -> tuple[dict[int, tuple[in
     picture = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
     (_, values), variables = jax.eval_shape(module.init_with_output, jax.random.key(0), picture)
     found = {int(value): tuple(leaf.shape) for value, leaf in values.items()}
-    return {program.image: picture.shape, **found}, variables["params"]
+    return {program.image: picture.shape, **found}, variables.get("params", {})
 
 
 @functools.lru_cache(maxsize=4096)

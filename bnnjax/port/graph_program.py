@@ -41,6 +41,7 @@ class Translation:
     Attributes:
       strides: of the values that are maps, in pixels of the picture.
       signs: values whose signs are meant.
+      signed: of those that an operator of its own takes, the tensors that it takes them of.
       params: the weights by the names of their steps.
       roles: values to be tapped: ("stem", "conv", "add" or "concat", value).
       first_signs: what the first binary convolution takes the signs of.
@@ -52,6 +53,7 @@ class Translation:
     constants: dict[int, str] = dataclasses.field(default_factory=dict)
     strides: dict[int, tuple[int, int]] = dataclasses.field(default_factory=dict)
     signs: set[int] = dataclasses.field(default_factory=set)
+    signed: dict[int, int] = dataclasses.field(default_factory=dict)
     roles: list[tuple[str, int]] = dataclasses.field(default_factory=list)
     first_signs: int | None = None
     values: int = 0

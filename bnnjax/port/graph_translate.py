@@ -66,7 +66,7 @@ def _binary_conv(t: Translation, op: Operator) -> None:
     for group, words in enumerate(np.split(found.words, found.window.groups, axis=3), start=1):
         t.params[name if group == 1 else f"{name}_group{group}"] = {"words": words}
     if t.first_signs is None:
-        t.first_signs = source
+        t.first_signs = t.signed.get(source, source)
     value = t.add(op, "binary_conv", (source,), name=name, options=found.window)
     t.roles.append(("conv", value))
     if found.activation:
@@ -204,6 +204,7 @@ def _concat(t: Translation, op: Operator) -> None:
 
 def _signs(t: Translation, op: Operator) -> None:
     t.signs.add(op.outputs[0])
+    t.signed[op.outputs[0]] = op.inputs[0]
     t.finish(op, t.add(op, "activate", (op.inputs[0],), options=0))
 
 

@@ -74,6 +74,8 @@ def read(graph: Graph, operator: Operator, channels: int) -> BinaryConv:
     products = window.size[0] * window.size[1] * depth
     packed = graph.tensors[operator.outputs[0]].dtype == "int32"
     multiplier, bias = _affine(graph, operator, products, words.shape[3])
+    if graph.constant(operator, 4) is not None:
+        activation = 0  # is in the thresholds already
     return BinaryConv(window, words, activation, multiplier, bias, packed)
 
 

@@ -2,22 +2,23 @@
 
 Run in the environment of make_lce_environment.sh:
 
-    "${BNNJAX_LCE_ENV:-$HOME/.cache/bnnjax/lce-env}/bin/python" tests/reference/lce.py
+    "${BNNJAX_LCE_ENV:-$HOME/.cache/bnnjax/lce-env}/bin/python" tests/reference/lce.py [NETWORK ...]
 
 Writes lce.npz beside this file, for each network
     NAME file      the bytes of its .tflite file
     NAME x         a normalised picture [1, h, w, 3]
     NAME y         what the interpreter makes of it
+    NAME logits    what Keras makes of it, before a softmax at the end
     NAME cotangent, NAME of_x
-                   a cotangent of y, and TensorFlow's gradient of the Keras model for x; for
-                   networks with float tensors between the binary layers
+                   a cotangent of the logits, and TensorFlow's gradient of the Keras model for x;
+                   for networks with float tensors between the binary layers
 
 The interpreter computes with LCE's reference kernels: of maps that are smaller than a zero-padded
 kernel the optimized ones make something else than Keras does (the script prints by how much), the
 reference kernels the same. All networks are drawn so that Keras and the interpreter agree within
 float rounding: no sign is so near to 0 that they would take it differently.
 
-    python tests/reference/lce.py FOLDER [NETWORK ...]
+    python tests/reference/lce.py --zoo FOLDER [NETWORK ...]
 
 writes whole networks of Larq Zoo for 64 px pictures into the folder instead, each with such a .npz.
 """
@@ -65,7 +66,7 @@ def one_layer(channels, size=3, features=32, **options):
 def on_picture():
     """11×11 on the three channels of the picture itself."""
     picture = K.Input((31, 27, 3))
-    y = binary(12, 11, strides=4, activation="relu")(picture)
+    y = binary(12, 11, strides=4, pad_values=1, activation="relu")(picture)
     return tf.keras.Model(picture, K.GlobalAveragePooling2D()(K.BatchNormalization()(y)))
 
 
@@ -91,7 +92,7 @@ def operators():
     y = K.PReLU(shared_axes=[1, 2])(K.BatchNormalization()(binary(32)(x)))
     y = K.Subtract()([y * K.Reshape((1, 1, 32))(gate), x])
     y = K.concatenate([K.AveragePooling2D(3, 2, "same")(y), K.MaxPool2D((3, 2), 2, "same")(x)])
-    return tf.keras.Model(picture, K.Softmax()(K.Dense(7)(K.GlobalAveragePooling2D()(y))))
+    return tf.keras.Model(picture, K.Dense(7)(K.GlobalAveragePooling2D()(y)))
 
 
 def int8():
@@ -135,6 +136,7 @@ NETWORKS = {
     "sequential": sequential,
     "int8": int8,
 }
+ONLY_REFERENCE_KERNELS = ("groups",)
 NO_GRADIENT = ("groups", "sequential", "int8", "birealnet")
 ZOO = {
     "quicknet": lqz.sota.QuickNet,
@@ -173,12 +175,14 @@ def convert(model, name):
 def asked(model, name):
     """What the interpreter makes of a picture, and the gradient, under the names of the archive."""
     file = convert(model, name)
-    size = model.input_shape[1]
-    x = draws.picture(name, size)[:, :, : model.input_shape[2]]
+    height, width = model.input_shape[1:3]
+    x = draws.picture(name, max(height, width))[:, :height, :width]
     interpreter = Interpreter(file, use_reference_bconv=True)
     given = x if name != "int8" else quantized(x, interpreter)
     y = np.asarray(interpreter.predict(given))
-    optimized = np.asarray(Interpreter(file).predict(given)).astype(np.float32)
+    optimized = y
+    if name not in ONLY_REFERENCE_KERNELS:
+        optimized = np.asarray(Interpreter(file).predict(given)).astype(np.float32)
     print(
         f"{name}: {len(file)} bytes, optimized kernels differ by {abs(optimized - y).max():.1e}",
         end="",
@@ -188,6 +192,9 @@ def asked(model, name):
         print()
         return answers
     variable = tf.constant(x)
+    before = model.layers[-2 if model.layers[-1].name.startswith(("softmax", "activation")) else -1]
+    to_logits = tf.keras.Model(model.input, before.output)
+    answers["logits"] = to_logits(variable).numpy()
     cotangent = draws.rng(name, "cotangent").normal(size=y.shape).astype(np.float32)
     difference = abs(model(x).numpy() - y).max() / abs(y).max()
     print(f", Keras by {difference:.1e} of the largest")
@@ -196,7 +203,7 @@ def asked(model, name):
         return answers
     with tf.GradientTape() as tape:
         tape.watch(variable)
-        loss = tf.reduce_sum(model(variable) * cotangent)
+        loss = tf.reduce_sum(to_logits(variable) * cotangent)
     return {**answers, "cotangent": cotangent, "of_x": tape.gradient(loss, variable).numpy()}
 
 
@@ -205,15 +212,16 @@ def quantized(x, interpreter):
     return np.clip(np.round(x / scale) + zero_point, -128, 127).astype(np.int8)
 
 
-def write_small():
-    archive = {}
-    for name, build in NETWORKS.items():
+def write_small(names):
+    """The networks, or those of these names anew."""
+    path = Path(__file__).with_name("lce.npz")
+    archive = dict(np.load(path)) if names and path.exists() else {}
+    for name in names or NETWORKS:
         tf.keras.backend.clear_session()
-        model = build()
+        model = NETWORKS[name]()
         fill(model, name)
         archive |= {f"{name} {key}": value for key, value in asked(model, name).items()}
-    path = Path(__file__).with_name("lce.npz")
-    np.savez_compressed(path, **archive)
+        np.savez_compressed(path, **archive)
     print(f"{path}: {path.stat().st_size} bytes")
 
 
@@ -227,7 +235,7 @@ def write_zoo(folder, names):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        write_zoo(sys.argv[1], sys.argv[2:])
+    if sys.argv[1:2] == ["--zoo"]:
+        write_zoo(sys.argv[2], sys.argv[3:])
     else:
-        write_small()
+        write_small(sys.argv[1:])
