@@ -70,7 +70,7 @@ class Quantized(nn.Module, kw_only=True):
         few outputs at a time, if they do not depend on each other and lie along the last axis.
         """
         assert self.kernel_quantizer is not None
-        quantize = jax.jit(self.kernel_quantizer)
+        quantize: Any = jax.jit(self.kernel_quantizer)
         if quant.needs_whole(self.kernel_quantizer):
             latent, quantize = np.asarray(quantize(latent)), np.asarray
         apart = self._outputs(latent.shape) == latent.shape[-1]

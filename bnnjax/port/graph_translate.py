@@ -142,9 +142,9 @@ def _dense(t: Translation, op: Operator) -> None:
 
 
 def _binary_max_pool(t: Translation, op: Operator) -> None:
-    sides = [(op.options[f"{of}_height"], op.options[f"{of}_width"]) for of in ("filter", "stride")]
-    window = Window(*sides, _PADDINGS[op.options["padding"]])
-    _sign_keeping(t, op, "max_pool", window)
+    size = (op.options["filter_height"], op.options["filter_width"])
+    strides = (op.options["stride_height"], op.options["stride_width"])
+    _sign_keeping(t, op, "max_pool", Window(size, strides, _PADDINGS[op.options["padding"]]))
 
 
 def _max_pool(t: Translation, op: Operator) -> None:
