@@ -95,6 +95,14 @@ def painted(launch, folder, quicknet_directory):
 NAMES = ["boat__wave", "boat-2__wave"]
 
 
+def test_without_arguments_the_samples_are_painted(launch, tmp_path):
+    ended = launch("stylize", *SMALL, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    for name in ("lake__night", "still_life__town"):
+        assert images.load(tmp_path / "out" / f"{name}.png").shape == (64, 85, 3)
+    assert "by inknet" in ended.stdout
+
+
 @pytest.mark.usefixtures("painted")
 def test_pictures_are_called_by_photograph_and_painting(folder):
     for name in NAMES:

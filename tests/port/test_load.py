@@ -6,6 +6,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from importlib import resources
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -33,6 +35,24 @@ def test_a_checkpoint_is_loaded_by_its_directory(quicknet, quicknet_directory):
         assert network.entry.name == "quicknet_v0"
         assert network.path == str(quicknet_directory)
         jax.tree.map(np.testing.assert_array_equal, network.variables, dict(quicknet.variables))
+
+
+@pytest.mark.parametrize("name", [(), ("inknet",)])
+def test_without_a_name_the_network_inside_the_package_is_loaded(name):
+    network = bnnjax.load_model(*name)
+    assert network.entry.name == "inknet"
+    assert network.architecture.classes == len(evaluate.class_names(117)) == 117
+    assert network.path is None
+    assert network.provenance["recipe"]["epochs"] > 0
+    logits, taps = network.apply(network.variables, np.full((2, 48, 64, 3), 0.5, np.float32))
+    assert logits.shape == (2, 117)
+    assert np.isfinite(logits).all()
+    assert tuple(taps) == network.entry.taps
+
+
+def test_the_network_inside_the_package_is_small():
+    folder = Path(str(resources.files("bnnjax.assets"))) / "inknet"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 4.5e6
 
 
 def test_a_directory_called_like_a_network_is_that_directory(
