@@ -36,8 +36,8 @@ Shape = tuple[np.ndarray, np.ndarray | None]
 
 def draw(width: int, height: int) -> np.ndarray:
     """The painting [height, width, 3]."""
-    canvas, rng = Canvas(width, height, colour("5a2a22")), np.random.default_rng(4)
-    for polygon, tint in shapes(rng):
+    canvas, rng = Canvas(width, height, colour("5a2a22")), np.random.default_rng(5)
+    for polygon, tint in shapes(np.random.default_rng(4)):  # the same at every size
         if tint is None:
             contour(canvas, polygon, rng)
         else:
