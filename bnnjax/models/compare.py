@@ -32,7 +32,7 @@ def compare(with_: str = "vgg19") -> list[Row]:
       ValueError: no network of this name, or one without published figures.
     """
     base = registry.find(with_)
-    if not base.mebibytes:
+    if base.top1 is None:
         raise ValueError(f"{with_} has no published figures; compare with another network")
     rows = [
         Row(e.name, e.top1, e.top5, e.parameters, e.mebibytes, base.mebibytes / e.mebibytes)
