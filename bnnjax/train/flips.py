@@ -40,14 +40,14 @@ class FlipRatio(NamedTuple):
 
     last: Array
     total: Array | float = 0.0
-    count: Array | int = 0
+    comparisons: Array | int = 0
 
     def then(self, values: Array) -> "FlipRatio":
         """With one array more."""
         total = self.total + flip_ratio(self.last, values)
-        return FlipRatio(values, total, self.count + 1)
+        return FlipRatio(values, total, self.comparisons + 1)
 
     @property
     def mean(self) -> Array:
         """0 to 1; of the first array alone, 0."""
-        return self.total / jnp.maximum(self.count, 1)
+        return self.total / jnp.maximum(self.comparisons, 1)
