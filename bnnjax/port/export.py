@@ -66,12 +66,14 @@ def export(network: Network, path: str | Path, *, overwrite: bool = False) -> Pa
     if path.exists() and not overwrite:
         raise ValueError(f"{path} exists; choose another name or allow overwriting")
     arrays = flatten_dict(jax.device_get(network.variables["params"]), sep="/")
-    little = {name: value.astype(value.dtype.newbyteorder("<")) for name, value in arrays.items()}
+    little: dict[str, Any] = {
+        name: value.astype(value.dtype.newbyteorder("<")) for name, value in arrays.items()
+    }
+    little[CARD] = np.frombuffer(json.dumps(card(network)).encode(), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.npz")
     try:
-        text = np.frombuffer(json.dumps(card(network)).encode(), np.uint8)
-        np.savez(draft, allow_pickle=False, **{CARD: text}, **little)
+        np.savez(draft, **little)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
