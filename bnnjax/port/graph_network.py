@@ -60,17 +60,10 @@ class GraphNetwork(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Builder:
-    """What `Entry` wants to know of a program: its module, and the pictures that it takes.
-
-    Attributes:
-      program: of the network.
-      size: height and width that the file was made for, px.
-      free: whether there are others.
-    """
+    """The function program → module that `Entry` holds; equal for equal programs, so that a file
+    that is read again is not compiled again."""
 
     program: Program
-    size: tuple[int, int]
-    free: bool
 
     def __call__(self, *, frozen: bool, options: Options, classes: int | None) -> GraphNetwork:
         """The module.
@@ -82,8 +75,18 @@ class Builder:
             raise ValueError("a network read from a .tflite file is frozen, and cannot be trained")
         return GraphNetwork(self.program, options)
 
-    def takes(self, side: int) -> bool:
-        """Whether a picture may have a side of so many pixels."""
+
+@dataclasses.dataclass(frozen=True)
+class Sides:
+    """Which sides a picture may have, px: those that the program fits, or the file's ``size``
+    (height, width) alone."""
+
+    program: Program
+    size: tuple[int, int]
+    free: bool
+
+    def __call__(self, side: int) -> bool:
+        """Whether it may have this one."""
         return fits(self.program, (side, side)) if self.free else side in self.size
 
 
@@ -133,17 +136,16 @@ def network_of(graph: Graph, name: str) -> tuple[Entry, Variables]:
     shapes = _check_shapes(graph, translation, program, size)
     stride = _total_stride(translation)
     free = fits(program, (size[0] + 2 * stride, size[1] + 2 * stride))
-    builder = Builder(program, size, free)
     leaves = jax.tree.leaves(params)
     entry = Entry(
         name=name,
-        build=builder,
+        build=Builder(program),
         normalize=imagenet.normalize,
         options=Options(),
         taps=tuple(tap for tap, _ in found.all),
         style_taps=found.style,
         content_taps=found.content,
-        takes=builder.takes,
+        takes=Sides(program, size, free),
         stride=stride if free else math.gcd(*size),
         classes=None if program.logits is None else shapes[program.logits][-1],
         top1=math.nan,

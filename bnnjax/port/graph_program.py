@@ -96,8 +96,12 @@ class Translation:
             self.params[name] = np.asarray(self.graph.tensors[index].value, np.float32)
         return self.constants[index]
 
-    def finish(self, op: Operator, value: int) -> None:
-        """Activation and rounding of an operator's result, which becomes its output tensor."""
+    def finish(self, op: Operator, value: int) -> int:
+        """Activation and rounding of an operator's result, which becomes its output tensor.
+
+        Returns the number that the result has before both.
+        """
+        bare = value
         activation = op.options.get("FusedActivationFunction", 0)
         if activation:
             value = self.add(op, "activate", (value,), options=activation)
@@ -109,6 +113,7 @@ class Translation:
         self.steps[-1] = last._replace(output=op.outputs[0])
         if value in self.strides:
             self.strides[op.outputs[0]] = self.strides.pop(value)
+        return op.outputs[0] if bare == value else bare
 
 
 _ENDS_MAPS = ("whole_mean", "mean", "dense", "reshape", "transpose", "shape", "softmax")

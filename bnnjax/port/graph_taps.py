@@ -4,7 +4,8 @@
   activation; of a grouped one that the file holds in parts, all parts together;
 - ``stem``: what the first binary convolution takes the signs of;
 - ``conv1`` …: the whole-numbered results of the binary convolutions;
-- ``add1`` …: sums of two computed tensors, which is what residual networks are made of;
+- ``add1`` …: sums of two computed tensors, before an activation that is fused with them: the
+  residual stream;
 - ``concat1`` …: concatenations, the same of dense ones;
 - ``stage1`` …: the ends of the stages. A stage is all that follows the stem at one total stride and
   holds a binary convolution, a sum or a concatenation; its end is its last sum or concatenation,

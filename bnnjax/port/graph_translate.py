@@ -179,9 +179,9 @@ def _average_pool(t: Translation, op: Operator) -> None:
 
 def _two(kind: str, t: Translation, op: Operator) -> None:
     inputs = (t.operand(op, 0), t.operand(op, 1))
-    t.finish(op, t.add(op, kind, inputs))
+    bare = t.finish(op, t.add(op, kind, inputs))
     if kind == "add" and all(isinstance(ref, int) for ref in inputs):
-        t.roles.append(("add", op.outputs[0]))
+        t.roles.append(("add", bare))
 
 
 def _one(kind: str, t: Translation, op: Operator, *, options: Any = None) -> None:

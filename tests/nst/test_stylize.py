@@ -1,6 +1,7 @@
 """`stylize_batch` from what a user hands over to what he gets, through a small network."""
 
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -54,6 +55,19 @@ def test_the_picture_moves_towards_the_painting(stylize, toy, photograph, painti
         goal = measure(images.fit(painting, size=32))
         before = np.linalg.norm(measure(photograph) - goal)
         assert np.linalg.norm(measure(found) - goal) < 0.5 * before
+
+
+def test_a_tflite_file_is_a_network(photograph, painting, tmp_path):
+    pytest.importorskip("tflite")
+    path = tmp_path / "deployed.tflite"
+    archive = np.load(Path(__file__).parents[1] / "reference" / "lce.npz")
+    path.write_bytes(archive["ones file"].tobytes())
+    choices = {"size": 32, "steps": 20, "progress": False}
+    result = bnnjax.stylize_batch(photograph, painting, weights=path, **choices)
+    assert result.run["network"] == "deployed.tflite"
+    assert result.recipe(0)["weights"] == str(path)
+    total = result.losses[0]["total"]
+    assert total[-1] < 0.7 * total[0]
 
 
 def test_results_are_pictures_of_the_photographs_shape(stylize, make_picture, painting):

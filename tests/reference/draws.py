@@ -47,6 +47,11 @@ def picture(network: str, side: int) -> np.ndarray:
     return (waves + random.normal(0, 0.3, (side, side, 3)))[None].astype(np.float32)
 
 
+def picture_for(network: str, size: tuple[int, int]) -> np.ndarray:
+    """A normalised picture [1, height, width, 3] of this size."""
+    return picture(network, max(size))[:, : size[0], : size[1]]
+
+
 def cotangent(network: str, classes: int) -> np.ndarray:
     """A cotangent of the logits [1, classes]."""
     return rng(network, "cotangent").normal(size=(1, classes)).astype(np.float32)

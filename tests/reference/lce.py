@@ -6,8 +6,7 @@ Run in the environment of make_lce_environment.sh:
 
 Writes lce.npz beside this file, for each network
     NAME file      the bytes of its .tflite file
-    NAME x         a normalised picture [1, h, w, 3]
-    NAME y         what the interpreter makes of it
+    NAME y         what the interpreter makes of the picture of `draws.picture_for`
     NAME logits    what Keras makes of it, before a softmax at the end
     NAME cotangent, NAME of_x
                    a cotangent of the logits, and TensorFlow's gradient of the Keras model for x;
@@ -175,8 +174,7 @@ def convert(model, name):
 def asked(model, name):
     """What the interpreter makes of a picture, and the gradient, under the names of the archive."""
     file = convert(model, name)
-    height, width = model.input_shape[1:3]
-    x = draws.picture(name, max(height, width))[:, :height, :width]
+    x = draws.picture_for(name, model.input_shape[1:3])
     interpreter = Interpreter(file, use_reference_bconv=True)
     given = x if name != "int8" else quantized(x, interpreter)
     y = np.asarray(interpreter.predict(given))
@@ -187,7 +185,7 @@ def asked(model, name):
         f"{name}: {len(file)} bytes, optimized kernels differ by {abs(optimized - y).max():.1e}",
         end="",
     )
-    answers = {"file": np.frombuffer(file, np.uint8), "x": given, "y": y}
+    answers = {"file": np.frombuffer(file, np.uint8), "y": y}
     if name == "int8":
         print()
         return answers
