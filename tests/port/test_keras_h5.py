@@ -63,7 +63,7 @@ def test_the_kind_of_a_layer_is_told_from_its_arrays(file):
             "batch_normalization": "norm",
             "depthwise_conv2d": "depthwise",
             "dense": "dense",
-            "p_re_lu": "other",
+            "p_re_lu": "activation",
         }
 
 
