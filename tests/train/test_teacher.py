@@ -64,7 +64,7 @@ def test_the_teacher_is_asked_in_groups_and_answers_in_order(count):
     assert max(seen) * teacher.GROUP_BYTES <= 20 * 2**20 or jax.default_backend() != "cpu"
     level = views.mean((1, 2, 3))
     np.testing.assert_allclose(told.logits, jnp.stack([level, 3 * level], axis=1), rtol=1e-6)
-    assert told.taps.keys() == teacher.set(TAPS)
+    assert told.taps.keys() == set(teacher.TAPS)
     for k, tap in enumerate(teacher.TAPS):
         np.testing.assert_allclose(told.taps[tap], views[:, ::2, ::2] * (k + 1), rtol=1e-6)
 
