@@ -38,7 +38,7 @@ def _real(tensor: Tensor) -> np.ndarray | None:
 
 def _along_axis(value: np.ndarray, quantization: Quantization, each: Any) -> np.ndarray:
     if len(each) == 1:
-        return np.float64(each[0])
+        return np.asarray(each[0], np.float64)
     shape = [1] * value.ndim
     shape[quantization.axis] = len(each)
     return np.asarray(each, np.float64).reshape(shape)

@@ -5,7 +5,7 @@ batch norm are three. Steps are static and hashable; weights come from the varia
 """
 
 import operator
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ class Step(NamedTuple):
     name: str
     inputs: tuple[Ref, ...]
     output: int
-    options: Hashable
+    options: Any  # hashable
     where: str
 
 
@@ -115,7 +115,7 @@ def _conv(step: Step, options: Options, x: Array) -> Array:
 
 def _grouped(layer: Callable[..., nn.Module], step: Step, x: Array) -> Array:
     """A layer for each group of channels, the first of the step's own name."""
-    window: Any = step.options
+    window: Window = step.options
     names = [step.name] + [f"{step.name}_group{g}" for g in range(2, window.groups + 1)]
     parts = [
         layer(
@@ -135,7 +135,7 @@ def _grouped(layer: Callable[..., nn.Module], step: Step, x: Array) -> Array:
 
 
 def _depthwise(step: Step, options: Options, x: Array) -> Array:
-    window: Any = step.options
+    window: Window = step.options
     return DepthwiseConv(
         window.features // x.shape[3],
         kernel_size=window.size,
@@ -153,7 +153,7 @@ def _norm(step: Step, options: Options, x: Array) -> Array:
 
 
 def _dense(step: Step, options: Options, x: Array) -> Array:
-    inputs, features, use_bias, keep = step.options  # type: ignore[misc]
+    inputs, features, use_bias, keep = step.options
     if not keep:
         if x[0].size != inputs:
             raise ValueError(f"a dense layer needs {inputs} values a picture, gets {x[0].size}")
@@ -165,13 +165,13 @@ def _dense(step: Step, options: Options, x: Array) -> Array:
 
 
 def _max_pool(step: Step, options: Options, x: Array) -> Array:
-    window: Any = step.options
+    window: Window = step.options
     where = {"size": window.size, "stride": window.strides, "padding": window.padding}
     return pool(x, options, **where)
 
 
 def _avg_pool(step: Step, options: Options, x: Array) -> Array:
-    window: Any = step.options
+    window: Window = step.options
     return avg_pool(x, size=window.size, stride=window.strides, padding=window.padding)
 
 
@@ -195,22 +195,22 @@ def _aligned(step: Step, x: Any, y: Any) -> tuple[Any, Any]:
 
 def _reshape(step: Step, options: Options, x: Array, shape: Any = None) -> Array:
     if shape is None:
-        shape = (x.shape[0], *step.options[1:])  # type: ignore[index]
+        shape = (x.shape[0], *step.options[1:])
     return x.reshape([int(side) for side in shape])
 
 
 def _mean(step: Step, options: Options, x: Array) -> Array:
-    axes, keepdims = step.options  # type: ignore[misc]
+    axes, keepdims = step.options
     return x.mean(axis=axes, keepdims=keepdims)
 
 
 def _pad(step: Step, options: Options, x: Array) -> Array:
-    amounts, value = step.options  # type: ignore[misc]
+    amounts, value = step.options
     return jnp.pad(x, amounts, constant_values=value)
 
 
 def _slice(step: Step, options: Options, x: Any) -> Any:
-    cut: Any = step.options
+    cut: Cut = step.options
     index: list[Any] = []
     for axis, (begin, end, stride) in enumerate(zip(*cut[:3], strict=True)):
         if cut.shrink_mask >> axis & 1:
@@ -231,12 +231,12 @@ def _pack(step: Step, options: Options, *values: Any) -> np.ndarray:
 
 
 def _part(step: Step, options: Options, x: Array) -> Array:
-    axis, number, of = step.options  # type: ignore[misc]
+    axis, number, of = step.options
     return jnp.split(x, of, axis)[number]
 
 
 def _round(step: Step, options: Options, x: Array) -> Array:
-    return round_to(step.options, x)  # type: ignore[arg-type]
+    return round_to(step.options, x)
 
 
 def round_to(grid: Grid, x: Array) -> Array:

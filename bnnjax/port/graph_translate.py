@@ -142,8 +142,10 @@ def _dense(t: Translation, op: Operator) -> None:
 
 
 def _binary_max_pool(t: Translation, op: Operator) -> None:
-    sides = [(op.options[f"{of}_height"], op.options[f"{of}_width"]) for of in ("filter", "stride")]
-    window = Window(*sides, _PADDINGS[op.options["padding"]])
+    size, strides = (
+        (op.options[f"{of}_height"], op.options[f"{of}_width"]) for of in ("filter", "stride")
+    )
+    window = Window(size, strides, _PADDINGS[op.options["padding"]])
     _sign_keeping(t, op, "max_pool", window)
 
 

@@ -34,7 +34,7 @@ FLOAT_NETWORKS = (
     "picture",
     "operators",
 )
-OTHERS = ("birealnet", "groups", "sequential")
+OTHERS = ("birealnet", "groups", "sequential", "packed_pool")
 
 
 class Reference(NamedTuple):
@@ -115,6 +115,15 @@ def test_rounded_networks_are_a_step_apart(reference):
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
     assert abs(np.round(steps) - case.answers["y"]).max() <= 1
     assert np.ptp(case.answers["y"].astype(int)) > 10
+
+
+def test_the_converter_wrote_what_the_cases_are_for(reference):
+    """Packed results, and max-pools of packed tensors."""
+    kinds = {op.kind for op in reference("packed_pool").graph.operators}
+    assert "LceBMaxPool2d" in kinds
+    graph = reference("sequential").graph
+    packed = [op for op in graph.operators if op.kind == "LceBconv2d" and op.inputs[4] >= 0]
+    assert len(packed) == 2
 
 
 # --- gradients through what keeps only signs --------------------------------------------------

@@ -81,6 +81,15 @@ def sequential():
     return tf.keras.Model(picture, K.Softmax()(K.Dense(7)(K.Flatten()(x))))
 
 
+def packed_pool():
+    """A max-pool of signs, as the converter likes it."""
+    picture = K.Input((15, 18, 3))
+    x = K.BatchNormalization()(K.Conv2D(40, 3, padding="same", use_bias=False)(picture))
+    x = K.MaxPool2D((2, 3), 2, "same")(K.Activation(SIGN)(x))
+    y = K.BatchNormalization()(binary(32, padding="valid")(x))
+    return tf.keras.Model(picture, K.Dense(7)(K.GlobalAveragePooling2D()(y)))
+
+
 def operators():
     """Built-in operators that the zoo's networks do not all have."""
     picture = K.Input((24, 24, 3))
@@ -133,10 +142,11 @@ NETWORKS = {
     "picture": on_picture,
     "operators": operators,
     "sequential": sequential,
+    "packed_pool": packed_pool,
     "int8": int8,
 }
 ONLY_REFERENCE_KERNELS = ("groups",)
-NO_GRADIENT = ("groups", "sequential", "int8", "birealnet")
+NO_GRADIENT = ("groups", "sequential", "packed_pool", "int8", "birealnet")
 ZOO = {
     "quicknet": lqz.sota.QuickNet,
     "binary_resnet_e18": lqz.literature.BinaryResNetE18,
