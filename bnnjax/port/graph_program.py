@@ -6,10 +6,58 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bnnjax.port.graph_steps import Grid, Ref, Step, Window
 from bnnjax.port.tflite_graph import Graph, Operator
 
 Params = dict[str, Any]
+Ref = int | str  # a value's number, or the name of a constant among the variables
+
+
+class Step(NamedTuple):
+    """One step: the values that it reads, the one that it makes, and how. A little less than an
+    operator of the file: a binary convolution, its activation and its batch norm are three.
+
+    ``name`` is that of its weights, if it has any, and ``where`` its place in the file.
+    """
+
+    kind: str
+    name: str
+    inputs: tuple[Ref, ...]
+    output: int
+    options: Any  # hashable
+    where: str
+
+
+class Window(NamedTuple):
+    """The window of a convolution or a pool; of a pool ``features`` is 0."""
+
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    padding: str
+    dilations: tuple[int, int] = (1, 1)
+    features: int = 0
+    groups: int = 1
+    pad_value: int = 0
+    use_bias: bool = False
+
+
+class Grid(NamedTuple):
+    """The numbers that a tensor of ``scale · (q − zero_point)`` can hold, low ≤ q ≤ high."""
+
+    scale: float
+    zero_point: int
+    low: int
+    high: int
+
+
+class Cut(NamedTuple):
+    """STRIDED_SLICE: begin, end and stride an axis, and the masks of TensorFlow."""
+
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    strides: tuple[int, ...]
+    begin_mask: int = 0
+    end_mask: int = 0
+    shrink_mask: int = 0
 
 
 class Program(NamedTuple):
@@ -114,6 +162,19 @@ class Translation:
         if value in self.strides:
             self.strides[op.outputs[0]] = self.strides.pop(value)
         return op.outputs[0] if bare == value else bare
+
+    def one(self, kind: str, op: Operator, *, options: Any = None) -> None:
+        """An operator that is one step of its first input."""
+        self.finish(op, self.add(op, kind, (self.operand(op, 0),), options=options))
+
+    def sign_keeping(self, kind: str, op: Operator, *, options: Any = None) -> None:
+        """The same for a step that gives the same before as after taking signs."""
+        signs = op.inputs[0] in self.signs and not op.options.get("FusedActivationFunction", 0)
+        if not signs:
+            return self.one(kind, op, options=options)
+        self.signs.add(op.outputs[0])
+        self.finish(op, self.add(op, kind, (op.inputs[0],), options=options))
+        return None
 
 
 _ENDS_MAPS = ("whole_mean", "mean", "dense", "reshape", "transpose", "shape", "softmax")

@@ -1,13 +1,13 @@
 """The steps of a network that was read from a ``.tflite`` file, and what each computes.
 
-A `Step` is a little less than an operator of the file: a binary convolution, its activation and its
-batch norm are three. Steps are static and hashable; weights come from the variables.
+Each function takes the step, the network's options and the values that the step reads; weights
+come from the variables.
 """
 
 import operator
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,56 +17,7 @@ from jax import Array
 
 from bnnjax import quant
 from bnnjax.layers import BatchNorm, Conv, DepthwiseConv, Options, QuantConv, avg_pool, pool
-
-Ref = int | str  # a value's number, or the name of a constant among the variables
-
-
-class Step(NamedTuple):
-    """One step: the values that it reads, the one that it makes, and how.
-
-    ``name`` is that of its weights, if it has any, and ``where`` its place in the file.
-    """
-
-    kind: str
-    name: str
-    inputs: tuple[Ref, ...]
-    output: int
-    options: Any  # hashable; what it is, depends on the kind
-    where: str
-
-
-class Window(NamedTuple):
-    """The window of a convolution or a pool; of a pool ``features`` is 0."""
-
-    size: tuple[int, int]
-    strides: tuple[int, int]
-    padding: str
-    dilations: tuple[int, int] = (1, 1)
-    features: int = 0
-    groups: int = 1
-    pad_value: int = 0
-    use_bias: bool = False
-
-
-class Grid(NamedTuple):
-    """The numbers that a tensor of ``scale · (q − zero_point)`` can hold, low ≤ q ≤ high."""
-
-    scale: float
-    zero_point: int
-    low: int
-    high: int
-
-
-class Cut(NamedTuple):
-    """STRIDED_SLICE: begin, end and stride an axis, and the masks of TensorFlow."""
-
-    begin: tuple[int, ...]
-    end: tuple[int, ...]
-    strides: tuple[int, ...]
-    begin_mask: int = 0
-    end_mask: int = 0
-    shrink_mask: int = 0
-
+from bnnjax.port.graph_program import Cut, Grid, Step, Window
 
 ACTIVATIONS: dict[int, Callable[[Array], Array]] = {  # by their numbers in the schema
     0: lambda x: x,
@@ -115,7 +66,7 @@ def _conv(step: Step, options: Options, x: Array) -> Array:
 
 def _grouped(layer: Callable[..., nn.Module], step: Step, x: Array) -> Array:
     """A layer for each group of channels, the first of the step's own name."""
-    window: Any = step.options
+    window: Window = step.options
     names = [step.name] + [f"{step.name}_group{g}" for g in range(2, window.groups + 1)]
     parts = [
         layer(
@@ -135,7 +86,7 @@ def _grouped(layer: Callable[..., nn.Module], step: Step, x: Array) -> Array:
 
 
 def _depthwise(step: Step, options: Options, x: Array) -> Array:
-    window: Any = step.options
+    window: Window = step.options
     return DepthwiseConv(
         window.features // x.shape[3],
         kernel_size=window.size,
@@ -165,13 +116,13 @@ def _dense(step: Step, options: Options, x: Array) -> Array:
 
 
 def _max_pool(step: Step, options: Options, x: Array) -> Array:
-    window: Any = step.options
+    window: Window = step.options
     where = {"size": window.size, "stride": window.strides, "padding": window.padding}
     return pool(x, options, **where)
 
 
 def _avg_pool(step: Step, options: Options, x: Array) -> Array:
-    window: Any = step.options
+    window: Window = step.options
     return avg_pool(x, size=window.size, stride=window.strides, padding=window.padding)
 
 
@@ -210,7 +161,7 @@ def _pad(step: Step, options: Options, x: Array) -> Array:
 
 
 def _slice(step: Step, options: Options, x: Any) -> Any:
-    cut: Any = step.options
+    cut: Cut = step.options
     index: list[Any] = []
     for axis, (begin, end, stride) in enumerate(zip(*cut[:3], strict=True)):
         if cut.shrink_mask >> axis & 1:

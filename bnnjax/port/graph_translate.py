@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from bnnjax.port import lce_operators
+from bnnjax.port import graph_shapes, lce_operators
 from bnnjax.port.graph_fold import fold
-from bnnjax.port.graph_program import Params, Program, Translation, grid_of, place
-from bnnjax.port.graph_steps import Cut, Window
+from bnnjax.port.graph_program import Params, Program, Translation, Window, grid_of, place
 from bnnjax.port.tflite_graph import Graph, Operator
 
 _PADDINGS = ("SAME", "VALID")  # as the schema counts
@@ -142,24 +141,16 @@ def _dense(t: Translation, op: Operator) -> None:
 
 
 def _binary_max_pool(t: Translation, op: Operator) -> None:
-    size = (op.options["filter_height"], op.options["filter_width"])
-    strides = (op.options["stride_height"], op.options["stride_width"])
-    _sign_keeping(t, op, "max_pool", Window(size, strides, _PADDINGS[op.options["padding"]]))
+    size, strides = (
+        (op.options[f"{of}_height"], op.options[f"{of}_width"]) for of in ("filter", "stride")
+    )
+    window = Window(size, strides, _PADDINGS[op.options["padding"]])
+    t.sign_keeping("max_pool", op, options=window)
 
 
 def _max_pool(t: Translation, op: Operator) -> None:
     size = (op.options["FilterHeight"], op.options["FilterWidth"])
-    _sign_keeping(t, op, "max_pool", _window(t, op, size))
-
-
-def _sign_keeping(t: Translation, op: Operator, kind: str, options: Any = None) -> None:
-    """A step that gives the same before as after taking signs."""
-    activated = op.options.get("FusedActivationFunction", 0)
-    signs = op.inputs[0] in t.signs and not activated
-    value = t.add(op, kind, (op.inputs[0] if signs else t.operand(op, 0),), options=options)
-    if signs:
-        t.signs.add(op.outputs[0])
-    t.finish(op, value)
+    t.sign_keeping("max_pool", op, options=_window(t, op, size))
 
 
 def _average_pool(t: Translation, op: Operator) -> None:
@@ -185,11 +176,11 @@ def _two(kind: str, t: Translation, op: Operator) -> None:
 
 
 def _one(kind: str, t: Translation, op: Operator, *, options: Any = None) -> None:
-    t.finish(op, t.add(op, kind, (t.operand(op, 0),), options=options))
+    t.one(kind, op, options=options)
 
 
 def _softmax(t: Translation, op: Operator) -> None:
-    _one("softmax", t, op, options=float(op.options.get("Beta", 1.0)))
+    t.one("softmax", op, options=float(op.options.get("Beta", 1.0)))
 
 
 def _prelu(t: Translation, op: Operator) -> None:
@@ -210,76 +201,6 @@ def _signs(t: Translation, op: Operator) -> None:
 
 def _signs_as_floats(t: Translation, op: Operator) -> None:
     t.finish(op, t.add(op, "sign", (op.inputs[0],)))
-
-
-# --- shapes --------------------------------------------------------------------------------
-
-
-def _constant(t: Translation, op: Operator, slot: int) -> Any:
-    value = t.graph.constant(op, slot)
-    if value is None:
-        raise ValueError(f"has an input {slot} that is not constant")
-    return value.tolist()
-
-
-def _reshape(t: Translation, op: Operator) -> None:
-    computed = len(op.inputs) > 1 and t.graph.constant(op, 1) is None
-    if computed:
-        t.finish(op, t.add(op, "reshape", (t.operand(op, 0), op.inputs[1])))
-        return
-    shape = tuple(_constant(t, op, 1)) if len(op.inputs) > 1 else _output_shape(t, op)
-    if not shape or shape[0] not in (1, -1):
-        raise ValueError(f"has the shape {list(shape)}, which does not keep the pictures apart")
-    _sign_keeping(t, op, "reshape", shape)
-
-
-def _output_shape(t: Translation, op: Operator) -> tuple[int, ...]:
-    return t.graph.tensors[op.outputs[0]].shape
-
-
-def _mean(t: Translation, op: Operator) -> None:
-    axes = tuple(int(axis) for axis in np.atleast_1d(_constant(t, op, 1)))
-    if 0 in axes:
-        raise ValueError("averages over pictures")
-    _one("mean", t, op, options=(axes, bool(op.options.get("KeepDims"))))
-
-
-def _pad(t: Translation, op: Operator) -> None:
-    amounts = tuple(tuple(pair) for pair in _constant(t, op, 1))
-    value = float(np.ravel(_constant(t, op, 2))[0]) if len(op.inputs) > 2 else 0.0
-    if abs(value) == 1:
-        _sign_keeping(t, op, "pad", (amounts, value))
-    else:
-        _one("pad", t, op, options=(amounts, value))
-
-
-def _strided_slice(t: Translation, op: Operator) -> None:
-    if op.options["EllipsisMask"] or op.options["NewAxisMask"]:
-        raise ValueError("adds axes or leaves some out")
-    begin, end, strides = (tuple(_constant(t, op, slot)) for slot in (1, 2, 3))
-    shape = t.graph.tensors[op.inputs[0]].shape
-    # Up to the file's own size means all, at any size.
-    sides = enumerate(zip(end, shape, strict=True)) if len(shape) == 4 else ()
-    whole = sum(1 << axis for axis, (last, side) in sides if last == side)
-    masks = (op.options["BeginMask"], op.options["EndMask"] | whole, op.options["ShrinkAxisMask"])
-    _one("slice", t, op, options=Cut(begin, end, strides, *masks))
-
-
-def _split(t: Translation, op: Operator) -> None:
-    axis, number = int(np.ravel(_constant(t, op, 0))[0]), op.options["NumSplits"]
-    source = t.operand(op, 1)
-    for part, output in enumerate(op.outputs):
-        t.add(op, "part", (source,), output=output, options=(axis, part, number))
-
-
-def _pack(t: Translation, op: Operator) -> None:
-    """Numbers of a shape: those known beforehand as options, the others as values."""
-    known = tuple(
-        None if t.graph.constant(op, slot) is None else int(np.ravel(_constant(t, op, slot))[0])
-        for slot in range(len(op.inputs))
-    )
-    values = tuple(index for index, number in zip(op.inputs, known, strict=True) if number is None)
-    t.finish(op, t.add(op, "pack", values, options=known))
 
 
 HANDLERS: dict[str, Callable[[Translation, Operator], None]] = {
@@ -309,14 +230,14 @@ HANDLERS: dict[str, Callable[[Translation, Operator], None]] = {
     "QUANTIZE": partial(_one, "activate", options=0),
     "DEQUANTIZE": partial(_one, "activate", options=0),
     "CONCATENATION": _concat,
-    "RESHAPE": _reshape,
-    "SQUEEZE": lambda t, op: _one("reshape", t, op, options=_output_shape(t, op)),
-    "TRANSPOSE": lambda t, op: _one("transpose", t, op, options=tuple(_constant(t, op, 1))),
-    "MEAN": _mean,
-    "PAD": _pad,
-    "PADV2": _pad,
-    "STRIDED_SLICE": _strided_slice,
-    "SPLIT": _split,
+    "RESHAPE": graph_shapes.reshape,
+    "SQUEEZE": graph_shapes.squeeze,
+    "TRANSPOSE": graph_shapes.transpose,
+    "MEAN": graph_shapes.mean,
+    "PAD": graph_shapes.pad,
+    "PADV2": graph_shapes.pad,
+    "STRIDED_SLICE": graph_shapes.strided_slice,
+    "SPLIT": graph_shapes.split,
     "SHAPE": partial(_one, "shape"),
-    "PACK": _pack,
+    "PACK": graph_shapes.pack,
 }

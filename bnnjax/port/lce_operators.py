@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnnjax.binary import bits
-from bnnjax.port.graph_steps import Window
+from bnnjax.port.graph_program import Window
 from bnnjax.port.tflite_graph import Graph, Operator
 
 KINDS = ("LceBconv2d", "LqceBconv2d32", "LqceBconv2d64")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bnnjax
-from bnnjax.port import graph_network, graph_steps
+from bnnjax.port import graph_network, graph_program, graph_steps
 from bnnjax.port.tflite_graph import Graph, Operator, Tensor, read_graph
 
 pytest.importorskip("tflite")
@@ -34,7 +34,7 @@ FLOAT_NETWORKS = (
     "picture",
     "operators",
 )
-OTHERS = ("birealnet", "groups", "sequential")
+OTHERS = ("birealnet", "groups", "sequential", "packed_pool")
 
 
 class Reference(NamedTuple):
@@ -117,6 +117,15 @@ def test_rounded_networks_are_a_step_apart(reference):
     assert np.ptp(case.answers["y"].astype(int)) > 10
 
 
+def test_the_converter_wrote_what_the_cases_are_for(reference):
+    """Packed results, and max-pools of packed tensors."""
+    kinds = {op.kind for op in reference("packed_pool").graph.operators}
+    assert "LceBMaxPool2d" in kinds
+    graph = reference("sequential").graph
+    packed = [op for op in graph.operators if op.kind == "LceBconv2d" and op.inputs[4] >= 0]
+    assert len(packed) == 2
+
+
 # --- gradients through what keeps only signs --------------------------------------------------
 
 
@@ -129,7 +138,7 @@ def test_packed_tensors_pass_a_gradient(reference):
 
 
 def test_rounding_passes_the_gradient_within_its_range():
-    grid = graph_steps.Grid(0.5, 3, -128, 127)
+    grid = graph_program.Grid(0.5, 3, -128, 127)
     x = jnp.array([-100.0, -65.4, -0.3, 0.25, 0.74, 61.9, 70.0])
     rounded, slope = jax.vmap(jax.value_and_grad(lambda v: graph_steps.round_to(grid, v)))(x)
     np.testing.assert_array_equal(rounded, [-65.5, -65.5, -0.5, 0.5, 0.5, 62.0, 62.0])
