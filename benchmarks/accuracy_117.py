@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 import bnnjax
 from bnnjax import Network, cli
-from bnnjax.train.photographs import Photographs, load_shards
+from bnnjax.train.photographs import Photographs, load_split
 from bnnjax.train.views import whole_views
 
 FLAGS = flags.FLAGS
@@ -39,13 +39,13 @@ BATCH = 32
 def main() -> int:
     data = Path(FLAGS.data_dir)
     sources = [kind["source"] for kind in json.loads((data / "classes.json").read_text()).values()]
-    validation = load_shards(sorted(data.glob("val-*.tar*")))
+    validation = load_split(data, "val")
     network = bnnjax.load_model(FLAGS.weights)
     logits = outputs(network, validation, side=FLAGS.side, pooled=False)
     table = {network.entry.name: by_source(logits, validation.labels, sources)}
     if FLAGS.probe:
         probed = bnnjax.load_model(FLAGS.probe)
-        photographs = load_shards(sorted(data.glob("train-*.tar*")))
+        photographs = load_split(data, "train")
         features = outputs(probed, photographs, side=FLAGS.probe_side, pooled=True)
         layer = fit(features, photographs.labels, classes=len(sources))
         seen = outputs(probed, validation, side=FLAGS.probe_side, pooled=True)

@@ -11,9 +11,7 @@ from bnnjax import cli, load_model
 from bnnjax.port import export
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "weights", None, "directory of a network's checkpoint, or a name", required=True
-)
+flags.DEFINE_string("weights", None, "checkpoint or name of a network; the one that ships")
 flags.DEFINE_string("output", None, "file to write, NAME.npz", required=True)
 flags.DEFINE_boolean("overwrite", False, "replace the file if it exists")
 cli.define_json()
@@ -23,7 +21,7 @@ def main() -> int:
     network = load_model(FLAGS.weights)
     path = export.export(network, FLAGS.output, overwrite=FLAGS.overwrite)
     size = path.stat().st_size
-    print(f"{FLAGS.weights} → {path}: {network.entry.name}, {size / 2**20:.2f} MiB")
+    print(f"{network.entry.name} → {path}, {size / 2**20:.2f} MiB")
     cli.print_json({"model": network.entry.name, "output": str(path), "bytes": size})
     return 0
 

@@ -42,11 +42,12 @@ def main() -> int:
     pairs = inputs.make_pairs(*names, pairing=FLAGS.pairing)
     directory = Path(FLAGS.output_dir)
     files.picture_paths([p.name for p in pairs], directory, overwrite=FLAGS.overwrite)
+    weights = FLAGS.weights or (None if FLAGS.model else recipe.get("weights"))
     result = stylize_batch(
         contents,
         styles,
-        model=FLAGS.model,
-        weights=FLAGS.weights or (None if FLAGS.model else recipe.get("weights")),
+        model=FLAGS.model or (None if weights else recipe.get("network")),
+        weights=weights,
         pairing=FLAGS.pairing,
         preset=FLAGS.preset,
         preview=files.previewer(directory) if FLAGS.previews else None,

@@ -18,7 +18,7 @@ from bnnjax.models.network import Architecture
 from bnnjax.port import checkpoint
 from bnnjax.train import curves, loop
 from bnnjax.train.photo_task import PhotoTask
-from bnnjax.train.photographs import load_shards
+from bnnjax.train.photographs import load_split
 from bnnjax.train.recipe import Recipe
 
 FLAGS = flags.FLAGS
@@ -35,9 +35,9 @@ def main() -> int:
     entry = registry.find(FLAGS.model)
     workdir = Path(FLAGS.workdir).expanduser()
     teacher = bnnjax.load_model(FLAGS.teacher) if FLAGS.teacher else None
-    data = Path(FLAGS.data_dir).expanduser()
-    shards = [load_shards(sorted(data.glob(f"{split}-*.tar*"))) for split in ("train", "val")]
-    task = PhotoTask(Architecture(entry, False, entry.options), *shards, recipe, teacher)
+    photographs, validation = (load_split(FLAGS.data_dir, split) for split in ("train", "val"))
+    architecture = Architecture(entry, False, entry.options)
+    task = PhotoTask(architecture, photographs, validation, recipe, teacher)
     measured: dict[str, float] = {}
 
     def keep(state: Any, epoch: int, figures: dict[str, float]) -> None:

@@ -163,7 +163,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Float networks, by their names.
     "vgg16": _GATYS,
     "vgg19": _GATYS,
-    # Its strides leave a grid, which shifts, mean pools and total variation take away.
+    # Untuned: against the grid that its strides may leave.
     "inception_v1": {"pooling": "avg", "shift": 8, "tv_weight": 2.0},
 }
 

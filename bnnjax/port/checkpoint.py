@@ -19,7 +19,6 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture, Network
-from bnnjax.port.graph_network import Builder
 
 FORMAT = 1
 CARD = "bnnjax.json"
@@ -37,7 +36,7 @@ def save(network: Network, directory: str | Path, *, overwrite: bool = False) ->
     directory = Path(directory).absolute()
     if not network.architecture.frozen:
         raise ValueError("the network is latent; freeze it before saving (bnnjax.freeze)")
-    if isinstance(network.entry.build, Builder):
+    if network.entry.name not in registry.REGISTRY:
         raise ValueError(f"{network.entry.name} has no checkpoint; load the file itself")
     if directory.exists() and not overwrite:
         raise ValueError(f"{directory} exists; choose another directory or allow overwriting")
@@ -134,6 +133,8 @@ def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     with ocp.PyTreeCheckpointer() as checkpointer:
         checkpointer.save(path, unflatten_dict(dict(arrays), sep="/"))
+    # Holds the path that was written to, which is nobody's business; nothing reads it.
+    path.joinpath("commit_success.txt").unlink(missing_ok=True)
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

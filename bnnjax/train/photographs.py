@@ -25,6 +25,18 @@ class Photographs(NamedTuple):
     labels: np.ndarray
 
 
+def load_split(folder: str | Path, split: str, *, side: int = 144) -> Photographs:
+    """`load_shards` of SPLIT-*.tar and SPLIT-*.tar.gz in a folder, in the order of their names.
+
+    Raises:
+      ValueError: there are none, or see `load_shards`.
+    """
+    shards = sorted(Path(folder).expanduser().glob(f"{split}-*.tar*"))
+    if not shards:
+        raise ValueError(f"{folder}: holds no shards {split}-*.tar*")
+    return load_shards(shards, side=side)
+
+
 def load_shards(shards: Sequence[str | Path], *, side: int = 144) -> Photographs:
     """Every photograph of the shards, as its central square, ``side`` pixels wide.
 

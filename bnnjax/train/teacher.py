@@ -51,7 +51,7 @@ class Translation(nn.Module):
     def __call__(self, taps: Mapping[str, Array]) -> Lesson:
         """Guesses at the lesson from the pupil's taps."""
         maps = {tap: self._map(width, tap)(taps[tap]) for tap, width in self.channels.items()}
-        pooled = nn.relu(taps["section4"]).mean(axis=(1, 2))
+        pooled = nn.relu(taps[TAPS[-1]]).mean(axis=(1, 2))
         return Lesson(self._map(self.classes, "logits")(pooled), maps)
 
     def _map(self, width: int, name: str) -> nn.Dense:

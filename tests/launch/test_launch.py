@@ -150,6 +150,16 @@ def test_a_recipe_makes_the_same_picture_again(launch, folder):
     np.testing.assert_array_equal(found, images.load(original))
 
 
+def test_a_recipe_without_weights_is_not_repeated_by_another_network(launch, folder, make_picture):
+    """As of a picture made through a network object: the one that ships must not stand in."""
+    recipe = {"content": "boat.png", "style": "wave.png", "network": "vgg19", "weights": None}
+    path = folder / "by_vgg.png"
+    png.save_png(path, make_picture(0), metadata={RECIPE: json.dumps(recipe)})
+    ended = launch("stylize", f"--recipe={path}", "--output_dir=by_vgg", cwd=folder)
+    assert ended.returncode == 1
+    assert "the weights of vgg19 cannot be downloaded" in ended.stderr
+
+
 def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_directory, painted):
     command = [
         sys.executable,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bnnjax.train.photographs import load_shards
+from bnnjax.train.photographs import load_shards, load_split
 
 
 def picture(seed, height, width):
@@ -111,3 +111,15 @@ def test_what_is_no_tar_file_is_named(tmp_path):
     (tmp_path / "one.tar").write_text("no tar file")
     with pytest.raises(ValueError, match=r"one\.tar: not a whole tar file"):
         load_shards([tmp_path / "one.tar"])
+
+
+def test_a_split_is_its_shards_in_order(write, tmp_path):
+    for number, name in enumerate(("val-1.tar", "val-0.tar.gz", "train-0.tar")):
+        write(name, {"a.png": encoded(picture(number, 8, 8)), "a.cls": str(number).encode()})
+    assert load_split(tmp_path, "val", side=8).labels.tolist() == [1, 0]
+    assert load_split(str(tmp_path), "train", side=8).labels.tolist() == [2]
+
+
+def test_a_folder_without_shards_is_named(tmp_path):
+    with pytest.raises(ValueError, match=rf"{tmp_path}: holds no shards train-\*\.tar\*"):
+        load_split(tmp_path, "train")
