@@ -39,8 +39,9 @@ class PhotoTask:
       teacher: a network to learn from, with the taps of a QuickNet, or None.
 
     Raises:
-      ValueError: fewer photographs than a batch, a label that is none of the network's classes, or
-        a side that the teacher cannot take.
+      ValueError: fewer photographs than a batch, a label that is none of the network's classes, a
+        side that network or teacher cannot take, or a network without the taps that the teacher
+        explains.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class PhotoTask:
         self.epochs = recipe.epochs
         self.steps_per_epoch = len(photographs.labels) // recipe.batch_size
         self._translation = teaching.translation(teacher) if teacher else None
-        self._clips = jax.jit(lambda: self._init()["weight_clip"])()
+        self._clips = jax.jit(lambda: self._init().get("weight_clip", {}))()
         self._rate = cosine(
             peak=recipe.learning_rate,
             steps=recipe.epochs * self.steps_per_epoch,
@@ -73,12 +74,12 @@ class PhotoTask:
         made = self._init()
         translation = {}
         if self._translation is not None:
-            variables = {name: made[name] for name in ("params", "batch_stats")}
-            taps = self.architecture.module.apply(variables, self._nothing)[1]
+            taps = self.architecture.module.apply(made, self._nothing)[1]
             key = jax.random.key(self.recipe.seed + 1)
             translation = self._translation.init(key, taps)["params"]
         states = self._optimizer.init(made["params"]), self._translator.init(translation)
-        return State(made["params"], made["batch_stats"], translation, states, jnp.int32(0))
+        batch_stats = made.get("batch_stats", {})
+        return State(made["params"], batch_stats, translation, states, jnp.int32(0))
 
     def train(self, state: State, step: int) -> tuple[State, dict[str, Array]]:
         """The state after step number ``step``, and the step's figures."""
@@ -118,8 +119,7 @@ class PhotoTask:
 
     @property
     def _nothing(self) -> Array:
-        side = self.architecture.entry.stride
-        return jnp.zeros((1, side, side, 3))
+        return jnp.zeros((1, *self.architecture.entry.smallest, 3))
 
     def _init(self) -> Any:
         key = jax.random.key(self.recipe.seed)
@@ -170,7 +170,7 @@ class PhotoTask:
             figures["hints"] = teaching.hint_loss(guess, lesson)
             loss += self.recipe.soft_weight * figures["soft"]
             loss += self.recipe.hint_weight * figures["hints"]
-        return loss, (changed["batch_stats"], figures)
+        return loss, (changed.get("batch_stats", {}), figures)
 
 
 def _check(
@@ -184,6 +184,9 @@ def _check(
             f"labels run from {photographs.labels.min()} to {photographs.labels.max()}, "
             f"the network tells {classes} classes apart"
         )
+    if teacher and (missing := set(teaching.TAPS) - set(architecture.entry.taps)):
+        lacks = ", ".join(sorted(missing))
+        raise ValueError(f"{architecture.entry.name} cannot learn from a teacher: it lacks {lacks}")
     for side in recipe.sides:
         for network in (architecture, teacher and teacher.architecture):
             if network and not network.entry.takes(side):

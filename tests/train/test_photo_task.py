@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 from bnnjax.models import inknet, registry
 from bnnjax.models.forms import freeze
@@ -159,6 +160,37 @@ def test_a_teacher_is_listened_to(architecture, photographs, with_random_weights
     state, _ = task.train(state, 1)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
     assert optax.global_norm(state.translation) > 0
+
+
+def test_networks_without_binary_layers_and_norms_are_trained_too(photographs, tmp_path):
+    class Colours(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train=False):
+            pooled = x.mean((1, 2))
+            return nn.Dense(CLASSES)(pooled), {"pooled": pooled}
+
+    entry = dataclasses.replace(
+        registry.find("vgg16"), build=lambda **_: Colours(), classes=CLASSES, taps=("pooled",)
+    )
+    task = PhotoTask(
+        Architecture(entry, False, entry.options),
+        photographs,
+        photographs,
+        dataclasses.replace(RECIPE, epochs=1),
+    )
+    state = loop.train(task, tmp_path, progress=False)
+    assert int(state.step) == 5
+    assert not np.array_equal(*(s.params["Dense_0"]["kernel"] for s in (state, task.start())))
+
+
+def test_a_pupil_without_the_teachers_taps_is_refused(
+    architecture, photographs, with_random_weights
+):
+    teacher = with_random_weights(registry.find("quicknet_v0"))
+    entry = dataclasses.replace(architecture.entry, taps=("stem", "section1"))
+    pupil = dataclasses.replace(architecture, entry=entry)
+    with pytest.raises(ValueError, match="narrow cannot learn from a teacher: it lacks section2, "):
+        PhotoTask(pupil, photographs, photographs, RECIPE, teacher)
 
 
 @pytest.mark.parametrize(
