@@ -33,17 +33,17 @@ HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("BNNJAX_CACHE") or Path.home() / ".cache" / "bnnjax")
 # What is timed, by name: the stepper, what it is asked (its steps follow), steps a turn.
 TURNS = {
-    "ours_b1": ("ours", "quicknet 1 224", 25),
+    "ours_b1": ("ours", "like_others 1 224", 25),
     "larq_b1": ("larq", "1 224 0", 10),
     "larq_xla_b1": ("larq", "1 224 1", 10),
-    "ours_b8": ("ours", "quicknet 8 224", 25),
+    "ours_b8": ("ours", "like_others 8 224", 25),
     "larq_b8": ("larq", "8 224 0", 3),
     "larq_xla_b8": ("larq", "8 224 1", 3),
     "torch_vgg19_b1": ("torch", "1 224", 2),
     "ours_v0_default_b1": ("ours", "quicknet_v0 1 224", 25),
 }
 LARGE = {
-    "ours_512_b1": ("ours", "quicknet 1 512", 10),
+    "ours_512_b1": ("ours", "like_others 1 512", 10),
     "torch_vgg19_512_b1": ("torch", "1 512", 1),
 }
 

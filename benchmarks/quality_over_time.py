@@ -19,7 +19,6 @@ from absl import flags
 
 import bnnjax
 from bnnjax import Network, cli, images
-from bnnjax.nst.config import PRESETS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("seconds", ["0.5", "1", "2", "5", "10"], "when to judge")
@@ -34,7 +33,7 @@ def main() -> int:
     network = bnnjax.load_model(FLAGS.weights)
     moments = [float(second) for second in FLAGS.seconds]
     table: dict[str, dict] = {}
-    for preset in PRESETS:
+    for preset in ("default", "preview"):
         made = [snapshots(network, contents[c], styles[s], moments, preset) for c, s in pairs]
         for moment in moments:
             pictures = {name: found[moment] for name, found in zip(FLAGS.pairs, made, strict=True)}
@@ -83,7 +82,7 @@ def plot(table: dict[str, dict], moments: list[float], path: Path) -> None:
     for column, judge in enumerate(judges):
         for line, measure in enumerate(("style", "strokes")):
             axis = axes[line][column]
-            for preset in PRESETS:
+            for preset in ("default", "preview"):
                 values = [table[f"{preset} {moment:g} s"][judge][measure] for moment in moments]
                 axis.plot(moments, values, marker="o", label=preset)
             for other in FLAGS.others:

@@ -1,6 +1,6 @@
 """What a step of ours is made of, beside the machine's peak and the arithmetic floor.
 
-    python benchmarks/step_profile.py [--network=quicknet] [--json]
+    python benchmarks/step_profile.py [--network=quicknet_v0] [--json]
 
 Times come from XLA's own trace, operation by operation, summed by what they are part of. The floor
 is the time that the backward products of all binary convolutions would take at the machine's peak
@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent / "steppers"))
 import ours
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("network", "quicknet", "quicknet or quicknet_v0")
+flags.DEFINE_string("network", "like_others", "as `nst_step` times it, or a network's name")
 if __name__ == "__main__":
     cli.define_json()
 
@@ -115,7 +115,7 @@ def _peak(dtype: jnp.dtype, side: int = 2048) -> float:
 
 def _floor(peak: float) -> float:
     """Milliseconds of the backward products of all binary convolutions at the peak."""
-    entry = registry.find(FLAGS.network)
+    entry = registry.find(ours.NETWORKS.get(FLAGS.network, FLAGS.network))
     counts = summary.summarize(Architecture(entry, False, entry.options))
     return 2 * counts.macs_of(1) / peak / 1e6
 

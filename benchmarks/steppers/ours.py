@@ -1,8 +1,8 @@
 """Steps of style transfer by this package, for `nst_step.py`.
 
 Reads lines ``NETWORK BATCH SIZE STEPS`` and answers each with the median milliseconds of a step
-(of all pictures of the batch together). NETWORK is ``quicknet`` with the losses and taps that the
-other steppers have, or ``quicknet_v0`` with its default recipe.
+(of all pictures of the batch together). NETWORK is a name of the registry, with its default recipe,
+or ``like_others``: QuickNet with the losses and taps that the other steppers have.
 """
 
 import statistics
@@ -13,22 +13,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bnnjax import Network, StylizeConfig
+from bnnjax import Network
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
 from bnnjax.nst import batch, optimize
-from bnnjax.nst.config import LossWeights
+from bnnjax.nst.config import PRESETS, split_choices
 from bnnjax.nst.inputs import Canvas, Pair
 from bnnjax.nst.stylize import configured, make_objective
 
+NETWORKS = {"like_others": "quicknet"}
 LIKE_OTHERS = {
     "style_taps": tuple(f"section{section}_block2" for section in (1, 2, 3, 4)),
     "content_taps": ("section3_block3",),
     "statistics": "gram",
     "parametrization": "pixels",
     "shift": 0,
+    "color_weight": 0,
 }
-CHOICES: dict[str, dict] = {"quicknet": LIKE_OTHERS, "quicknet_v0": {}}
 
 
 def random_network(name: str) -> Network:
@@ -48,15 +49,15 @@ def random_network(name: str) -> Network:
 
 def make_step(name: str, count: int, size: int):
     """A function that makes so many steps of all pictures, as `stylize_batch` does."""
-    config = StylizeConfig(size=size, **CHOICES[name])
-    network = configured(random_network(name), config)
+    choices = LIKE_OTHERS if name in NETWORKS else PRESETS.get(name, {})
+    config, weights = split_choices({**choices, "size": size})
+    network = configured(random_network(NETWORKS.get(name, name)), config)
     objective = make_objective(network, config)
     random, whole = np.random.default_rng(1), slice(0, size)
     canvases = [
         Canvas(random.random((size, size, 3), np.float32), whole, whole) for _ in range(2 * count)
     ]
     pairs = [Pair(i, i, str(i)) for i in range(count)]
-    weights = LossWeights(color_weight=0.0 if name == "quicknet" else 1.0)
     weights = weights.for_pictures(count, taps=len(objective.style_taps))
     randomness = batch.Randomness.from_config(config)
     groups = batch.make_groups(
