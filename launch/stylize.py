@@ -22,7 +22,7 @@ flags.DEFINE_string("output_dir", "out", "directory for the pictures CONTENT__ST
 flags.DEFINE_string("weights", None, "a network's checkpoint (see port_larq.py) or .tflite file")
 flags.DEFINE_string("model", None, "name of a network")
 flags.DEFINE_enum("pairing", "zip", inputs.PAIRINGS, "which photograph goes with which painting")
-flags.DEFINE_enum("preset", "default", list(PRESETS), "bundle of choices; single ones go before it")
+flags.DEFINE_enum("preset", None, list(PRESETS), "bundle of choices; the network's own, or default")
 flags.DEFINE_string("recipe", None, "a picture made before: its choices, where none are given")
 flags.DEFINE_boolean("overwrite", False, "replace pictures that exist")
 flags.DEFINE_boolean("previews", False, "keep NAME.preview.png of the pictures under way")

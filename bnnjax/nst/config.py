@@ -113,14 +113,15 @@ def _spread(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def split_choices(
-    choices: Mapping[str, Any], *, preset: str = "default"
+    choices: Mapping[str, Any], *, preset: str | None = None
 ) -> tuple[StylizeConfig, LossWeights]:
-    """A preset and keyword choices, which go before it, sorted into the two kinds.
+    """A preset ("default" if None) and keyword choices, which go before it, in the two kinds.
 
     Raises:
       ValueError: no such preset, a name that is in neither kind (the nearest is suggested), or a
         value out of range.
     """
+    preset = preset or "default"
     if preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}, needs one of {tuple(PRESETS)}")
     choices = {**PRESETS[preset], **choices}
@@ -155,14 +156,15 @@ _GATYS = {
     "tv_weight": 0.1,
     "color_weight": 0,
 }
-# Bundles of choices by name; what is chosen besides goes before.
+# Bundles of choices by name; what is chosen besides goes before. One of a network's name is that
+# network's own: it is taken when none is named.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # For a person at a slider: a second or two at 224 px.
     "preview": {"steps": 100, "learning_rate": 0.025},
-    # Float networks, by their names.
     "vgg16": _GATYS,
     "vgg19": _GATYS,
+    "vgg19_conv5_1": _GATYS,
     # Untuned: against the grid that its strides may leave.
     "inception_v1": {"pooling": "avg", "shift": 8, "tv_weight": 2.0},
 }

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from bnnjax.models.network import Network
 from bnnjax.nst import batch, memory, optimize
-from bnnjax.nst.config import StylizeConfig, split_choices
+from bnnjax.nst.config import PRESETS, StylizeConfig, split_choices
 from bnnjax.nst.inputs import Canvas, Pair, as_list, as_pictures, make_pairs, put_on_canvas
 from bnnjax.nst.objective import Objective
 from bnnjax.nst.result import StylizeResult
@@ -27,7 +27,7 @@ def stylize_batch(
     model: str | Network | None = None,
     weights: str | Path | None = None,
     pairing: str = "zip",
-    preset: str = "default",
+    preset: str | None = None,
     progress: bool = True,
     preview: Preview | None = None,
     **choices: Any,
@@ -42,7 +42,8 @@ def stylize_batch(
         if neither it nor ``weights`` is given.
       weights: directory of a checkpoint, or a ``.tflite`` file, in place of ``model``.
       pairing: "zip" (the first with the first; a single one goes with all) or "product".
-      preset: "default", or "preview" for a picture in a second or two; choices go before it.
+      preset: a bundle of choices, which single ones go before: "default", "preview" for a picture
+        in a second or two, or a network's name; None for the network's own (`PRESETS`).
       progress: whether to show a progress bar with the time left.
       preview: called every few steps with the steps made, the names and the best pictures so far
         [H, W, 3]; it costs a copy of the pictures and what it does itself.
@@ -56,11 +57,14 @@ def stylize_batch(
       ValueError: an unknown choice, an unreadable picture, or numbers of pictures that do not fit.
     """
     began = time.perf_counter()
-    config, loss_weights = split_choices(choices, preset=preset)
+    split_choices(choices, preset=preset)  # so that what is wrong is told before anything is loaded
     photographs = as_pictures(as_list(contents, kind="content"), kind="content")
     paintings = as_pictures(as_list(styles, kind="style"), kind="style")
     pairs = make_pairs([p.name for p in photographs], [p.name for p in paintings], pairing=pairing)
-    network = configured(_network(model, weights), config)
+    network = _network(model, weights)
+    own = network.entry.name if network.entry.name in PRESETS else None
+    config, loss_weights = split_choices(choices, preset=preset or own)
+    network = configured(network, config)
     objective = make_objective(network, config)
     traced = loss_weights.for_pictures(len(pairs), taps=len(objective.style_taps))
 

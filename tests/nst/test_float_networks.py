@@ -23,13 +23,16 @@ def with_random_weights(name):
     return Network(architecture, {"params": unflatten_dict(params)}, {"source": "random"})
 
 
-@pytest.mark.parametrize("name", ["vgg16", "vgg19", "inception_v1"])
+@pytest.mark.parametrize("name", ["vgg16", "vgg19", "vgg19_conv5_1", "inception_v1"])
 def test_every_float_network_has_a_preset_that_paints(name, make_picture):
     network = with_random_weights(name)
     photograph, painting = make_picture(0), make_picture(1)
-    result = bnnjax.stylize_batch(
-        photograph, painting, model=network, preset=name, size=64, steps=10, progress=False
-    )
+    choices = {"model": network, "size": 64, "progress": False}
+    result = bnnjax.stylize_batch(photograph, painting, steps=10, **choices)
+    own = split_choices({"size": 64, "steps": 10}, preset=name)
+    assert (result.config, result.weights) == own
+    other = bnnjax.stylize_batch(photograph, painting, steps=1, preset="default", **choices)
+    assert other.weights == split_choices({})[1]
     picture = result.images[0]
     assert picture.shape == (64, 64, 3)
     assert np.isfinite(picture).all()
