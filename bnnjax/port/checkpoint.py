@@ -7,7 +7,6 @@ all this (as compact JSON with sorted keys). Nothing is ever unpickled.
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,12 +42,12 @@ def save(network: Network, directory: str | Path, *, overwrite: bool = False) ->
     arrays = _flat(jax.device_get(network.variables["params"]))
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as parent:
-        draft = Path(parent, directory.name)
+        draft = Path(parent, "new")
         draft.mkdir()
         _write_arrays(draft / ARRAYS, arrays)
         draft.joinpath(CARD).write_text(json.dumps(_card(network, arrays), indent=2) + "\n")
         if directory.exists():
-            shutil.rmtree(directory)
+            directory.rename(Path(parent, "old"))  # a kill between two renames is unlikely
         draft.rename(directory)
     return directory
 

@@ -143,6 +143,15 @@ def test_overwriting_replaces_everything(small, directory):
     assert not (directory / "stray.txt").exists()
 
 
+def test_a_network_that_no_name_stands_for_is_refused(small, tmp_path):
+    entry = dataclasses.replace(small.entry, name="deployed.tflite")
+    architecture = dataclasses.replace(small.architecture, entry=entry)
+    nameless = dataclasses.replace(small, architecture=architecture)
+    with pytest.raises(ValueError, match=r"deployed\.tflite has no checkpoint; load the file"):
+        checkpoint.save(nameless, tmp_path / "copy")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_latent_network_is_refused(small, tmp_path):
     with pytest.raises(ValueError, match="freeze"):
         checkpoint.save(bnnjax.thaw(small), tmp_path / "latent")

@@ -1,0 +1,50 @@
+"""One photograph and one painting through several networks, side by side.
+
+    python benchmarks/through_networks.py --networks=inknet,my_quicknet,my_vgg19,deployed.tflite \\
+        --content=boat.jpg --style=wave.jpg --output=networks.png
+
+Each network makes the picture by its own default recipe. The sheet has photograph, painting and the
+pictures; the table the milliseconds a step, of this one picture, with nothing else running.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+import bnnjax
+from bnnjax import cli, images, png
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("networks", ["inknet"], "names, checkpoints or .tflite files")
+flags.DEFINE_string("content", None, "the photograph", required=True)
+flags.DEFINE_string("style", None, "the painting", required=True)
+flags.DEFINE_integer("size", 224, "side of the squares, in pixels")
+flags.DEFINE_string("output", "networks.png", "the sheet")
+cli.define_json()
+
+
+def main() -> int:
+    content, style = map(square, (FLAGS.content, FLAGS.style))
+    shown, rows = {"photograph": content, "painting": style}, {}
+    for source in FLAGS.networks:
+        network = bnnjax.load_model(source)
+        name = network.entry.name if Path(source).is_dir() else Path(source).name
+        result = bnnjax.stylize_batch(content, style, model=network, size=FLAGS.size)
+        steps, seconds = result.config.steps, result.seconds["optimize"]
+        shown[name] = result.images[0]
+        rows[name] = {"steps": steps, "ms a step": round(1e3 * seconds / steps, 1)}
+    sheet = png.contact_sheet([list(shown.values())], labels=[list(shown)])
+    png.save_png(Path(FLAGS.output), sheet, overwrite=True)
+    cli.print_table(
+        [["network", "steps", "ms a step"], *([n, *map(str, r.values())] for n, r in rows.items())]
+    )
+    cli.print_json(rows)
+    return 0
+
+
+def square(path: str):
+    return images.center_crop(images.fit(images.load(path), size=FLAGS.size), size=FLAGS.size)
+
+
+if __name__ == "__main__":
+    cli.run(main)
