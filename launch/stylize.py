@@ -14,12 +14,14 @@ from bnnjax.assets import PAINTINGS, PHOTOGRAPHS
 from bnnjax.nst import files, inputs
 from bnnjax.nst.config import PRESETS
 from bnnjax.nst.stylize import stylize_batch
+from bnnjax.port.graph_network import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("content", None, "photographs: paths, separated by commas")
 flags.DEFINE_list("style", None, "paintings: paths, separated by commas")
 flags.DEFINE_string("output_dir", "out", "directory for the pictures CONTENT__STYLE.png")
 flags.DEFINE_string("weights", None, "a network's checkpoint (see port_larq.py) or .tflite file")
+flags.DEFINE_enum("preprocessing", None, list(PREPROCESSINGS), "of a .tflite file; imagenet")
 flags.DEFINE_string("model", None, "name of a network")
 flags.DEFINE_enum("pairing", "zip", inputs.PAIRINGS, "which photograph goes with which painting")
 flags.DEFINE_enum("preset", None, list(PRESETS), "bundle of choices; the network's own, or default")
@@ -42,12 +44,15 @@ def main() -> int:
     pairs = inputs.make_pairs(*names, pairing=FLAGS.pairing)
     directory = Path(FLAGS.output_dir)
     files.picture_paths([p.name for p in pairs], directory, overwrite=FLAGS.overwrite)
-    weights = FLAGS.weights or (None if FLAGS.model else recipe.get("weights"))
+    # The recipe's network is one of a piece: none of it goes with another.
+    kept = {} if FLAGS.model or FLAGS.weights else recipe
+    weights = FLAGS.weights or kept.get("weights")
     result = stylize_batch(
         contents,
         styles,
-        model=FLAGS.model or (None if weights else recipe.get("network")),
+        model=FLAGS.model or (None if weights else kept.get("network")),
         weights=weights,
+        preprocessing=FLAGS.preprocessing or kept.get("provenance", {}).get("preprocessing"),
         pairing=FLAGS.pairing,
         preset=FLAGS.preset,
         preview=files.previewer(directory) if FLAGS.previews else None,

@@ -26,6 +26,7 @@ def stylize_batch(
     *,
     model: str | Network | None = None,
     weights: str | Path | None = None,
+    preprocessing: str | None = None,
     pairing: str = "zip",
     preset: str | None = None,
     progress: bool = True,
@@ -41,6 +42,7 @@ def stylize_batch(
       model: a network's name, or a `Network` from `load_model`; the one that ships with the package
         if neither it nor ``weights`` is given.
       weights: directory of a checkpoint, or a ``.tflite`` file, in place of ``model``.
+      preprocessing: what pictures a ``.tflite`` file takes, see `load_model`.
       pairing: "zip" (the first with the first; a single one goes with all) or "product".
       preset: a bundle of choices, which single ones go before: "default", "preview" for a picture
         in a second or two, or a network's name; None for the network's own (`PRESETS`).
@@ -61,7 +63,7 @@ def stylize_batch(
     photographs = as_pictures(as_list(contents, kind="content"), kind="content")
     paintings = as_pictures(as_list(styles, kind="style"), kind="style")
     pairs = make_pairs([p.name for p in photographs], [p.name for p in paintings], pairing=pairing)
-    network = _network(model, weights)
+    network = _network(model, weights, preprocessing)
     own = network.entry.name if network.entry.name in PRESETS else None
     config, loss_weights = split_choices(choices, preset=preset or own)
     network = configured(network, config)
@@ -145,12 +147,16 @@ def plan_memory(
     return sizes, largest + waiting
 
 
-def _network(model: str | Network | None, weights: str | Path | None) -> Network:
+def _network(
+    model: str | Network | None, weights: str | Path | None, preprocessing: str | None
+) -> Network:
     if isinstance(model, Network):
         if weights is not None:
             raise ValueError("both a loaded network and weights were given; give one of them")
+        if preprocessing is not None:
+            raise ValueError("a loaded network has its preprocessing; give it to load_model")
         return model
-    network = load_model(model if weights is None else weights)
+    network = load_model(model if weights is None else weights, preprocessing=preprocessing)
     if weights is not None and model not in (None, network.entry.name):
         raise ValueError(f"{weights} holds {network.entry.name}, not {model}")
     return network

@@ -150,6 +150,21 @@ def test_a_recipe_makes_the_same_picture_again(launch, folder):
     np.testing.assert_array_equal(found, images.load(original))
 
 
+def test_a_recipe_of_a_tflite_file_keeps_what_the_file_takes(launch, folder):
+    pytest.importorskip("tflite")
+    archive = np.load(Path(__file__).parents[1] / "reference" / "lce.npz")
+    (folder / "deployed.tflite").write_bytes(archive["ones file"].tobytes())
+    pair = ["--content=boat.png", "--style=wave.png", "--size=32", "--steps=3"]
+    taken = ["--weights=deployed.tflite", "--preprocessing=bytes", "--output_dir=bytes"]
+    ended = launch("stylize", *pair, *taken, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    original = folder / "bytes" / "boat__wave.png"
+    ended = launch("stylize", f"--recipe={original}", "--output_dir=bytes_again", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    found = images.load(folder / "bytes_again" / "boat__wave.png")
+    np.testing.assert_array_equal(found, images.load(original))
+
+
 def test_a_recipe_without_weights_is_not_repeated_by_another_network(launch, folder, make_picture):
     """As of a picture made through a network object: the one that ships must not stand in."""
     recipe = {"content": "boat.png", "style": "wave.png", "network": "vgg19", "weights": None}

@@ -68,6 +68,17 @@ def test_a_tflite_file_is_a_network(photograph, painting, tmp_path):
     assert result.recipe(0)["weights"] == str(path)
     total = result.losses[0]["total"]
     assert total[-1] < 0.7 * total[0]
+    other = bnnjax.stylize_batch(
+        photograph, painting, weights=path, preprocessing="unit", **choices
+    )
+    assert other.recipe(0)["provenance"]["preprocessing"] == "unit"
+    assert np.abs(other.images[0] - result.images[0]).max() > 0.01
+    with pytest.raises(ValueError, match=r"chosen for \.tflite files only"):
+        bnnjax.stylize_batch(photograph, painting, preprocessing="unit", **choices)
+    with pytest.raises(ValueError, match="a loaded network has its preprocessing"):
+        bnnjax.stylize_batch(
+            photograph, painting, model=result.network, preprocessing="unit", **choices
+        )
 
 
 def test_results_are_pictures_of_the_photographs_shape(stylize, make_picture, painting):
