@@ -5,11 +5,11 @@
 
 Style and content pull against each other, so each network makes every pair by its default recipe at
 three content weights, and its style and strokes are read off, by straight lines, where its content
-distance is ``--content``. The network named ``--worse`` is made twice more: with the bits of its
-binary layers in random order (its stem kept), and with all its weights in random order; both with
-batch norms recalibrated, channel by channel, to the means and deviations of the real one on the
-photographs and paintings. Pictures that lie in ``--output_dir`` are not made again; sheets of all
-networks side by side are written there.
+distance is ``--content``, or at the nearest of the three where it never comes to that. The network
+named ``--worse`` is made twice more: with the bits of its binary layers in random order (its stem
+kept), and with all its weights in random order; both with batch norms recalibrated, channel by
+channel, to the means and deviations of the real one on the photographs and paintings. Pictures that
+lie in ``--output_dir`` are not made again; sheets of all networks side by side are written there.
 """
 
 from pathlib import Path
@@ -80,14 +80,14 @@ def networks(views: np.ndarray) -> dict[str, Network]:
 
 
 def at_content(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Style and strokes where content is the flag's, on straight lines between (or beyond) the
-    nearest two of the rows; and the rows themselves."""
+    """Style and strokes where content is nearest to the flag's, on straight lines between the rows;
+    and the rows themselves."""
     rows = sorted(rows, key=lambda row: row["content"])
-    contents = [row["content"] for row in rows]
-    after = min(max(int(np.searchsorted(contents, FLAGS.content)), 1), len(rows) - 1)
-    low, high = rows[after - 1], rows[after]
-    share = (FLAGS.content - low["content"]) / (high["content"] - low["content"])
-    read = {name: low[name] + share * (high[name] - low[name]) for name in ("style", "strokes")}
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    read = {
+        name: float(np.interp(FLAGS.content, columns["content"], columns[name]))
+        for name in ("content", "style", "strokes")
+    }
     for n, row in enumerate(rows, start=1):
         read |= {f"{name} {n}": row[name] for name in ("content", "style", "strokes")}
     return read
