@@ -72,6 +72,8 @@ def networks(views: np.ndarray) -> dict[str, Network]:
     given = dict(pair.split("=", 1) for pair in FLAGS.networks)
     found = {name: bnnjax.load_model(source) for name, source in given.items()}
     if FLAGS.worse:
+        if FLAGS.worse not in found:
+            raise ValueError(f"worse is {FLAGS.worse!r}, needs one of {', '.join(found)}")
         good = found[FLAGS.worse]
         for name, binary_only in (("random binary layers", True), ("random", False)):
             worse = judging.shuffled(good, binary_only=binary_only)

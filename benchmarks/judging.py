@@ -17,7 +17,10 @@ Pictures = dict[str, np.ndarray]
 
 def square(folder: str | Path, stem: str, *, size: int) -> np.ndarray:
     """The central square of the picture of this stem, ``size`` pixels wide."""
-    fitted = images.fit(images.load(next(Path(folder).glob(f"{stem}.*"))), size=size)
+    paths = list(Path(folder).glob(f"{stem}.*"))
+    if not paths:
+        raise ValueError(f"{folder} has no picture {stem}")
+    fitted = images.fit(images.load(paths[0]), size=size)
     return images.center_crop(fitted, size=size)
 
 

@@ -31,7 +31,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 from flax import linen as nn
 
 from bnnjax import cli, quant
@@ -204,8 +204,10 @@ def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max())
 
 
-def main(_: list[str]) -> None:
+def main() -> int:
     names = FLAGS.networks or [name for name, entry in registry.REGISTRY.items() if entry.files]
+    for name in names:
+        registry.find(name)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(FLAGS.folder or temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -226,8 +228,8 @@ def main(_: list[str]) -> None:
                 )
             )
     cli.print_table(rows)
+    return 0
 
 
 if __name__ == "__main__":
-    logging.set_verbosity(logging.ERROR)
-    app.run(main)
+    cli.run(main)

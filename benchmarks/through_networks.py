@@ -28,7 +28,9 @@ def main() -> int:
     shown, rows = {"photograph": content, "painting": style}, {}
     for source in FLAGS.networks:
         network = bnnjax.load_model(source)
-        name = network.entry.name if Path(source).is_dir() else Path(source).name
+        name = Path(source).name
+        if name in shown:
+            raise ValueError(f"{source}: two networks are called {name}; rename one")
         result = bnnjax.stylize_batch(content, style, model=network, size=FLAGS.size)
         steps, seconds = result.config.steps, result.seconds["optimize"]
         shown[name] = result.images[0]

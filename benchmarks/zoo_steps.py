@@ -42,9 +42,7 @@ def main() -> int:
 
 def measure(name: str) -> dict[str, float]:
     """Milliseconds a step, how many times the reference's, and MiB."""
-    entry = registry.find(name)
-    size = FLAGS.size if entry.free else entry.smallest[0]
-    questions = [f"{each} 1 {size} " for each in (name, REFERENCE)]
+    questions = [f"{registry.find(each).name} 1 {FLAGS.size} " for each in (name, REFERENCE)]
     lines = [f"{q}1" for q in questions] + [f"{q}5" for q in questions] * FLAGS.rounds
     process = subprocess.Popen(
         [sys.executable, STEPPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

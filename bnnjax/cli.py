@@ -7,11 +7,13 @@ figures as one JSON object on the last line; status 0 only when everything asked
 import dataclasses
 import json
 import os
+import re
 import sys
 import time
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -46,6 +48,8 @@ def _show_in_help(script: types.ModuleType) -> None:
 
 
 def _parse(argv: list[str]) -> list[str]:
+    # As a shell does for words that begin with it.
+    argv = [re.sub(r"^(--?\w+=)~(?=/|$)", lambda m: m[1] + str(Path.home()), a) for a in argv]
     try:
         return FLAGS(argv)
     except flags.Error as error:

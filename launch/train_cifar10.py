@@ -40,8 +40,10 @@ def main() -> int:
         curves.draw(workdir)
 
     loop.train(task, workdir, after_epoch=tell)
-    accuracies = curves.read(workdir / loop.VALIDATION)["accuracy"]
-    print(f"accuracy on the test pictures: {accuracies[-1]:.2f} %, at best {max(accuracies):.2f} %")
+    accuracies = curves.read(workdir / loop.VALIDATION).get("accuracy", [])
+    if accuracies:
+        best = max(accuracies)
+        print(f"accuracy on the test pictures: {accuracies[-1]:.2f} %, at best {best:.2f} %")
     figures = {"accuracy": accuracies, "bytes": size.bytes, "bytes_float32": size.bytes_float32}
     cli.print_json({**figures, **cli.costs()})
     return 0

@@ -74,6 +74,23 @@ def test_an_error_of_our_own_is_not_hidden(status_of):
         status_of(raising(AssertionError("broken")))
 
 
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("--where=~/a", "--where=HOME/a"),
+        ("--where=~", "--where=HOME"),
+        ("--where=~a/b", "--where=~a/b"),
+        ("--where=a~/b", "--where=a~/b"),
+    ],
+)
+def test_a_tilde_is_the_home_folder_as_in_a_shell(monkeypatch, given, taken):
+    seen = []
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setattr(cli, "FLAGS", seen.append)
+    cli._parse(["paint.py", given])
+    assert seen == [["paint.py", taken.replace("HOME", "/home/somebody")]]
+
+
 def test_arguments_that_are_no_flags_are_refused(status_of, capsys):
     assert status_of(raising(AssertionError("was run")), "boat.jpg") == 1
     assert "unexpected argument 'boat.jpg'" in capsys.readouterr().err

@@ -63,16 +63,23 @@ def accuracy(
     Raises:
       ValueError: there are none.
     """
-    ranks = [_rank(logits_of(path), label) for path, label in labelled]
-    if not ranks:
+    found = [ranks(logits_of(path)[None], np.array([label])) for path, label in labelled]
+    if not found:
         raise ValueError("no pictures to evaluate on")
-    top1, top5 = (100 * float(np.mean(np.asarray(ranks) < k)) for k in (1, 5))
-    return Accuracy(top1, top5, len(ranks))
+    top1, top5 = (100 * float(np.mean(np.concatenate(found) < k)) for k in (1, 5))
+    return Accuracy(top1, top5, len(found))
 
 
-def _rank(logits: np.ndarray, label: int) -> int:
-    """How many classes score at least as high; a NaN is the worst of ranks."""
-    return int(np.sum(~(logits < logits[label]))) - 1 if np.isfinite(logits).all() else len(logits)
+def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many other classes score at least as high as the right one, int [N].
+
+    Args:
+      logits: [N, classes]; where one is not finite, the rank is the worst.
+      labels: int [N], the right classes.
+    """
+    own = np.take_along_axis(logits, labels[:, None], axis=1)
+    others = (logits >= own).sum(axis=1) - 1
+    return np.where(np.isfinite(logits).all(axis=1), others, logits.shape[1])
 
 
 def read_labels(

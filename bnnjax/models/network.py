@@ -61,6 +61,11 @@ class Architecture:
         result: Any = self.module.apply(variables, self.entry.normalize(images))
         return result
 
+    def has_logits(self, side: int) -> bool:
+        """Whether there are logits of pictures of ``side`` × ``side`` px."""
+        picture = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+        return jax.eval_shape(self.module.apply, self.variable_shapes(), picture)[0] is not None
+
     def variable_shapes(self) -> Variables:
         """The tree of `jax.ShapeDtypeStruct` that the variables must match."""
         init = partial(self.module.init, mutable=["params", "batch_stats"])

@@ -100,11 +100,14 @@ def summarize(architecture: Architecture, *, side: int = 224) -> Summary:
     """Counts every layer for one picture of ``side`` × ``side`` pixels.
 
     Raises:
-      ValueError: a size that the network cannot take.
+      ValueError: a size that the network, or its classifier, cannot take.
     """
+    name, latent = architecture.entry.name, dataclasses.replace(architecture, frozen=False)
     if not architecture.entry.takes(side):
-        raise ValueError(f"{architecture.entry.name} cannot take pictures of {side}×{side} px")
-    return summarize_module(dataclasses.replace(architecture, frozen=False).module, side=side)
+        raise ValueError(f"{name} cannot take pictures of {side}×{side} px")
+    if latent.classes is not None and not latent.has_logits(side):
+        raise ValueError(f"the classifier of {name} cannot take pictures of {side}×{side} px")
+    return summarize_module(latent.module, side=side)
 
 
 def summarize_module(module: nn.Module, *, side: int) -> Summary:

@@ -1,17 +1,20 @@
 """The training loop: progress, curves, checkpoints, and going on where it was cut off."""
 
+import contextlib
 import csv
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 from tqdm.auto import tqdm
 
 LOG_EVERY = 25  # steps between rows of the curves
 SAVE_EVERY = 150  # steps between checkpoints
-TRAINING, VALIDATION = "training.csv", "validation.csv"
+TRAINING, VALIDATION, CHOICES = "training.csv", "validation.csv", "choices.json"
 
 
 class Task(Protocol):
@@ -19,6 +22,7 @@ class Task(Protocol):
 
     epochs: int
     steps_per_epoch: int
+    choices: Mapping[str, Any]  # plain values, the same in all runs that one checkpoint may join
 
     def start(self) -> Any:
         """The state before the first step, a pytree of arrays."""
@@ -44,8 +48,9 @@ def train(
 
     Args:
       task: what to train.
-      workdir: for checkpoints and the curves ``training.csv`` (a row every 25 steps, means over
-        them) and ``validation.csv`` (a row an epoch).
+      workdir: for checkpoints, the task's ``choices.json`` and the curves ``training.csv`` (a row
+        every 25 steps, means over them; ``seconds`` are those of a step, compilation included, all
+        else left out) and ``validation.csv`` (a row an epoch).
       after_epoch: called with the state, the number of epochs done, and what was measured.
       progress: whether to show a progress bar with the time left.
 
@@ -53,13 +58,15 @@ def train(
       The final state.
 
     Raises:
-      ValueError: an epoch without steps: there are fewer pictures than a step takes.
+      ValueError: an epoch without steps (there are fewer pictures than a step takes), or a
+        ``workdir`` that was begun with other choices.
     """
     if task.steps_per_epoch < 1:
         raise ValueError("an epoch has no step; give more pictures, or a smaller batch size")
     import orbax.checkpoint as ocp  # takes a second to import
 
     workdir = Path(workdir).absolute()
+    _check_choices(workdir, task.choices)
     options = ocp.CheckpointManagerOptions(max_to_keep=2)
     with ocp.CheckpointManager(workdir / "checkpoints", options=options) as manager:
         state, done = task.start(), manager.latest_step() or 0
@@ -74,14 +81,34 @@ def train(
                 curves.add(step, figures)
                 epoch, rest = divmod(step, task.steps_per_epoch)
                 if not rest:
-                    measured = task.evaluate(state)
-                    curves.measured(step, epoch, measured)
-                    bar.set_postfix(measured)
-                    if after_epoch:
-                        after_epoch(state, epoch, measured)
+                    with curves.paused(figures):
+                        measured = task.evaluate(state)
+                        curves.measured(step, epoch, measured)
+                        bar.set_postfix(measured)
+                        if after_epoch:
+                            after_epoch(state, epoch, measured)
                 if step % SAVE_EVERY == 0 or step == last:
-                    manager.save(step, args=ocp.args.StandardSave(state))
+                    with curves.paused(figures):
+                        manager.save(step, args=ocp.args.StandardSave(state))
     return state
+
+
+def _check_choices(workdir: Path, choices: Mapping[str, Any]) -> None:
+    """Keeps the choices of a run that begins, and compares them with those of one that goes on."""
+    path, ours = workdir / CHOICES, json.loads(json.dumps(choices))
+    if not path.exists():
+        workdir.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(ours, indent=2) + "\n")
+        draft.replace(path)
+        return
+    begun = json.loads(path.read_text())
+    for name in begun.keys() | ours.keys():
+        if begun.get(name) != ours.get(name):
+            raise ValueError(
+                f"{workdir} was begun with {name}={begun.get(name)!r}, not {ours.get(name)!r}; "
+                "give another folder"
+            )
 
 
 class _Curves:
@@ -106,6 +133,14 @@ class _Curves:
         _append(self._training, {"step": step, **means, "seconds": seconds})
         self._waiting, self._since = [], time.perf_counter()
 
+    @contextlib.contextmanager
+    def paused(self, figures: Mapping[str, Any]) -> Iterator[None]:
+        """Time that is no step's; the steps up to ``figures`` are waited for first."""
+        jax.block_until_ready(figures)
+        began = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - began
+
     def measured(self, step: int, epoch: int, figures: Mapping[str, float]) -> None:
         """What a whole epoch has come to."""
         _append(self._validation, {"step": step, "epoch": epoch, **figures})
@@ -127,7 +162,11 @@ def _cut(path: Path, step: int) -> None:
     if not path.exists():
         return
     with open(path, newline="", encoding="utf-8") as file:
-        heading, *rows = csv.reader(file)
+        rows = list(csv.reader(file))
+    if not rows:  # cut off before its heading was written
+        path.unlink()
+        return
+    heading, *rows = rows
     kept = [row for row in rows if len(row) == len(heading) and int(row[0]) <= step]
     draft = path.with_suffix(".draft")
     with open(draft, "w", newline="", encoding="utf-8") as file:

@@ -13,7 +13,9 @@ OPTIMIZERS = ("adam", "bop")
 
 
 def cosine(*, peak: float, steps: int, warmup_steps: int) -> optax.Schedule:
-    """Linear from 0 to ``peak``, then a half cosine down to a hundredth of it."""
+    """Linear from 0 to ``peak``, in half of the steps at most, then a half cosine down to a
+    hundredth of it."""
+    warmup_steps = min(warmup_steps, steps // 2)
     return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, steps, peak / 100)
 
 

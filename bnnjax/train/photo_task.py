@@ -1,6 +1,7 @@
 """Training a network of the registry on labelled photographs, with or without a teacher."""
 
 import dataclasses
+import inspect
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import optax
 from jax import Array
 
 from bnnjax.layers import clip_weights
+from bnnjax.models.evaluate import ranks
 from bnnjax.models.network import Architecture, Network
 from bnnjax.train import teacher as teaching
 from bnnjax.train.optimizers import cosine, optimizer
@@ -52,7 +54,8 @@ class PhotoTask:
         recipe: Recipe,
         teacher: Network | None = None,
     ) -> None:
-        _check(architecture, photographs, recipe, teacher)
+        _check(architecture, recipe, teacher)
+        _check_labels(architecture, photographs, validation, recipe)
         self.architecture, self.recipe, self.teacher = architecture, recipe, teacher
         self.photographs, self.validation = photographs, validation
         self.epochs = recipe.epochs
@@ -97,12 +100,11 @@ class PhotoTask:
 
     def evaluate(self, state: State) -> dict[str, float]:
         """Accuracy in per cent on the whole validation pictures, at the last of the sides."""
-        ranks = []
+        found = []
         for start in range(0, len(self.validation.labels), self.recipe.batch_size):
             images, labels = (a[start : start + self.recipe.batch_size] for a in self.validation)
-            logits = np.asarray(self._guess(state, images))
-            ranks.append((logits > logits[np.arange(len(labels)), labels][:, None]).sum(1))
-        rank = np.concatenate(ranks)
+            found.append(ranks(np.asarray(self._guess(state, images)), labels))
+        rank = np.concatenate(found)
         return {name: 100 * float(np.mean(rank < n)) for name, n in (("top1", 1), ("top5", 5))}
 
     def network(self, state: State) -> Network:
@@ -116,6 +118,16 @@ class PhotoTask:
             "steps": int(state.step),
         }
         return Network(self.architecture, jax.device_get(variables), provenance)
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What a run is that goes on from a checkpoint: the same in all of these."""
+        return {
+            **dataclasses.asdict(self.recipe),
+            "network": self.architecture.entry.name,
+            "teacher": self.teacher and self.teacher.provenance.get("sha256", self.teacher.path),
+            "photographs": len(self.photographs.labels),
+        }
 
     @property
     def _nothing(self) -> Array:
@@ -173,17 +185,24 @@ class PhotoTask:
         return loss, (changed.get("batch_stats", {}), figures)
 
 
-def _check(
-    architecture: Architecture, photographs: Photographs, recipe: Recipe, teacher: Network | None
+def _check_labels(
+    architecture: Architecture, photographs: Photographs, validation: Photographs, recipe: Recipe
 ) -> None:
     count, classes = len(photographs.labels), architecture.classes
     if count < recipe.batch_size:
         raise ValueError(f"{count} photographs do not fill a batch of {recipe.batch_size}")
-    if classes is None or not 0 <= photographs.labels.min() <= photographs.labels.max() < classes:
-        raise ValueError(
-            f"labels run from {photographs.labels.min()} to {photographs.labels.max()}, "
-            f"the network tells {classes} classes apart"
-        )
+    for labels in (photographs.labels, validation.labels):
+        if classes is None or not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError(
+                f"labels run from {labels.min()} to {labels.max()}, "
+                f"the network tells {classes} classes apart"
+            )
+
+
+def _check(architecture: Architecture, recipe: Recipe, teacher: Network | None) -> None:
+    entry, module = architecture.entry, architecture.module
+    if "train" not in inspect.signature(type(module).__call__).parameters:
+        raise ValueError(f"{entry.name} cannot be trained here; networks with binary layers can")
     if teacher and (missing := set(teaching.TAPS) - set(architecture.entry.taps)):
         lacks = ", ".join(sorted(missing))
         raise ValueError(f"{architecture.entry.name} cannot learn from a teacher: it lacks {lacks}")
@@ -191,3 +210,5 @@ def _check(
         for network in (architecture, teacher and teacher.architecture):
             if network and not network.entry.takes(side):
                 raise ValueError(f"views of {side} px: {network.entry.name} cannot take them")
+        if not architecture.has_logits(side):
+            raise ValueError(f"views of {side} px: {entry.name} has no classifier for them")

@@ -46,7 +46,8 @@ def load_shards(shards: Sequence[str | Path], *, side: int = 144) -> Photographs
       side: of the squares; pictures whose shorter side differs are resized (bicubic).
 
     Raises:
-      ValueError: no shards, a shard or a picture that is damaged, or a picture without its class.
+      ValueError: no shards, a shard or a picture that is damaged, a picture without its class, or
+        two of one name.
     """
     if not shards:
         raise ValueError("no shards to read pictures from")
@@ -63,15 +64,18 @@ def _read(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
     try:
         with tarfile.open(shard) as tar:
             for member in tar:
-                stem, _, extension = member.name.rpartition(".")
-                file = tar.extractfile(member)
+                file = tar.extractfile(member) if member.isfile() else None
                 if file is None:
                     continue
-                data = file.read()
+                name, data = f"{shard}: {member.name}", file.read()
+                stem, _, extension = member.name.rpartition(".")
+                found = labels if extension == "cls" else images
+                if stem in found:
+                    raise ValueError(f"{name} is the second of its name")
                 if extension == "cls":
-                    labels[stem] = int(data)
+                    labels[stem] = _class_in(data, name)
                 else:
-                    images[stem] = _square(decoded(data, f"{shard}: {member.name}"), side)
+                    images[stem] = _square(decoded(data, name), side)
     except DAMAGE as error:
         raise ValueError(f"{shard}: not a whole tar file ({error})") from None
     if images.keys() != labels.keys():
@@ -79,6 +83,13 @@ def _read(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
         raise ValueError(f"{shard}: {len(alone)} pictures or classes are alone, such as {alone[0]}")
     for stem, image in images.items():
         yield image, labels[stem]
+
+
+def _class_in(data: bytes, name: str) -> int:
+    try:
+        return int(np.int32(int(data)))
+    except (ValueError, OverflowError):
+        raise ValueError(f"{name} holds {data[:20]!r}, needs the number of a class") from None
 
 
 def decoded(data: bytes, name: str) -> Image.Image:

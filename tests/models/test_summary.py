@@ -131,6 +131,14 @@ def test_sizes_that_the_network_cannot_take_are_refused(name, side):
         summary.summarize(architecture_of(name), side=side)
 
 
+def test_a_size_that_only_the_features_take_is_refused_with_the_classifier():
+    with pytest.raises(ValueError, match="the classifier of binary_alexnet cannot take pictures"):
+        summary.summarize(architecture_of("binary_alexnet"), side=100)
+    without = summary.summarize(architecture_of("binary_alexnet", classes=None), side=100)
+    whole = summary.summarize(architecture_of("binary_alexnet"), side=224)
+    assert without.parameters < whole.parameters == 61_848_720
+
+
 # --- conventions ----------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The training loop: what it writes, and that a run that was cut off ends as if it never was."""
 
 import csv
+import time
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ class Wanderer:
 
     def __init__(self, *, stop_at=None):
         self.stop_at, self.seen = stop_at, []
+        self.choices = {"factor": 3.9, "start": (0.1, 0.9)}
         self._move = jax.jit(lambda x: 3.9 * x * (1 - x), donate_argnums=0)
 
     def start(self):
@@ -133,6 +135,38 @@ def test_curves_of_a_run_that_never_saved_are_begun_anew(tmp_path):
     loop.train(Wanderer(), tmp_path, progress=False)
     assert len(rows(tmp_path / "training.csv")) == 12
     assert {"largest"} < rows(tmp_path / "validation.csv")[0].keys()
+
+
+def test_a_table_that_was_cut_off_before_its_heading_is_begun_anew(tmp_path):
+    with pytest.raises(Stopped):
+        loop.train(Wanderer(stop_at=35), tmp_path, progress=False)
+    (tmp_path / "training.csv").write_text("")
+    loop.train(Wanderer(), tmp_path, progress=False)
+    assert [row["step"] for row in rows(tmp_path / "training.csv")] == [
+        str(step) for step in range(40, 121, 10)
+    ]
+
+
+def test_a_run_does_not_go_on_with_other_choices(tmp_path):
+    with pytest.raises(Stopped):
+        loop.train(Wanderer(stop_at=35), tmp_path, progress=False)
+    other = Wanderer()
+    other.choices = {**other.choices, "factor": 3.8}
+    with pytest.raises(ValueError, match=r"was begun with factor=3\.9, not 3\.8"):
+        loop.train(other, tmp_path, progress=False)
+    assert not other.seen
+    assert loop.train(Wanderer(), tmp_path, progress=False)
+
+
+def test_seconds_are_those_of_steps_alone(tmp_path):
+    class Slow(Wanderer):
+        def evaluate(self, state):
+            time.sleep(1)
+            return super().evaluate(state)
+
+    loop.train(Slow(), tmp_path, progress=False)
+    seconds = [float(row["seconds"]) for row in rows(tmp_path / "training.csv")]
+    assert sum(seconds[1:]) * 10 < 1  # three evaluations took three seconds
 
 
 def test_a_finished_run_takes_no_further_step(tmp_path):

@@ -201,6 +201,10 @@ def test_a_pupil_without_the_teachers_taps_is_refused(
         ({"optimizer": "sgd"}, "optimizer is 'sgd', needs one of"),
         ({"epochs": 0}, "epochs is 0, needs at least 1"),
         ({"smallest_crop": 0.0}, "smallest_crop is 0.0"),
+        ({"hint_weight": float("nan")}, "hint_weight is nan, needs at least 0"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0, needs less than 1"),
+        ({"seed": -1}, "seed is -1, needs at least 0"),
+        ({"sides": ("96", "x")}, "sides are .*, need whole numbers"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(architecture, photographs, change, message):
@@ -210,8 +214,40 @@ def test_what_cannot_be_trained_is_refused(architecture, photographs, change, me
 
 def test_labels_of_other_classes_are_refused(architecture, photographs):
     wrong = photographs._replace(labels=photographs.labels + 1)
-    with pytest.raises(ValueError, match="labels run from 1 to 5, the network tells 5"):
-        PhotoTask(architecture, wrong, photographs, RECIPE)
+    for pair in ((wrong, photographs), (photographs, wrong)):
+        with pytest.raises(ValueError, match="labels run from 1 to 5, the network tells 5"):
+            PhotoTask(architecture, *pair, RECIPE)
+
+
+def test_a_network_that_has_gone_astray_is_never_right(task):
+    state = task.start()
+    nowhere = jax.tree.map(lambda w: jnp.full_like(w, jnp.nan), state.params)
+    assert task.evaluate(state._replace(params=nowhere)) == {"top1": 0, "top5": 0}
+    blank = jax.tree.map(jnp.zeros_like, state.params)  # all classes alike: ties count against it
+    assert task.evaluate(state._replace(params=blank))["top1"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "message"),
+    [
+        ("vgg16", 64, "vgg16 cannot be trained here"),
+        ("binary_alexnet", 96, "views of 96 px: binary_alexnet has no classifier for them"),
+    ],
+)
+def test_networks_that_cannot_learn_from_such_views_are_refused(photographs, name, side, message):
+    entry = registry.find(name)
+    recipe = dataclasses.replace(RECIPE, sides=(side,))
+    with pytest.raises(ValueError, match=message):
+        PhotoTask(Architecture(entry, False, entry.options), photographs, photographs, recipe)
+
+
+def test_a_run_of_one_epoch_warms_up_for_half_of_it(architecture, photographs):
+    recipe = dataclasses.replace(RECIPE, epochs=1, warmup_epochs=1.0, sides=(32,))
+    task = PhotoTask(architecture, photographs, photographs, recipe)
+    rates = [float(task._rate(step)) for step in range(6)]
+    assert rates[2] == pytest.approx(recipe.learning_rate)
+    assert rates[0] == 0
+    assert rates[5] < rates[3] < rates[2]
 
 
 def test_sides_that_the_teacher_cannot_take_are_refused(

@@ -80,6 +80,28 @@ def test_shards_without_pictures_are_refused(write):
         load_shards([write("one.tar", {})])
 
 
+@pytest.mark.parametrize("label", [b"dog", b"", b"99999999999"])
+def test_a_class_that_is_no_number_is_named(label, write):
+    shard = write("odd.tar", {"1.png": encoded(picture(1, 20, 20)), "1.cls": label})
+    with pytest.raises(ValueError, match=r"odd\.tar: 1\.cls holds b'.*', needs the number of a"):
+        load_shards([shard], side=20)
+
+
+def test_two_pictures_of_one_name_are_refused(write):
+    members = {f"1.{ending}": encoded(picture(1, 20, 20)) for ending in ("png", "jpg")}
+    with pytest.raises(ValueError, match=r"twice\.tar: 1\.jpg is the second of its name"):
+        load_shards([write("twice.tar", {**members, "1.cls": b"1"})], side=20)
+
+
+def test_links_in_a_shard_are_passed_over(write):
+    shard = write("linked.tar", {"1.png": encoded(picture(1, 20, 20)), "1.cls": b"1"})
+    with tarfile.open(shard, "a") as tar:
+        link = tarfile.TarInfo("2.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "nowhere.png"
+        tar.addfile(link)
+    assert load_shards([shard], side=20).labels.tolist() == [1]
+
+
 @pytest.mark.parametrize("alone", ["1.png", "1.cls"])
 def test_a_picture_without_its_class_is_named(alone, write):
     members = {"1.png": encoded(picture(1, 8, 8)), "1.cls": b"1"}
