@@ -3,7 +3,7 @@
     python benchmarks/through_networks.py --networks=inknet,my_quicknet,my_vgg19,deployed.tflite \\
         --content=boat.jpg --style=wave.jpg --output=networks.png
 
-Each network makes the picture by its own default recipe. The sheet has photograph, painting and the
+Each network makes the picture by its own preset, or all by ``--preset``. The sheet has photograph, painting and the
 pictures; the table the milliseconds a step, of this one picture, with nothing else running.
 """
 
@@ -13,12 +13,14 @@ from absl import flags
 
 import bnnjax
 from bnnjax import cli, images, png
+from bnnjax.nst.config import PRESETS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("networks", ["inknet"], "names, checkpoints or .tflite files")
 flags.DEFINE_string("content", None, "the photograph", required=True)
 flags.DEFINE_string("style", None, "the painting", required=True)
 flags.DEFINE_integer("size", 224, "side of the squares, in pixels")
+flags.DEFINE_enum("preset", None, list(PRESETS), "recipe of all; by default each network's own")
 flags.DEFINE_string("output", "networks.png", "the sheet")
 cli.define_json()
 
@@ -31,7 +33,8 @@ def main() -> int:
         name = Path(source).name
         if name in shown:
             raise ValueError(f"{source}: two networks are called {name}; rename one")
-        result = bnnjax.stylize_batch(content, style, model=network, size=FLAGS.size)
+        choices = {"model": network, "size": FLAGS.size, "preset": FLAGS.preset}
+        result = bnnjax.stylize_batch(content, style, **choices)
         steps, seconds = result.config.steps, result.seconds["optimize"]
         shown[name] = result.images[0]
         rows[name] = {"steps": steps, "ms a step": round(1e3 * seconds / steps, 1)}

@@ -1,7 +1,7 @@
 """Steps of style transfer by this package, for `nst_step.py`.
 
 Reads lines ``NETWORK BATCH SIZE STEPS`` and answers each with the median milliseconds of a step
-(of all pictures of the batch together). NETWORK is a name of the registry, with its default recipe,
+(of all pictures of the batch together). NETWORK is a name of the registry, with the default recipe,
 or ``like_others``: QuickNet with the losses and taps that the other steppers have.
 """
 
@@ -17,7 +17,7 @@ from bnnjax import Network
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
 from bnnjax.nst import batch, optimize
-from bnnjax.nst.config import PRESETS, split_choices
+from bnnjax.nst.config import split_choices
 from bnnjax.nst.inputs import Canvas, Pair
 from bnnjax.nst.stylize import configured, make_objective
 
@@ -49,7 +49,7 @@ def random_network(name: str) -> Network:
 
 def make_step(name: str, count: int, size: int):
     """A function that makes so many steps of all pictures, as `stylize_batch` does."""
-    choices = LIKE_OTHERS if name in NETWORKS else PRESETS.get(name, {})
+    choices = LIKE_OTHERS if name in NETWORKS else {}
     config, weights = split_choices({**choices, "size": size})
     network = configured(random_network(NETWORKS.get(name, name)), config)
     objective = make_objective(network, config)
