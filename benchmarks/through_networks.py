@@ -3,8 +3,8 @@
     python benchmarks/through_networks.py --networks=inknet,my_quicknet,my_vgg19,deployed.tflite \\
         --content=boat.jpg --style=wave.jpg --output=networks.png
 
-Each network makes the picture by its own preset, or all by ``--preset``. The sheet has photograph, painting and the
-pictures; the table the milliseconds a step, of this one picture, with nothing else running.
+Each network makes the picture by its own preset, or all by ``--preset``. The sheet has photograph,
+painting and the pictures; the table the milliseconds a step.
 """
 
 from pathlib import Path

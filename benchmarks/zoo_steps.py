@@ -2,9 +2,10 @@
 
     python benchmarks/zoo_steps.py [--networks=quicknet,vgg19] [--size=224] [--json]
 
-One picture, default recipe, weights from a seed: speed does not depend on them. Each network has a process of its own, in which it takes turns with QuickNet v0.2; ratios are
-network / QuickNet v0.2 within that process. ``peak`` is the memory that the process came to, both
-networks, Python, JAX and the compiler included. Nothing else may run meanwhile.
+One picture, default recipe, weights from a seed: speed does not depend on them. Each network has a
+process of its own, in which it takes turns with QuickNet v0.2; ratios are network / QuickNet v0.2
+within that process. ``peak`` is the memory that the process came to, both networks, Python, JAX and
+the compiler included. Nothing else may run meanwhile.
 """
 
 import os
