@@ -28,11 +28,11 @@ The card is JSON, ``json.loads(archive["bnnjax.json"].tobytes())``: ``format`` (
 ``classes``, ``provenance`` and ``layers``, a list in the order of their calls: ``name``, ``kind``
 (the class in `bnnjax.layers`, or `flax.linen`), and where the layer has it ``shape`` and
 ``packed_axis`` of its packed kernel, ``strides``, ``padding``, ``pad_values`` (what surrounds the
-input after its signs were taken), ``dilation``, ``groups`` (each of so many groups of input channels
-makes its own share of the outputs) and ``input``. This is "signs" where the layer takes the signs of
-its input, ≥ 0 being +1, and of another quantizer an object: ``quantizer``, its name in
-`bnnjax.quant`, ``bits`` and its other options. Of "dorefa_quantizer" with k bits,
-round(n · clip(x, 0, 1)) / n with n = 2^k − 1, halves to even, is what the kernel meets.
+input after its signs were taken), ``dilation``, ``groups`` (each of so many groups of input
+channels makes its own share of the outputs) and ``input``. This is "signs" where the layer takes
+the signs of its input, ≥ 0 being +1, and of another quantizer an object: ``quantizer``, its name in
+`bnnjax.quant`, ``bits`` and its other options. Of "dorefa_quantizer" with k bits the kernel meets
+round(n · clip(x, 0, 1)) / n, n being 2^k − 1 and halves going to even.
 """
 
 import dataclasses
