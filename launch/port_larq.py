@@ -3,6 +3,7 @@
 python launch/port_larq.py --source=quicknet_weights.h5 --model=quicknet --output=DIR --verify
 """
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -22,27 +23,25 @@ cli.define_json()
 
 
 def main() -> int:
-    output = Path(FLAGS.output)
+    source, output = (Path(os.path.expanduser(path)) for path in (FLAGS.source, FLAGS.output))
     if output.exists() and not FLAGS.overwrite:
         raise ValueError(f"{output} exists; choose another --output or give --overwrite")
     # Before anything reads the file: HDF5's library does not survive everything.
-    if FLAGS.sha256 and (found_sum := file_sha256(FLAGS.source)) != FLAGS.sha256.lower():
-        raise ValueError(f"{FLAGS.source} has sha256 {found_sum}, needs {FLAGS.sha256}")
-    network = load.port_file(FLAGS.source, model=FLAGS.model)
-    report = {"model": FLAGS.model, "output": str(output), **network.provenance}
+    if FLAGS.sha256 and (found_sum := file_sha256(source)) != FLAGS.sha256.lower():
+        raise ValueError(f"{source} has sha256 {found_sum}, needs {FLAGS.sha256}")
+    network = load.port_file(source, model=FLAGS.model)
+    report = {"model": network.entry.name, "output": str(output), **network.provenance}
     if FLAGS.verify:
-        found = verify.verify(network, FLAGS.source)
+        found = verify.verify(network, source)
         if found is None:
-            raise ValueError(f"{FLAGS.source}: --verify compares .tflite and .h5 files only")
+            raise ValueError(f"{source}: --verify compares .tflite and .h5 files only")
         report |= {**found._asdict(), "agrees": found.agrees}
         print(f"compared with the source: {found}")
         if not found.agrees:
-            raise ValueError(
-                f"{FLAGS.source}: the port does not agree with it; nothing was written"
-            )
+            raise ValueError(f"{source}: the port does not agree with it; nothing was written")
     checkpoint.save(network, output, overwrite=FLAGS.overwrite)
     report["bytes"] = sum(f.stat().st_size for f in output.rglob("*") if f.is_file())
-    print(f"{FLAGS.source} → {output}: {FLAGS.model}, {report['bytes'] / 1e6:.2f} MB")
+    print(f"{source} → {output}: {network.entry.name}, {report['bytes'] / 1e6:.2f} MB")
     cli.print_json(report)
     return 0
 

@@ -4,6 +4,11 @@ from flax import linen as nn
 from jax import Array
 
 
+def prelu(x: Array, alpha: Array) -> Array:
+    """x where positive, else ``alpha · x``; the gradient at exactly 0 is 0, as in TensorFlow."""
+    return nn.relu(x) - alpha * nn.relu(-x)
+
+
 class PReLU(nn.Module):
     """x where positive, else ``alpha · x``, with one alpha a channel (He et al. 2015, arXiv
     1502.01852; Keras' PReLU with ``shared_axes=[1, 2]``).
@@ -14,5 +19,4 @@ class PReLU(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[N, H, W, C] → [N, H, W, C]; parameter ``alpha`` [1, 1, C]."""
-        alpha = self.param("alpha", nn.initializers.zeros, (1, 1, x.shape[-1]))
-        return nn.relu(x) - alpha * nn.relu(-x)
+        return prelu(x, self.param("alpha", nn.initializers.zeros, (1, 1, x.shape[-1])))

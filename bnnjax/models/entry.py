@@ -35,7 +35,7 @@ class Entry:
       style_taps: where style is measured by default.
       content_taps: where content is measured by default.
       takes: whether pictures may have a side of so many pixels.
-      stride: multiples of it may, from ``side`` on.
+      stride: multiples of it may, from ``example`` on.
       classes: how many classes the published logits tell apart; None without logits.
       top1: published ImageNet validation accuracy of the whole network, per cent; None if it tells
         other classes apart.

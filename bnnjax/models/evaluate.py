@@ -30,7 +30,7 @@ class Accuracy(NamedTuple):
 
 def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.ndarray]:
     """A function picture file → logits [classes], by the zoo's centre crop to 224 px; of a network
-    that takes one size only, to that.
+    that takes one size only, to that, as much of the square as its sides leave.
 
     ``resize`` is "pillow" (antialiased bicubic) or "zoo" (TensorFlow 1's, as the zoo evaluates).
 
@@ -49,10 +49,20 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
         )
     crop_resize = _RESIZES[resize]
     logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
-    side = SIDE if network.entry.takes(SIDE) else network.entry.smallest[0]
-    return lambda path: np.asarray(
-        logits(network.variables, crop_resize(images.load(path), size=side)[None])[0]
-    )
+    free = network.entry.free and network.entry.takes(SIDE)
+    size = (SIDE, SIDE) if free else network.entry.smallest
+
+    def of_file(path: Path) -> np.ndarray:
+        square = crop_resize(images.load(path), size=max(size))
+        return np.asarray(logits(network.variables, _center(square, *size)[None])[0])
+
+    return of_file
+
+
+def _center(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The middle [height, width, 3] of [H, W, 3]; an odd margin is larger below and right."""
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]
 
 
 def accuracy(

@@ -57,7 +57,7 @@ def thaw(network: Network) -> Network:
 
 def layers(architecture: Architecture) -> dict[Path, nn.Module]:
     """Every innermost layer with weights by its path, in the order of their calls."""
-    calls = trace(architecture.module, side=architecture.entry.smallest[0])
+    calls = trace(architecture.module, side=architecture.entry.smallest)
     return {call.path: call.layer for call in calls}
 
 

@@ -84,7 +84,8 @@ class Architecture:
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise ValueError(f"images are {images.dtype}, need float, sRGB in [0, 1]")
         height, width = images.shape[1:3]
-        if not (self.entry.takes(height) and self.entry.takes(width)):
+        fixed = not self.entry.free and (height, width) != self.entry.smallest
+        if fixed or not (self.entry.takes(height) and self.entry.takes(width)):
             raise ValueError(
                 f"images are {height}×{width} px, which {self.entry.name} cannot take; "
                 f"{self.entry.sizes}"

@@ -19,8 +19,10 @@ class Call(NamedTuple):
     parent: Any
 
 
-def trace(module: nn.Module, *, side: int) -> list[Call]:
-    """Calls of all innermost layers for one picture [1, side, side, 3], in their order."""
+def trace(module: nn.Module, *, side: int | tuple[int, int]) -> list[Call]:
+    """Calls of all innermost layers, in their order, for one picture [1, side, side, 3], or of
+    sides (height, width)."""
+    sides = (side, side) if isinstance(side, int) else side
     paths: list[Path] = []
     calls: dict[Path, Call] = {}
 
@@ -34,7 +36,7 @@ def trace(module: nn.Module, *, side: int) -> list[Call]:
         return result
 
     with nn.intercept_methods(record):
-        picture = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+        picture = jax.ShapeDtypeStruct((1, *sides, 3), jnp.float32)
         jax.eval_shape(module.init, jax.random.key(0), picture)
     outer = {path[:depth] for path in paths for depth in range(len(path))}
     return [calls[path] for path in paths if path not in outer]

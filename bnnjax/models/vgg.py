@@ -74,9 +74,12 @@ class VGG(nn.Module):
         """Logits and activations of images [N,H,W,3] that went through `normalize`; H and W at
         least 16, and with a classifier 32.
 
-        Returns (logits [N,classes], or None without; taps): `taps` holds each convolution's output
-        after its ReLU, [N,H/2^(B-1),W/2^(B-1),C], as `relu1_1` ….
-        Raises ValueError when `pooling` is unknown or `images` has another shape.
+        Returns:
+          (logits [N,classes], or None without; taps): `taps` holds each convolution's output after
+          its ReLU, [N,H/2^(B-1),W/2^(B-1),C], as `relu1_1` ….
+
+        Raises:
+          ValueError: `pooling` is unknown or `images` has another shape.
         """
         self._check(images)
         pool = _pooling(self.pooling)

@@ -7,6 +7,7 @@ all this (as compact JSON with sorted keys). Nothing is ever unpickled.
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +33,7 @@ def save(network: Network, directory: str | Path, *, overwrite: bool = False) ->
       ValueError: the network is not frozen or not one of the registry (what was read from a
         ``.tflite`` file stays in it), or the directory exists and ``overwrite`` is False.
     """
-    directory = Path(directory).absolute()
+    directory = Path(os.path.expanduser(directory)).absolute()
     if not network.architecture.frozen:
         raise ValueError("the network is latent; freeze it before saving (bnnjax.freeze)")
     if network.entry.name not in registry.REGISTRY:
@@ -58,7 +59,8 @@ def restore(directory: str | Path) -> Network:
     Raises:
       ValueError: lists all that is missing, left over, of the wrong shape or type, or changed.
     """
-    given, directory = directory, Path(directory).absolute()
+    given = os.path.expanduser(directory)
+    directory = Path(given).absolute()
     card = _read_card(directory)
     try:
         entry = registry.find(card["network"])
@@ -72,7 +74,7 @@ def restore(directory: str | Path) -> Network:
             f"{directory}: damaged checkpoint of {entry.name}:\n  " + "\n  ".join(faults)
         )
     variables = {"params": unflatten_dict(arrays, sep="/")}
-    return Network(architecture, variables, card["provenance"], str(given))
+    return Network(architecture, variables, card["provenance"], given)
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:

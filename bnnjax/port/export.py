@@ -10,6 +10,7 @@ inference needs, little-endian:
 | ``kernel`` | float32 | [kh, kw, in, out] | others |
 | ``bias`` | float32 | [out] | layers that have one, and batch norms |
 | ``multiplier`` | float32 | [channels] | batch norms |
+| ``alpha`` | float32 | [1, 1, channels] | ``PReLU``: x where positive, else alpha · x |
 
 A depthwise ``kernel`` is [kh, kw, in, multiplier], a dense one [in, out]. Batch norms are folded:
 what is left of them is x · multiplier + bias.
@@ -27,13 +28,17 @@ The card is JSON, ``json.loads(archive["bnnjax.json"].tobytes())``: ``format`` (
 ``classes``, ``provenance`` and ``layers``, a list in the order of their calls: ``name``, ``kind``
 (the class in `bnnjax.layers`, or `flax.linen`), and where the layer has it ``shape`` and
 ``packed_axis`` of its packed kernel, ``strides``, ``padding``, ``pad_values`` (what surrounds the
-input after its signs were taken) and ``input`` ("signs", where it takes the signs of its input, ≥ 0
-being +1).
+input after its signs were taken), ``dilation``, ``groups`` (each of so many groups of input
+channels makes its own share of the outputs) and ``input``. This is "signs" where the layer takes
+the signs of its input, ≥ 0 being +1, and of another quantizer an object: ``quantizer``, its name in
+`bnnjax.quant`, ``bits`` and its other options. Of "dorefa_quantizer" with k bits the kernel meets
+round(n · clip(x, 0, 1)) / n, n being 2^k − 1 and halves going to even.
 """
 
 import dataclasses
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +49,7 @@ from flax.traverse_util import flatten_dict
 
 from bnnjax import quant
 from bnnjax.layers import QuantDepthwiseConv, Quantized
+from bnnjax.models import registry
 from bnnjax.models.forms import layers
 from bnnjax.models.network import Network
 
@@ -55,12 +61,18 @@ def export(network: Network, path: str | Path, *, overwrite: bool = False) -> Pa
     """Writes a frozen network; see above. The file appears whole or not at all.
 
     Raises:
-      ValueError: the network is latent, the path does not end in ``.npz``, or it exists and
-        ``overwrite`` is False.
+      ValueError: the network is latent or not one of the registry (the card cannot tell how what
+        was read from a ``.tflite`` file is connected), the path does not end in ``.npz``, or it
+        exists and ``overwrite`` is False.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     if not network.architecture.frozen:
         raise ValueError("the network is latent; freeze it before exporting (bnnjax.freeze)")
+    if network.entry.name not in registry.REGISTRY:
+        raise ValueError(
+            f"{network.entry.name} is not in the registry and cannot be exported; "
+            "use the file that it was read from"
+        )
     if path.suffix != ".npz":
         raise ValueError(f"{path}: a NumPy archive needs a name that ends in .npz")
     if path.exists() and not overwrite:
@@ -98,15 +110,26 @@ def card(network: Network) -> dict[str, Any]:
 
 def _layer(name: str, layer: nn.Module, shape: tuple[int, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "kind": type(layer).__name__}
-    for field in ("strides", "padding", "pad_values"):
+    for field in ("strides", "padding", "pad_values", "dilation", "groups"):
         if hasattr(layer, field):
             found[field] = getattr(layer, field)
     if not isinstance(layer, Quantized):
         return found
-    if quant.values(layer.input_quantizer) == "signs":
-        found["input"] = "signs"
+    if layer.input_quantizer is not None:
+        found["input"] = _input(layer.input_quantizer)
     if quant.values(layer.kernel_quantizer) in ("signs", "scaled signs"):
         depthwise = isinstance(layer, QuantDepthwiseConv)
         packed = (*shape[:2], shape[2] * shape[3]) if depthwise else shape
         found |= {"shape": packed, "packed_axis": -1 if depthwise else -2}
     return found
+
+
+def _input(quantizer: quant.Quantizer) -> str | dict[str, Any]:
+    if quant.values(quantizer) == "signs":
+        return "signs"
+    bare, options = quantizer, {}
+    if isinstance(quantizer, partial):
+        bare, options = quantizer.func, dict(quantizer.keywords)
+    options.pop("k_bit", None)  # which `quant.precision` tells
+    name = next(name for name, row in quant.QUANTIZERS.items() if row.function is bare)
+    return {"quantizer": name, "bits": quant.precision(quantizer), **options}

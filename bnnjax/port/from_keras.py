@@ -18,6 +18,7 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from bnnjax import quant
 from bnnjax.layers import (
     BatchNorm,
     Conv,
@@ -241,5 +242,7 @@ def _is_latent(target: Target, params: Mapping[str, Any]) -> bool:
     layer = target.layer
     if not (isinstance(layer, Quantized) and layer.kernel_quantizer is not None):
         return False
-    kernel = params["kernel"]
-    return not bool(((kernel == 1) | (kernel == -1)).all())
+    magnitude = np.abs(params["kernel"])
+    scaled = quant.values(layer.kernel_quantizer) == "scaled signs"
+    scale = magnitude.reshape(-1, magnitude.shape[-1]).max(0) if scaled else 1
+    return not bool((magnitude == scale).all())

@@ -100,8 +100,8 @@ def load_graph(path: str | Path, *, preprocessing: str = "imagenet") -> Network:
         "symmetric" ([−1, 1]) or "bytes" (0 to 255).
 
     Raises:
-      ValueError: in one line, what the file holds that is not known here and where; an unknown
-        ``preprocessing``; ModuleNotFoundError without the extra ``port``.
+      ValueError: in one line, what the file holds that is not known here and where, or that it is
+        damaged; an unknown ``preprocessing``. ModuleNotFoundError without the extra ``port``.
     """
     if preprocessing not in PREPROCESSINGS:
         raise ValueError(f"preprocessing is {preprocessing!r}, needs one of {(*PREPROCESSINGS,)}")
@@ -109,7 +109,10 @@ def load_graph(path: str | Path, *, preprocessing: str = "imagenet") -> Network:
     try:
         entry, variables = network_of(graph, Path(path).name)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {_first_line(error)}") from None
+    except Exception as error:  # a damaged file may break any step of the way, in any manner
+        what = f"{type(error).__name__}: {_first_line(error)}"
+        raise ValueError(f"{path}: damaged .tflite file ({what})") from error
     entry = dataclasses.replace(entry, normalize=PREPROCESSINGS[preprocessing])
     provenance = {
         "source": Path(path).name,
@@ -118,6 +121,10 @@ def load_graph(path: str | Path, *, preprocessing: str = "imagenet") -> Network:
         "preprocessing": preprocessing,
     }
     return Network(Architecture(entry, True, entry.options), variables, provenance, str(path))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
 
 
 def network_of(graph: Graph, name: str) -> tuple[Entry, Variables]:

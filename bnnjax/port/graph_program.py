@@ -91,7 +91,7 @@ class Translation:
       signs: values whose signs are meant.
       signed: of those that an operator of its own takes, the tensors that it takes them of.
       params: the weights by the names of their steps.
-      roles: values to be tapped: ("stem", "conv", "add" or "concat", value).
+      roles: maps to be tapped: ("stem", "conv", "add" or "concat", value).
       first_signs: what the first binary convolution takes the signs of.
     """
 
@@ -130,6 +130,11 @@ class Translation:
             at = self.strides[maps[0]]
             self.strides[output] = (at[0] * down[0], at[1] * down[1])
         return output
+
+    def tap(self, role: str, value: int) -> None:
+        """Marks a value to be shown, if it is a map."""
+        if value in self.strides:
+            self.roles.append((role, value))
 
     def operand(self, op: Operator, slot: int) -> Ref:
         """An operator's input as a value or constant; signs as signs."""

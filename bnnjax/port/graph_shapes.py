@@ -19,6 +19,7 @@ def _constant(t: Translation, op: Operator, slot: int) -> Any:
 
 
 def reshape(t: Translation, op: Operator) -> None:
+    """RESHAPE, to a constant shape or to one that the graph computes."""
     computed = len(op.inputs) > 1 and t.graph.constant(op, 1) is None
     if computed:
         t.finish(op, t.add(op, "reshape", (t.operand(op, 0), op.inputs[1])))
@@ -32,14 +33,17 @@ def reshape(t: Translation, op: Operator) -> None:
 
 
 def squeeze(t: Translation, op: Operator) -> None:
+    """SQUEEZE, as a reshape to what the file says of its result."""
     t.one("reshape", op, options=t.graph.tensors[op.outputs[0]].shape)
 
 
 def transpose(t: Translation, op: Operator) -> None:
+    """TRANSPOSE by a constant order of axes."""
     t.one("transpose", op, options=tuple(_constant(t, op, 1)))
 
 
 def mean(t: Translation, op: Operator) -> None:
+    """MEAN over constant axes, none of which is the batch."""
     axes = tuple(int(axis) for axis in np.atleast_1d(_constant(t, op, 1)))
     if 0 in axes:
         raise ValueError("averages over pictures")
@@ -47,6 +51,7 @@ def mean(t: Translation, op: Operator) -> None:
 
 
 def pad(t: Translation, op: Operator) -> None:
+    """PAD and PADV2 with a constant value; of ±1 also around signs."""
     amounts = tuple(tuple(pair) for pair in _constant(t, op, 1))
     value = float(np.ravel(_constant(t, op, 2))[0]) if len(op.inputs) > 2 else 0.0
     if abs(value) == 1:
@@ -56,6 +61,7 @@ def pad(t: Translation, op: Operator) -> None:
 
 
 def strided_slice(t: Translation, op: Operator) -> None:
+    """STRIDED_SLICE of constant bounds, of a map or of a shape."""
     if op.options["EllipsisMask"] or op.options["NewAxisMask"]:
         raise ValueError("adds axes or leaves some out")
     begin, end, strides = (tuple(_constant(t, op, slot)) for slot in (1, 2, 3))
@@ -68,6 +74,7 @@ def strided_slice(t: Translation, op: Operator) -> None:
 
 
 def split(t: Translation, op: Operator) -> None:
+    """SPLIT into equal parts along a constant axis, a step a part."""
     axis, number = int(np.ravel(_constant(t, op, 0))[0]), op.options["NumSplits"]
     source = t.operand(op, 1)
     for part, output in enumerate(op.outputs):
@@ -75,7 +82,9 @@ def split(t: Translation, op: Operator) -> None:
 
 
 def pack(t: Translation, op: Operator) -> None:
-    """Numbers of a shape: those known beforehand as options, the others as values."""
+    """PACK of a shape's numbers: those known beforehand as options, the others as values."""
+    if op.options.get("Axis", 0):
+        raise ValueError(f"packs along axis {op.options['Axis']}, not 0")
     known = tuple(
         None if t.graph.constant(op, slot) is None else int(np.ravel(_constant(t, op, slot))[0])
         for slot in range(len(op.inputs))

@@ -2,11 +2,13 @@
 
 Each function takes the step, the network's options and the values that the step reads; weights
 come from the variables.
+
+Whole-numbered sums are often exactly where an activation bends, or equal to each other. There the
+gradients are TensorFlow's, which JAX's own functions mostly halve.
 """
 
 import operator
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -17,13 +19,14 @@ from jax import Array
 
 from bnnjax import quant
 from bnnjax.layers import BatchNorm, Conv, DepthwiseConv, Options, QuantConv, avg_pool, pool
+from bnnjax.layers.activation import prelu
 from bnnjax.port.graph_program import Cut, Grid, Step, Window
 
 ACTIVATIONS: dict[int, Callable[[Array], Array]] = {  # by their numbers in the schema
     0: lambda x: x,
     1: nn.relu,
-    2: lambda x: jnp.clip(x, -1, 1),
-    3: lambda x: jnp.clip(x, 0, 6),
+    2: jax.nn.hard_tanh,
+    3: lambda x: jnp.where(x >= 6, 6, nn.relu(x)),
     4: jnp.tanh,
 }
 
@@ -47,42 +50,34 @@ def perform(step: Step, options: Options, *inputs: Any) -> Any:
 
 def _binary_conv(step: Step, options: Options, x: Array) -> Array:
     """Whole numbers: the signs of ``x`` with a binary kernel."""
-    return _grouped(
-        partial(
-            QuantConv,
-            input_quantizer=options.input_quantizer,
-            kernel_quantizer=quant.ste_sign,
-            backend=options.backend,
-            gradient_dtype=options.gradient_dtype,
-        ),
-        step,
-        x,
-    )
+    return QuantConv(
+        input_quantizer=options.input_quantizer,
+        kernel_quantizer=quant.ste_sign,
+        backend=options.backend,
+        gradient_dtype=options.gradient_dtype,
+        **_convolution(step),
+    )(x)
 
 
 def _conv(step: Step, options: Options, x: Array) -> Array:
-    return _grouped(Conv, step, x)
+    return Conv(**_convolution(step))(x)
 
 
-def _grouped(layer: Callable[..., nn.Module], step: Step, x: Array) -> Array:
-    """A layer for each group of channels, the first of the step's own name."""
+def _convolution(step: Step) -> dict[str, Any]:
+    """What binary and float convolutions have in common."""
     window: Window = step.options
-    names = [step.name] + [f"{step.name}_group{g}" for g in range(2, window.groups + 1)]
-    parts = [
-        layer(
-            window.features // window.groups,
-            kernel_size=window.size,
-            strides=window.strides,
-            padding=window.padding,
-            pad_values=window.pad_value,
-            dilation=window.dilations,
-            use_bias=window.use_bias,
-            frozen=True,
-            name=name,
-        )(part)
-        for name, part in zip(names, jnp.split(x, window.groups, axis=3), strict=True)
-    ]
-    return jnp.concatenate(parts, axis=3) if len(parts) > 1 else parts[0]
+    return {
+        "features": window.features,
+        "kernel_size": window.size,
+        "strides": window.strides,
+        "padding": window.padding,
+        "pad_values": window.pad_value,
+        "dilation": window.dilations,
+        "groups": window.groups,
+        "use_bias": window.use_bias,
+        "frozen": True,
+        "name": step.name,
+    }
 
 
 def _depthwise(step: Step, options: Options, x: Array) -> Array:
@@ -221,9 +216,9 @@ STEPS: dict[str, Callable[..., Any]] = {
     "sub": _arithmetic(operator.sub),
     "mul": _arithmetic(operator.mul),
     "div": _arithmetic(operator.truediv),
-    "maximum": _arithmetic(jnp.maximum),
-    "minimum": _arithmetic(jnp.minimum),
-    "prelu": lambda step, options, x, slope: jnp.where(x >= 0, x, x * slope),
+    "maximum": _arithmetic(lambda x, y: jnp.where((x >= y) | jnp.isnan(x), x, y)),
+    "minimum": _arithmetic(lambda x, y: jnp.where((x <= y) | jnp.isnan(x), x, y)),
+    "prelu": lambda step, options, x, alpha: prelu(x, alpha),
     "logistic": _unary(jax.nn.sigmoid),
     "tanh": _unary(jnp.tanh),
     "abs": _unary(jnp.abs),

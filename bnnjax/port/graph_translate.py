@@ -41,16 +41,17 @@ def translate(graph: Graph) -> tuple[Program, Params, Translation]:
 
 def _logits(graph: Graph) -> int | None:
     """The last tensor before probabilities; None where the network ends in a map."""
-    makers = {op.outputs[0]: op for op in graph.operators}
-    index = graph.outputs[0]
+    before = index = graph.outputs[0]
     if len(graph.tensors[index].shape) != 2:
         return None
-    before = index
-    while before in makers and makers[before].kind in ("QUANTIZE", "DEQUANTIZE", "SOFTMAX"):
-        softmax = makers[before].kind == "SOFTMAX"
-        before = makers[before].inputs[0]
-        if softmax:
-            return before
+    for op in reversed(graph.operators):
+        if op.outputs[0] != before:
+            continue
+        if op.kind == "SOFTMAX":
+            return op.inputs[0]
+        if op.kind not in ("QUANTIZE", "DEQUANTIZE"):
+            break
+        before = op.inputs[0]
     return index
 
 
@@ -62,12 +63,11 @@ def _binary_conv(t: Translation, op: Operator) -> None:
     channels = op.options.get("channels_in") or t.graph.tensors[source].shape[-1]
     found = lce_operators.read(t.graph, op, channels)
     name = t.new_name("conv")
-    for group, words in enumerate(np.split(found.words, found.window.groups, axis=3), start=1):
-        t.params[name if group == 1 else f"{name}_group{group}"] = {"words": words}
+    t.params[name] = {"words": found.words}
     if t.first_signs is None:
         t.first_signs = t.signed.get(source, source)
     value = t.add(op, "binary_conv", (source,), name=name, options=found.window)
-    t.roles.append(("conv", value))
+    t.tap("conv", value)
     if found.activation:
         value = t.add(op, "activate", (value,), options=found.activation)
     t.params[f"{name}_norm"] = {"multiplier": found.multiplier, "bias": found.bias}
@@ -104,10 +104,7 @@ def _conv(t: Translation, op: Operator) -> None:
     channels = t.graph.tensors[op.inputs[0]].shape[-1]
     groups = channels // kernel.shape[2]
     name = t.new_name("float_conv")
-    for group, part in enumerate(np.split(kernel, groups, axis=3)):
-        of_bias = {key: np.split(value, groups)[group] for key, value in bias.items()}
-        own = name if group == 0 else f"{name}_group{group + 1}"
-        t.params[own] = {"kernel": part, **of_bias}
+    t.params[name] = {"kernel": kernel, **bias}
     window = _window(
         t, op, kernel.shape[:2], features=kernel.shape[3], groups=groups, use_bias=bool(bias)
     )
@@ -126,7 +123,7 @@ def _depthwise(t: Translation, op: Operator) -> None:
 def _float_conv(t: Translation, op: Operator, kind: str, name: str, window: Window) -> None:
     t.finish(op, t.add(op, kind, (t.operand(op, 0),), name=name, options=window))
     if t.first_signs is None:
-        t.roles.append(("stem", op.outputs[0]))
+        t.tap("stem", op.outputs[0])
 
 
 def _dense(t: Translation, op: Operator) -> None:
@@ -172,7 +169,7 @@ def _two(kind: str, t: Translation, op: Operator) -> None:
     inputs = (t.operand(op, 0), t.operand(op, 1))
     bare = t.finish(op, t.add(op, kind, inputs))
     if kind == "add" and all(isinstance(ref, int) for ref in inputs):
-        t.roles.append(("add", bare))
+        t.tap("add", bare)
 
 
 def _one(kind: str, t: Translation, op: Operator, *, options: Any = None) -> None:
@@ -190,7 +187,7 @@ def _prelu(t: Translation, op: Operator) -> None:
 def _concat(t: Translation, op: Operator) -> None:
     inputs = tuple(t.operand(op, slot) for slot in range(len(op.inputs)))
     t.finish(op, t.add(op, "concat", inputs, options=op.options["Axis"]))
-    t.roles.append(("concat", op.outputs[0]))
+    t.tap("concat", op.outputs[0])
 
 
 def _signs(t: Translation, op: Operator) -> None:

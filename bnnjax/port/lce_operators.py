@@ -25,7 +25,6 @@ from bnnjax.port.graph_program import Window
 from bnnjax.port.tflite_graph import Graph, Operator
 
 KINDS = ("LceBconv2d", "LqceBconv2d32", "LqceBconv2d64")
-_ALWAYS, _NEVER = np.iinfo(np.int32).max, np.iinfo(np.int32).min  # thresholds of constant channels
 _BY_NAME = {"": 0, "NONE": 0, "RELU": 1, "RELU1": 2, "RELU_N1_TO_1": 2, "RELU6": 3}
 
 
@@ -110,20 +109,12 @@ def _words(values: np.ndarray, options: Mapping[str, Any], channels: int) -> tup
     if values.dtype != np.int32:
         hwio = (options.get("filter_format") or "HWIO") == "HWIO"
         kernel = values if hwio else np.moveaxis(values, 0, 3)
-        return _packed(kernel), kernel.shape[2]
+        return bits.pack_positive(kernel >= 0, axis=-2), kernel.shape[2]
     groups, left = divmod(bits.words_for(channels), values.shape[3])
     if left or not groups or (groups > 1 and channels % (groups * bits.WORD)):
         raise ValueError(f"has a filter of shape {values.shape} on an input of {channels} channels")
     depth = channels // groups
     return _flipped(values, depth), depth
-
-
-def _packed(kernel: np.ndarray) -> np.ndarray:
-    """A float kernel [kh, kw, I, O] as words, as `conv.pack_kernel` does."""
-    signs = np.moveaxis(kernel, 3, 0) >= 0
-    spare = -signs.shape[3] % bits.WORD
-    packed = np.packbits(np.pad(signs, [(0, 0)] * 3 + [(0, spare)]), axis=3, bitorder="little")
-    return np.ascontiguousarray(np.moveaxis(packed.view("<u4").astype(np.uint32), 0, 3))
 
 
 def _flipped(values: np.ndarray, channels: int) -> np.ndarray:
@@ -155,11 +146,12 @@ def _of_threshold(threshold: np.ndarray, products: int) -> tuple[np.ndarray, np.
     ŷ < θ = K − 2τ − 1, halfway between two values that ŷ can have. We compute (ŷ − θ) / √K, whose
     sign is that bit: K^½ is the deviation of a sum of K independent signs, a constant, so that the
     gradient of one picture depends on no other and on no size. The norm's own scale is lost; where
-    it was smaller, fewer gradients were clipped. A channel that is always the same has no slope.
+    it was smaller, fewer gradients were clipped. A popcount is 0 to K:
+    a channel with τ < 0 is always −1, one with τ ≥ K always +1, and neither has a slope.
     """
     center = products - 2.0 * threshold.astype(np.float64) - 1
     scale = np.full(threshold.shape, products**-0.5)
     bias = -center * scale
-    constant = (threshold == _ALWAYS) | (threshold == _NEVER)
-    scale[constant], bias[constant] = 0, np.where(threshold[constant] == _ALWAYS, 1, -1)
+    constant = (threshold < 0) | (threshold >= products)
+    scale[constant], bias[constant] = 0, np.where(threshold[constant] < 0, -1, 1)
     return scale.astype(np.float32), bias.astype(np.float32)

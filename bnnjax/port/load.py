@@ -1,6 +1,7 @@
 """`load_model`, and what turns a foreign file into a network."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -38,6 +39,8 @@ def load_model(source: str | Path | None = None, *, preprocessing: str | None = 
         or a download that fails; ModuleNotFoundError when the extra ``port`` is needed and is not
         installed.
     """
+    if source is not None:
+        source = type(source)(os.path.expanduser(source))
     if _is_graph(source):
         return load_graph(source, preprocessing=preprocessing or "imagenet")
     if preprocessing is not None:
@@ -102,13 +105,13 @@ def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
     Raises:
       ValueError: unknown ``model``, no reader for it and such a file, or not this network's file.
     """
-    entry = registry.find(model)
+    entry, path = registry.find(model), Path(os.path.expanduser(path))
     readers = {suffix: reader for (name, suffix), reader in _READERS.items() if name in (model, "")}
-    suffix = Path(path).suffix.lower()
+    suffix = path.suffix.lower()
     if suffix not in readers:
         raise ValueError(f"{path}: {model} is read from {', '.join(readers)} files")
-    network = readers[suffix](Path(path), entry, frozen)
-    provenance = {"source": Path(path).name, "sha256": file_sha256(path), "paper": entry.paper}
+    network = readers[suffix](path, entry, frozen)
+    provenance = {"source": path.name, "sha256": file_sha256(path), "paper": entry.paper}
     return dataclasses.replace(network, provenance={**provenance, **network.provenance})
 
 

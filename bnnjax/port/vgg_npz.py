@@ -28,8 +28,9 @@ def read_vgg_npz(path: str | os.PathLike[str]) -> dict:
     """Variables of ``vgg19_conv5_1``: {"params": {"conv1_1": {"kernel" [3,3,in,out],
     "bias" [out]}, …}}.
 
-    Raises ValueError when the file is missing or no archive, and one that names every array that
-    is missing, extra, of another shape or of another type.
+    Raises:
+      ValueError: the file is missing or no archive; or (one error that names all) arrays are
+        missing, extra, of another shape or of another type.
     """
     arrays = _read_arrays(path)
     problems = _problems(arrays)

@@ -249,6 +249,19 @@ def test_of_one_size_only_logits_are_of_the_crop_at_that(mean_colour, tmp_path):
     np.testing.assert_allclose(logits, 2 * crop.mean((0, 1)), rtol=1e-5)
 
 
+def test_of_one_height_and_width_logits_are_of_the_middle_of_the_crop(mean_colour, tmp_path):
+    path = tmp_path / "picture.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    entry = dataclasses.replace(
+        mean_colour.entry, takes=lambda side: side in (24, 31), example=(24, 31), free=False
+    )
+    architecture = dataclasses.replace(mean_colour.architecture, entry=entry)
+    logits = evaluate.guesser(dataclasses.replace(mean_colour, architecture=architecture))(path)
+    crop = images.pillow_crop_resize(pixels / np.float32(255), size=31)[3:27]
+    np.testing.assert_allclose(logits, 2 * crop.mean((0, 1)), rtol=1e-5)
+
+
 def test_an_unknown_resize_is_refused_before_any_picture(mean_colour):
     with pytest.raises(ValueError, match=r"resize is 'tf', needs one of \('pillow', 'zoo'\)"):
         evaluate.guesser(mean_colour, resize="tf")

@@ -1,15 +1,20 @@
 """Exported archives, read and computed with by NumPy alone."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+from flax import linen as nn
 
+from bnnjax import quant
+from bnnjax.layers import Options, PReLU, QuantConv
 from bnnjax.models import registry, summary
 from bnnjax.models.forms import thaw
-from bnnjax.models.network import Architecture
+from bnnjax.models.network import Architecture, Network
 from bnnjax.port import checkpoint
 from bnnjax.port.export import CARD, export
+from bnnjax.port.export import card as card_of
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +106,42 @@ def test_the_file_is_as_large_as_the_summary_says(name, with_random_weights, tmp
     size = export(network, tmp_path / "network.npz").stat().st_size
     counted = summary.summarize(Architecture(network.entry, True, network.entry.options)).bytes
     assert counted < size < 1.02 * counted
+
+
+class Odd(nn.Module):
+    """A layer with every field that most have not, and a PReLU."""
+
+    frozen: bool
+
+    @nn.compact
+    def __call__(self, x):
+        three_bits = quant.get("dorefa_quantizer", k_bit=3, mode="activations")
+        conv = QuantConv(9, dilation=(2, 1), groups=3, input_quantizer=three_bits, name="conv")
+        return None, {"y": PReLU(name="prelu")(conv(x))}
+
+
+def test_the_card_tells_dilation_groups_and_the_bits_of_inputs():
+    entry = dataclasses.replace(
+        registry.find("quicknet_v0"), build=lambda frozen, **_: Odd(frozen), classes=None
+    )
+    conv, prelu = card_of(Network(Architecture(entry, True, Options()), {}, {}))["layers"]
+    assert (conv["dilation"], conv["groups"]) == ((2, 1), 3)
+    assert conv["input"] == {"quantizer": "dorefa_quantizer", "bits": 3, "mode": "activations"}
+    assert prelu == {"name": "prelu", "kind": "PReLU"}
+
+
+def test_a_network_that_is_not_in_the_registry_is_refused(quicknet, tmp_path):
+    entry = dataclasses.replace(quicknet.entry, name="found.tflite")
+    architecture = dataclasses.replace(quicknet.architecture, entry=entry)
+    with pytest.raises(ValueError, match=r"^found\.tflite is not in the registry and cannot be"):
+        export(dataclasses.replace(quicknet, architecture=architecture), tmp_path / "found.npz")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(quicknet, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert export(quicknet, "~/network.npz") == tmp_path / "network.npz"
+    assert (tmp_path / "network.npz").is_file()
 
 
 def test_what_cannot_be_written_is_refused(quicknet, tmp_path):

@@ -351,6 +351,23 @@ def test_kernels_that_are_binarized_already_give_the_same_network_and_are_record
     assert_same(binarized.variables, latent.variables)
 
 
+@pytest.mark.parametrize("name", ["magnitude_aware_sign", "xnor_weight_scale"])
+def test_kernels_of_signs_times_a_scale_are_binarized_too(name):
+    """Of layers whose quantizer gives ± one scale an output channel; ± another number is not what
+    a quantizer of plain signs leaves behind."""
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 5, 4)).astype(np.float32)
+    binarized = np.where(kernel >= 0, 1, -1) * np.float32([0.1, 0.7, 0.3, 1])
+
+    def recorded(quantizer, kernel):
+        layer = QuantConv(4, kernel_quantizer=quant.get(quantizer))
+        target = from_keras.Target(("conv",), layer, "convolution", "quant_conv2d", {})
+        return "latent" if from_keras._is_latent(target, {"kernel": kernel}) else "binarized"
+
+    assert recorded(name, kernel) == "latent"
+    assert recorded(name, binarized) == "binarized"
+    assert recorded("ste_sign", binarized) == "latent"
+
+
 # --- with another classifier, or without ------------------------------------------------------
 
 

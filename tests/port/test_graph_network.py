@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bnnjax
+from bnnjax.models.forms import layers
 from bnnjax.port import graph_network, graph_program, graph_steps
 from bnnjax.port.tflite_graph import Graph, Operator, Tensor, read_graph
 
@@ -196,6 +197,25 @@ def test_a_flattened_map_fixes_the_size(reference):
         network.apply(network.variables, jnp.zeros((1, 32, 32, 3)))
 
 
+def test_height_and_width_of_one_size_only_are_not_exchanged(reference):
+    network = reference("sequential").network
+    message = r"images are 19×17 px, .*; it takes 17×19 px only$"
+    with pytest.raises(ValueError, match=message):
+        network.apply(network.variables, jnp.zeros((1, 19, 17, 3)))
+    logits, _ = jax.eval_shape(network.apply, network.variables, jnp.zeros((1, 17, 19, 3)))
+    assert logits.shape == (1, 7)
+    names = ["/".join(path) for path in layers(network.architecture)]
+    assert (names[0], names[-1]) == ("float_conv1", "dense1")
+
+
+def test_all_taps_are_maps(reference):
+    """Its only concatenation is one of means [N, C]."""
+    network = reference("ones").network
+    assert "conv1" in network.entry.taps
+    _, taps = jax.eval_shape(network.apply, network.variables, jnp.zeros((1, 16, 14, 3)))
+    assert {len(tap.shape) for tap in taps.values()} == {4}
+
+
 def test_several_pictures_are_apart(reference):
     case = reference("operators")
     apply = jax.jit(lambda x: logits_of(case, x))
@@ -248,6 +268,52 @@ def test_preprocessing_is_chosen_by_name(reference, tmp_path):
     assert case.network.entry.normalize(jnp.full(3, 0.5)).shape == (3,)
     with pytest.raises(ValueError, match="preprocessing is 'zoo', needs one of"):
         bnnjax.load_model(path, preprocessing="zoo")
+
+
+def test_altered_bytes_end_in_a_network_or_one_line(tmp_path):
+    """Small numbers are what tables, options and shapes are made of."""
+    content = np.load(ANSWERS)["ones file"].tobytes()
+    path, rng, refused = tmp_path / "damaged.tflite", np.random.default_rng(0), 0
+    for _ in range(25):
+        altered = np.frombuffer(content, np.uint8).copy()
+        small = np.flatnonzero(altered < 32)
+        altered[rng.choice(small, 5)] = rng.choice([0, 1, 2, 4, 127, 128, 255], 5)
+        path.write_bytes(altered.tobytes())
+        try:
+            graph_network.load_graph(path)
+        except ValueError as error:
+            refused += 1
+            assert str(error).startswith(f"{path}: ")
+            assert len(str(error).splitlines()) == 1
+    assert refused
+
+
+DAMAGED = {
+    "an operator without results": Operator(0, "RELU", (0,), (), {}),
+    "an operator of a tensor that is not there": Operator(0, "RELU", (99,), (1,), {}),
+    "an operator that folds what it lacks": Operator(0, "ADD", (4,), (1,), {}),
+    "a result that is its own input": Operator(0, "DEQUANTIZE", (3,), (3,), {}),
+}
+
+
+@pytest.mark.parametrize("fault", DAMAGED)
+def test_damaged_graphs_are_refused_in_one_line(fault, tmp_path, monkeypatch):
+    path = tmp_path / "network.tflite"
+    path.write_bytes(b"")
+    graph = graph_of(DAMAGED[fault], tensors=(Tensor("c", (1,), np.ones(1, np.float32)),))
+    tensors = (*graph.tensors[:3], Tensor("t3", (1, 8), None), *graph.tensors[4:])
+    graph = dataclasses.replace(graph, tensors=tensors, outputs=(3,))
+    monkeypatch.setattr(graph_network, "read_graph", lambda path: graph)
+    with pytest.raises(ValueError, match=r"^\S*network\.tflite: .+") as refusal:
+        graph_network.load_graph(path)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_numbers_are_packed_along_the_first_axis_only():
+    shape = Operator(0, "SHAPE", (0,), (1,), {})
+    pack = Operator(1, "PACK", (1, 1), (2,), {"Axis": 1})
+    with pytest.raises(ValueError, match=r"operator 1 \(PACK\), .* packs along axis 1, not 0"):
+        graph_network.network_of(graph_of(shape, pack), "name")
 
 
 def test_missing_files_are_named(tmp_path):

@@ -176,8 +176,11 @@ def test_a_threshold_is_met_exactly_by_every_sum():
     for popcount in range(10):
         value = np.float32(9 - 2 * popcount) * found.multiplier + found.bias
         np.testing.assert_array_equal(value < 0, popcount > thresholds.astype(np.int64))
-    np.testing.assert_array_equal(found.multiplier[-2:], 0)
-    np.testing.assert_allclose(found.multiplier[:-2], 1 / 3)
+    constant = (thresholds < 0) | (thresholds >= 9)  # no popcount of 0 to 9 is on the other side
+    assert list(np.flatnonzero(constant)) == [0, 10, 11, 12, 13]
+    np.testing.assert_array_equal(found.multiplier[constant], 0)
+    np.testing.assert_array_equal(found.bias[constant], [-1, 1, 1, -1, 1])
+    np.testing.assert_allclose(found.multiplier[~constant], 1 / 3)
 
 
 @pytest.mark.parametrize(

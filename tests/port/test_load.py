@@ -37,6 +37,20 @@ def test_a_checkpoint_is_loaded_by_its_directory(quicknet, quicknet_directory):
         jax.tree.map(np.testing.assert_array_equal, network.variables, dict(quicknet.variables))
 
 
+def test_the_home_folder_may_be_written_as_a_tilde(
+    quicknet, quicknet_directory, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(quicknet_directory.parent))
+    for source in (f"~/{quicknet_directory.name}", Path("~", quicknet_directory.name)):
+        assert bnnjax.load_model(source).path == str(quicknet_directory)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert checkpoint.save(quicknet, "~/saved") == tmp_path / "saved"
+    assert checkpoint.restore("~/saved").path == str(tmp_path / "saved")
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(ValueError, match=rf"{tmp_path}/text\.npz cannot be read"):
+        load.port_file("~/text.npz", model="vgg19")
+
+
 @pytest.mark.parametrize("name", [(), ("inknet",)])
 def test_without_a_name_the_network_inside_the_package_is_loaded(name):
     network = bnnjax.load_model(*name)
