@@ -484,6 +484,17 @@ def test_a_keras_file_is_ported_and_compared_array_by_array(launch, keras_weight
     assert checkpoint.restore(tmp_path / "small").entry.name == "quicknet_small"
 
 
+def test_the_convolutions_of_vgg19_are_reported_by_their_own_name(launch, data_dir, tmp_path):
+    source = data_dir / "weights" / "vgg19_conv_to_conv5_1_q8.npz"
+    if not source.is_file():
+        pytest.skip(f"no {source}; set BNNJAX_DATA")
+    flags = [f"--source={source}", "--model=vgg19", "--output=vgg"]
+    ended = launch("port_larq", *flags, "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert last_line(ended)["model"] == "vgg19_conv5_1"
+    assert "→ vgg: vgg19_conv5_1, " in ended.stdout
+
+
 @pytest.mark.parametrize("fault", ["truncated", "tampered", "mislabelled", "no HDF5"])
 def test_a_bad_keras_file_ends_in_one_line_and_writes_nothing(
     launch, keras_weights, tmp_path, fault
