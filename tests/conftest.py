@@ -10,12 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
+from hypothesis import settings
 
 from bnnjax.models import registry
 from bnnjax.models.network import AS_PUBLISHED, Architecture, Network
 from bnnjax.port import checkpoint, from_keras, load
 
 ROOT = Path(__file__).parents[1]
+
+# How long an example takes says nothing where a machine is busy and the first one compiles.
+settings.register_profile("without_deadline", deadline=None)
+settings.load_profile("without_deadline")
 
 
 @pytest.fixture(scope="session")
