@@ -76,14 +76,14 @@ def count(geometry: Geometry, pixels: Array, words: Array) -> Array:
 def _sums(geometry: Geometry, pixels: Array, words: Array) -> Array:
     kh, kw = geometry.kernel_size
     total = kh * kw * geometry.channels
-    products = total - 2 * _count_differences(geometry, pad_words(geometry, pixels), words)
+    products = total - 2 * count_differences(geometry, pad_words(geometry, pixels), words)
     if geometry.pad_value == 0:
-        products -= _outside(geometry, words)
+        products -= sums_outside(geometry, words)
     return products.astype(jnp.float32)
 
 
 def pad_words(geometry: Geometry, words: Array) -> Array:
-    """Surround packed pixels; zero padding is computed as +1 here and corrected by `_outside`."""
+    """Surround packed pixels; padding of 0 is computed as +1 here, corrected by `sums_outside`."""
     (top, bottom), (left, right) = geometry.pads
     if not any((top, bottom, left, right)):
         return words
@@ -94,7 +94,7 @@ def pad_words(geometry: Geometry, words: Array) -> Array:
     return jnp.where(inside, jnp.pad(words, ((0, 0), *geometry.pads, (0, 0))), pixel)
 
 
-def _count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array:
+def count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array:
     """Σ popcount(pixel ⊕ kernel), int32 [N, H', W', O]; unrolled into one fused loop."""
     kh, kw = geometry.kernel_size
     shape = (pixels.shape[0], *geometry.output_size, words.shape[3])
@@ -116,8 +116,8 @@ def _count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array
     return total.astype(jnp.int32)
 
 
-def _outside(geometry: Geometry, words: Array) -> Array:
-    """What padding with +1 instead of 0 adds: Σ of the weights outside, [1, H', W', O]."""
+def sums_outside(geometry: Geometry, words: Array) -> Array:
+    """What padding with +1 instead of 0 adds: Σ of the weights outside, int32 [1, H', W', O]."""
     counts = lax.population_count(words).astype(jnp.int32).sum(2, keepdims=True)
     sums = (2 * counts - geometry.channels).astype(jnp.float32)
     inside = jnp.zeros((1, *geometry.input_size, 1))

@@ -1,6 +1,7 @@
 """What quantized layers share: quantizers, and the two forms of a kernel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
 from bnnjax import quant
-from bnnjax.binary import backend, bits, conv
+from bnnjax.binary import backend, bits, conv, planes
 from bnnjax.binary.windows import Geometry
 
 BLOCK = 1 << 20  # values of a kernel that are quantized together
@@ -157,23 +158,23 @@ class Quantized(nn.Module, kw_only=True):
     def _spread_scale(self, scale: Array, shape: tuple[int, ...]) -> Array:
         return scale
 
-    # Products of signs with a packed kernel.
+    # Products with a packed kernel: of signs, or of a few bits.
 
     def _packed_product(self, parts: Sequence[Array], words: Array, where: Geometry) -> Array:
         """Of groups of channels, each with its share of the kernel's outputs."""
         kernels = jnp.split(words, len(parts), axis=-1)
         backwards = jnp.split(self._backward(words, where.channels), len(parts))
+        convolve = _bit_product(self.input_quantizer)
+        assert convolve is not None
         products = [
-            conv.packed_conv(*operands, where)
-            for operands in zip(parts, kernels, backwards, strict=True)
+            convolve(*operands, where) for operands in zip(parts, kernels, backwards, strict=True)
         ]
         y = jnp.concatenate(products, axis=3)
         return y * self._scale(words.shape) if self._scaled else y
 
     def _counts_bits(self) -> bool:
         """Whether frozen products are computed by xor and popcount."""
-        signs = quant.values(self.input_quantizer) == "signs"
-        packed = self.frozen and self._packs and signs
+        packed = self.frozen and self._packs and _bit_product(self.input_quantizer) is not None
         return packed and backend.choose(self.backend) == "packed"
 
     def _backward(self, words: Array, channels: int) -> Array:
@@ -183,6 +184,21 @@ class Quantized(nn.Module, kw_only=True):
         if self.is_mutable_collection("backward"):
             self.put_variable("backward", "kernel", kernel)
         return kernel
+
+
+def _bit_product(quantizer: quant.Quantizer | None) -> Callable[..., Array] | None:
+    """What multiplies activations of a quantizer by a packed kernel; None where floats have to.
+
+    Those of DoReFa-Net are made of planes of bits, if they are few; not what its ``mode="weights"``
+    gives, which is not in [0, 1].
+    """
+    if quant.values(quantizer) == "signs":
+        return conv.packed_conv
+    bound = quantizer if isinstance(quantizer, partial) else partial(quantizer or quant.no_op)
+    if bound.func is not quant.dorefa or bound.keywords.get("mode") == "weights":
+        return None
+    bitwidth = quant.precision(quantizer)
+    return partial(planes.planes_conv, bitwidth=bitwidth) if bitwidth <= planes.MOST else None
 
 
 def clip_weights(params: Mapping[str, Any], clips: Mapping[str, Any]) -> dict[str, Any]:

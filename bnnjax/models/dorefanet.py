@@ -2,9 +2,9 @@
 
 Zhou et al. 2016 (arXiv 1606.06160); ``larq_zoo/literature/dorefanet.py``.
 
-Activations in {0, ⅓, ⅔, 1} are no signs, so that no product is an xor: its kernels are stored as
-bits with a scale, and computed as float convolutions. It is here to be compared with; as two planes
-of bits a product would cost two of a binary network.
+Activations in {0, ⅓, ⅔, 1} are thirds of whole numbers of two bits, kernels are signs and a scale.
+The packed backend counts bits, a plane of them at a time (`bnnjax.binary.planes`): a product costs
+two of a binary network. It is here to be compared with.
 
 Parameters are named as the taps are: ``stem_conv``, ``section1_conv`` … and ``dense1`` to
 ``dense3``.
@@ -45,8 +45,8 @@ class DoReFaNet(LiteratureNet):
     """[N, H, W, 3] normalised pictures → (logits [N, classes], taps). `takes` says what sizes.
 
     Logits are None without ``classes``, and for pictures of other sides than 204 to 235 px, whose
-    features are not the 6×6 that the classifier was made for. ``hidden`` is its width. Of the
-    options only ``pooling`` matters: nothing here is a sign's pseudo-gradient, or counts bits.
+    features are not the 6×6 that the classifier was made for. ``hidden`` is its width. The
+    options ``pseudo_gradient`` and ``clip`` do not matter: no activation here is a sign.
     """
 
     hidden: int = 4096
@@ -80,6 +80,8 @@ class DoReFaNet(LiteratureNet):
             input_quantizer=INPUT,
             kernel_quantizer=KERNEL,
             frozen=self.frozen,
+            backend=self.options.backend,
+            gradient_dtype=self.options.gradient_dtype,
             name=name,
         )
 
