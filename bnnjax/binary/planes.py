@@ -27,7 +27,7 @@ def planes_conv(
 
     Args:
       x: float32 [N, H, W, C] of multiples of 1/n in [0, 1], n = 2^bitwidth − 1, as `quant.dorefa`
-        gives them. The gradient is that of a convolution of floats.
+        gives them; there are no bits for NaN. The gradient is that of a convolution of floats.
       words: uint32 [kh, kw, ⌈C/32⌉, O] from `conv.pack_kernel`.
       backward: the same from `conv.gradient_kernel`, whose dtype the gradient is computed in.
       geometry: from `windows.geometry`.

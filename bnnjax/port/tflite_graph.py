@@ -188,7 +188,7 @@ _WINDOW = ("StrideH", "StrideW", "Padding", "FusedActivationFunction")
 _DILATION = ("DilationHFactor", "DilationWFactor")
 _OPTION_TABLES = {
     "Conv2DOptions": (*_WINDOW, *_DILATION),
-    "DepthwiseConv2DOptions": (*_WINDOW, *_DILATION),
+    "DepthwiseConv2DOptions": (*_WINDOW, *_DILATION, "DepthMultiplier"),
     "Pool2DOptions": (*_WINDOW, "FilterHeight", "FilterWidth"),
     "AddOptions": ("FusedActivationFunction",),
     "SubOptions": ("FusedActivationFunction",),

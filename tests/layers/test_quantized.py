@@ -28,6 +28,12 @@ PROPERTY = settings(
 KEY = jax.random.key(0)
 SIGNS = ("ste_sign", "approx_sign", "swish_sign")
 SCALED = ("magnitude_aware_sign", "magnitude_aware_sign_unclipped", "xnor_weight_scale")
+# Planes of bits up to four; floats for more, and for what is not in [0, 1].
+FEW_BITS = (
+    quant.get("dorefa_quantizer"),
+    *(partial(quant.dorefa, k_bit=k_bit) for k_bit in (1, 4, 5)),
+    partial(quant.dorefa, k_bit=2, mode="weights"),
+)
 LEVELS = ("ste_tern", "ste_heaviside", "dorefa_quantizer", "no_op")
 
 
@@ -39,7 +45,7 @@ def quantizer(name):
 def layers(draw, kernel_quantizers):
     """A latent layer, the shape of its input, and that of its kernel."""
     quantizers = {
-        "input_quantizer": quantizer(draw(st.sampled_from([*SIGNS, "dorefa_quantizer", None]))),
+        "input_quantizer": draw(st.sampled_from([*map(quant.get, SIGNS), *FEW_BITS, None])),
         "kernel_quantizer": quantizer(draw(st.sampled_from(kernel_quantizers))),
         "use_bias": draw(st.booleans()),
         "gradient_dtype": "float32",
