@@ -4,11 +4,13 @@ Flags with units in their help; bad input ends in one line and exit status 1; ``
 figures as one JSON object on the last line; status 0 only when everything asked for was done.
 """
 
+import _thread
 import dataclasses
 import json
 import os
 import re
 import sys
+import threading
 import time
 import types
 import typing
@@ -34,7 +36,16 @@ def run(main: Callable[[], int | None]) -> None:
     logging.set_verbosity(logging.ERROR)
     _remember_compilations()
     _show_in_help(sys.modules[main.__module__])
+    sys.unraisablehook = _interrupt_again
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+
+
+def _interrupt_again(ignored: Any) -> None:
+    """Ctrl-C that came while a finalizer ran, where Python drops exceptions, comes once more."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        threading.Timer(0.1, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(ignored)
 
 
 def _show_in_help(script: types.ModuleType) -> None:

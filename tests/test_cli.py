@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import types
 
 import jax
@@ -18,6 +19,7 @@ def status_of(monkeypatch, tmp_path):
     """A function main, arguments → exit status, with absl's reading of flags left out."""
     monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back afterwards
 
     def run(main, *arguments):
         monkeypatch.setattr(
@@ -67,6 +69,20 @@ def test_bad_input_ends_in_one_line_and_status_1(status_of, capsys, error, line)
 def test_an_interruption_has_its_own_status(status_of, capsys):
     assert status_of(raising(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err == "paint.py: interrupted\n"
+
+
+def test_an_interruption_is_not_lost_in_a_finalizer(status_of):
+    class Finalized:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def main():
+        Finalized()
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            time.sleep(0.01)
+
+    assert status_of(main) == 130
 
 
 def test_an_error_of_our_own_is_not_hidden(status_of):

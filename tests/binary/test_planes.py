@@ -108,7 +108,6 @@ def test_result_and_gradient_are_those_of_a_convolution_of_floats(where, bitwidt
     # Relative to the magnitudes that are added, as they may cancel.
     magnitudes = gradient_by_xla(where, x, abs(kernel), abs(g))
     assert (abs(of_x - expected) <= 1e-6 * magnitudes).all()
-    assert np.any(expected)
 
 
 @pytest.mark.parametrize("bitwidth", [1, 2, 3, 4])
