@@ -242,7 +242,8 @@ def _is_latent(target: Target, params: Mapping[str, Any]) -> bool:
     layer = target.layer
     if not (isinstance(layer, Quantized) and layer.kernel_quantizer is not None):
         return False
-    magnitude = np.abs(params["kernel"])
-    scaled = quant.values(layer.kernel_quantizer) == "scaled signs"
-    scale = magnitude.reshape(-1, magnitude.shape[-1]).max(0) if scaled else 1
-    return not bool((magnitude == scale).all())
+    rows = params["kernel"].reshape(-1, params["kernel"].shape[-1])
+    scale = np.abs(rows[0]) if quant.values(layer.kernel_quantizer) == "scaled signs" else 1
+    # A few rows at a time: a kernel may be the larger part of the file.
+    parts = (rows[start : start + 256] for start in range(0, len(rows), 256))
+    return any((np.abs(part) != scale).any() for part in parts)
