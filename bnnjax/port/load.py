@@ -44,7 +44,7 @@ def load_model(source: str | Path | None = None, *, preprocessing: str | None = 
     if _is_graph(source):
         return load_graph(source, preprocessing=preprocessing or "imagenet")
     if preprocessing is not None:
-        raise ValueError(f"{source}: preprocessing is chosen for .tflite files only")
+        raise ValueError(f"{source or SHIPPED}: preprocessing is chosen for .tflite files only")
     if source is None or (source == SHIPPED and not checkpoint.is_checkpoint(source)):
         network = checkpoint.restore(Path(str(resources.files("bnnjax.assets"))) / SHIPPED)
         return dataclasses.replace(network, path=None)
