@@ -3,8 +3,8 @@
 Zhou et al. 2016 (arXiv 1606.06160); ``larq_zoo/literature/dorefanet.py``.
 
 Activations in {0, ⅓, ⅔, 1} are thirds of whole numbers of two bits, kernels are signs and a scale.
-The packed backend counts bits, a plane of them at a time (`bnnjax.binary.planes`): a product costs
-two of a binary network. It is here to be compared with.
+The packed backend counts bits, a plane of them at a time (`bnnjax.binary.planes`), twice as many
+as of a binary network. It is here to be compared with.
 
 Parameters are named as the taps are: ``stem_conv``, ``section1_conv`` … and ``dense1`` to
 ``dense3``.

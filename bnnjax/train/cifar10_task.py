@@ -1,7 +1,7 @@
 """Training BinaryNet on CIFAR-10, as Larq's tutorial does.
 
-Two of Keras' defaults differ, to no effect on signs that we know of: kernels start glorot-normal
-here (Keras: glorot-uniform), and Adam's epsilon is 1e-8 (Keras: 1e-7).
+Two of Keras' defaults differ: kernels start glorot-normal here (Keras: glorot-uniform), and Adam's
+epsilon is 1e-8 (Keras: 1e-7).
 """
 
 import dataclasses

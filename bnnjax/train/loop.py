@@ -103,7 +103,7 @@ def _check_choices(workdir: Path, choices: Mapping[str, Any]) -> None:
         draft.replace(path)
         return
     begun = json.loads(path.read_text())
-    for name in begun.keys() | ours.keys():
+    for name in sorted(begun.keys() | ours.keys()):
         if begun.get(name) != ours.get(name):
             raise ValueError(
                 f"{workdir} was begun with {name}={begun.get(name)!r}, not {ours.get(name)!r}; "
