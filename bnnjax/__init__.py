@@ -8,14 +8,15 @@ Pictures are float32 arrays [H, W, 3], sRGB in [0, 1].
 
 from bnnjax.models.forms import freeze, thaw
 from bnnjax.models.network import Network
-from bnnjax.nst.config import LossWeights, StylizeConfig
+from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.recipe import Recipe
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stylize import stylize_batch
 from bnnjax.port.load import load_model
 
 __all__ = [
-    "LossWeights",
     "Network",
+    "Recipe",
     "StylizeConfig",
     "StylizeResult",
     "freeze",

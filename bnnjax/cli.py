@@ -5,6 +5,7 @@ figures as one JSON object on the last line; status 0 only when everything asked
 """
 
 import _thread
+import collections.abc
 import dataclasses
 import json
 import os
@@ -21,7 +22,6 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
-from bnnjax.nst.config import CHOICES
 from bnnjax.port.cache import cache_folder
 
 FLAGS = flags.FLAGS
@@ -107,17 +107,6 @@ def print_json(figures: Mapping[str, Any]) -> None:
         print(json.dumps(figures))
 
 
-def define_choices() -> None:
-    """A flag for every choice of a stylization, with the default and help of its field."""
-    for kind in dict.fromkeys(CHOICES.values()):
-        define_fields(kind)
-
-
-def chosen() -> dict[str, Any]:
-    """The choices of a stylization that were given on the command line, by name."""
-    return given(CHOICES)
-
-
 def define_fields(kind: type) -> None:
     """A flag for every field of a dataclass, with its default and help."""
     hints = typing.get_type_hints(kind)
@@ -131,18 +120,23 @@ def given(names: Iterable[str]) -> dict[str, Any]:
 
 
 def _define(name: str, hint: Any, default: Any, help: str) -> None:
-    if hint is Any and name == "style_tap_weights":
-        flags.DEFINE_list(name, default, help)
-        return
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if kinds[0] is int:
+    kinds = [kind for kind in _alternatives(hint) if kind is not type(None)]
+    if typing.get_origin(kinds[0]) is typing.Literal:
+        flags.DEFINE_enum(name, default, list(typing.get_args(kinds[0])), help)
+    elif kinds[0] is int:
         flags.DEFINE_integer(name, default, help)
-    elif kinds[0] is float or isinstance(default, float):
+    elif kinds[0] is float:
         flags.DEFINE_float(name, default, help)
-    elif typing.get_origin(kinds[0]) is tuple:
+    elif typing.get_origin(kinds[0]) in (tuple, collections.abc.Sequence):
         flags.DEFINE_list(name, default and [str(item) for item in default], help)
     else:
         flags.DEFINE_string(name, default, help)
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types of a union, or the type alone."""
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if union else (hint,)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

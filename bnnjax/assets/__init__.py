@@ -3,11 +3,11 @@
 from importlib import resources
 from pathlib import Path
 
-PHOTOGRAPHS = ("lake", "still_life")
-PAINTINGS = ("night", "town")
+SAMPLES = Path(str(resources.files(__name__))) / "samples"
 
 
-def samples() -> dict[str, Path]:
-    """The sample pictures, 512×384 px, by name: `PHOTOGRAPHS` and `PAINTINGS`."""
-    folder = Path(str(resources.files(__name__))) / "samples"
-    return {name: folder / f"{name}.jpg" for name in (*PHOTOGRAPHS, *PAINTINGS)}
+def samples() -> tuple[list[Path], list[Path]]:
+    """The sample pictures, 512×384 px: photographs, and the paintings that go with them."""
+    photographs = [SAMPLES / f"{name}.jpg" for name in ("lake", "still_life")]
+    paintings = [SAMPLES / f"{name}.jpg" for name in ("night", "town")]
+    return photographs, paintings

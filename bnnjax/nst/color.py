@@ -1,11 +1,13 @@
 """Colours of one picture moved to those of another."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
-from bnnjax.nst.losses import mean_covariance
+from bnnjax.nst.statistics import mean_covariance
 
 
+@jax.jit
 def match(picture: Array, painting: Array) -> Array:
     """``picture`` [H, W, 3] with the mean and covariance of ``painting``'s RGB, clipped to [0, 1].
 
@@ -15,7 +17,9 @@ def match(picture: Array, painting: Array) -> Array:
     """
     mean, covariance = mean_covariance(picture)
     target_mean, target_covariance = mean_covariance(painting)
-    floor = 1e-5 * jnp.eye(3)  # a picture of one colour has no covariance to divide by
+    floor = 1e-5 * jnp.eye(
+        3, dtype=jnp.float32
+    )  # a picture of one colour has no covariance to divide by
     root = _square_root(covariance + floor)
     inverse = jnp.linalg.inv(root)
     transport = inverse @ _square_root(root @ (target_covariance + floor) @ root) @ inverse

@@ -1,123 +1,68 @@
-"""A stylization's files: pictures with their recipes, losses as a table and a curve, a sheet."""
+"""A stylization's files: pictures, losses as a table and a curve, a contact sheet."""
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bnnjax import png
-from bnnjax.nst.config import CHOICES
 from bnnjax.nst.inputs import unused
-from bnnjax.nst.objective import TERMS
-from bnnjax.nst.result import StylizeResult
-from bnnjax.nst.stylize import Preview
 
-RECIPE = "bnnjax-recipe"  # keyword of the PNG's text
+Losses = Sequence[Mapping[str, np.ndarray]]  # of each picture, every term by name, [steps]
 
 
-def save(result: StylizeResult, directory: str | Path, *, overwrite: bool = False) -> list[Path]:
-    """Writes everything there is of a result.
-
-    NAME.png for every picture, with its recipe; ``losses.csv``, ``losses.png`` (where matplotlib
-    is installed) and ``contact_sheet.png``, numbered where such files exist already.
-
-    Returns:
-      The paths written, the pictures' first.
-
-    Raises:
-      ValueError: a picture exists and ``overwrite`` is False, or a file cannot be written.
-    """
-    directory = Path(directory)
-    paths = picture_paths(result.names, directory, overwrite=overwrite)
-    directory.mkdir(parents=True, exist_ok=True)
-    for index, (path, image) in enumerate(zip(paths, result.images, strict=True)):
-        recipe = json.dumps(result.recipe(index), ensure_ascii=False)
-        png.save_png(path, image, metadata={RECIPE: recipe}, overwrite=overwrite)
-    paths.append(_write_losses(result, _fresh(directory / "losses.csv")))
-    curve = _fresh(directory / "losses.png")
-    if _draw_losses(result, curve):
-        paths.append(curve)
-    sheet = _fresh(directory / "contact_sheet.png")
-    png.save_png(sheet, _sheet(result))
-    return [*paths, sheet]
-
-
-def picture_paths(names: Iterable[str], directory: Path, *, overwrite: bool) -> list[Path]:
+def picture_paths(names: Iterable[str], directory: str | Path, *, overwrite: bool) -> list[Path]:
     """Where the pictures go; to be asked before the work, so that nothing is lost after it.
 
     Raises:
       ValueError: names the files that exist, unless ``overwrite``; or the directory is a file.
     """
+    directory = Path(directory)
     for folder in (directory, *directory.parents):
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file, needs to be a directory")
     paths = [directory / f"{name}.png" for name in names]
     existing = [str(path) for path in paths if path.exists()]
     if existing and not overwrite:
-        raise ValueError(f"{', '.join(existing)}: exists already, and overwrite is off")
+        raise ValueError(
+            f"{', '.join(existing)}: exists already; choose another output_dir or overwrite it"
+        )
     return paths
 
 
-def read_recipe(path: str | Path) -> dict[str, Any]:
-    """The recipe in a picture that `save` wrote.
-
-    Raises:
-      ValueError: not a PNG, or one without a recipe.
-    """
-    text = png.read_metadata(path).get(RECIPE)
-    if text is None:
-        raise ValueError(f"{path}: holds no recipe; only pictures made by bnnjax do")
-    try:
-        recipe = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: its recipe is damaged ({error})") from None
-    if not isinstance(recipe, dict):
-        raise ValueError(f"{path}: its recipe is damaged (no object of choices)")
-    return recipe
+def save_pictures(
+    directory: str | Path,
+    names: Sequence[str],
+    pictures: Sequence[np.ndarray],
+    metadata: Sequence[Mapping[str, str]],
+    *,
+    overwrite: bool,
+) -> list[Path]:
+    """Writes NAME.png for every picture [H, W, 3]; raises as `picture_paths` does."""
+    paths = picture_paths(names, directory, overwrite=overwrite)
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    for path, picture, text in zip(paths, pictures, metadata, strict=True):
+        png.save_png(path, picture, metadata=text, overwrite=overwrite)
+    return paths
 
 
-def choices_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The choices of a recipe, as keyword arguments of `stylize_batch`."""
-    return {name: value for name, value in recipe.items() if name in CHOICES}
-
-
-def previewer(directory: Path) -> Preview:
-    """A ``preview`` for `stylize_batch` that keeps NAME.preview.png of every picture up to date."""
-
-    def write(_: int, names: Sequence[str], images: Sequence[np.ndarray]) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, image in zip(names, images, strict=True):
-            png.save_png(directory / f"{name}.preview.png", image, overwrite=True)
-
-    return write
-
-
-def table(result: StylizeResult, paths: Sequence[Path]) -> list[list[str]]:
-    """What became of each picture: a heading and a row each."""
-    rows = [["picture", "size", "steps", "loss first", "last", "file"]]
-    for name, image, losses, path in zip(
-        result.names, result.images, result.losses, paths[: len(result.names)], strict=True
-    ):
-        total = losses.get("total", np.zeros(0))
-        ends = [f"{total[0]:.3f}", f"{total[-1]:.3f}"] if len(total) else ["", ""]
-        height, width = image.shape[:2]
-        rows.append([name, f"{width}×{height}", str(len(total)), *ends, str(path)])
-    return rows
-
-
-def summary(result: StylizeResult) -> str:
-    """One line: what was done, with what, where, and how fast."""
-    run = result.run
-    steps = sum(len(losses.get("total", ())) for losses in result.losses)
-    pace = 1000 * result.seconds["optimize"] / max(steps, 1)
-    return (
-        f"{len(result.names)} picture(s) by {run['network']} on {run['device']}, {run['backend']} "
-        f"arithmetic; {pace:.1f} ms a step and picture, compilation included"
+def save_figures(
+    directory: str | Path,
+    names: Sequence[str],
+    losses: Losses,
+    rows: Sequence[Sequence[np.ndarray]],
+    labels: Sequence[Sequence[str]],
+) -> list[Path]:
+    """Writes the losses of the pictures, and a contact sheet of these rows."""
+    table, curve, sheet = (
+        _fresh(Path(directory) / name) for name in ("losses.csv", "losses.png", "contact_sheet.png")
     )
+    _write_losses(table, names, losses)
+    drawn = _draw_losses(curve, names, losses)
+    png.save_png(sheet, png.contact_sheet(rows, labels=labels))
+    return [table, *([curve] if drawn else []), sheet]
 
 
 def _fresh(path: Path) -> Path:
@@ -125,38 +70,30 @@ def _fresh(path: Path) -> Path:
     return path.with_stem(stem)
 
 
-def _write_losses(result: StylizeResult, path: Path) -> Path:
+def _write_losses(path: Path, names: Sequence[str], losses: Losses) -> None:
+    found: Mapping[str, np.ndarray] = next((values for values in losses if values), {})
+    terms = sorted(found, key=lambda name: (name != "total", name))
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["picture", "step", *TERMS])
-        for name, values in zip(result.names, result.losses, strict=True):
-            rows = np.stack([values[term] for term in TERMS], axis=1) if values else ()
+        writer.writerow(["picture", "step", *terms])
+        for name, values in zip(names, losses, strict=True):
+            rows = np.stack([values[term] for term in terms], axis=1) if values else ()
             writer.writerows([name, step, *row] for step, row in enumerate(rows, start=1))
-    return path
 
 
-def _draw_losses(result: StylizeResult, path: Path) -> bool:
+def _draw_losses(path: Path, names: Sequence[str], losses: Losses) -> bool:
     os.environ.setdefault("MPLBACKEND", "agg")
     try:
         from matplotlib.figure import Figure
-    except ImportError:  # the curve is an extra; the figures are in the CSV
+    except ImportError:  # the curve is an extra; the figures are in the table
         return False
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    for name, values in zip(result.names, result.losses, strict=True):
+    for name, values in zip(names, losses, strict=True):
         if values:
             axes.semilogy(np.arange(1, len(values["total"]) + 1), values["total"], label=name)
     axes.set(xlabel="step", ylabel="total loss")
-    if len(result.names) <= 12:
+    if len(names) <= 12:
         axes.legend(fontsize="small")
     figure.savefig(path, dpi=120)
     return True
-
-
-def _sheet(result: StylizeResult) -> np.ndarray:
-    rows, labels = [], []
-    for pair, image in zip(result.pairs, result.images, strict=True):
-        photograph, painting = result.photographs[pair.content], result.paintings[pair.style]
-        rows.append([photograph.pixels, painting.pixels, image])
-        labels.append([photograph.name, painting.name, pair.name])
-    return png.contact_sheet(rows, labels=labels)

@@ -1,5 +1,6 @@
-"""From what a user hands over to named pictures, pairs and canvases."""
+"""From what a user hands over to named pictures on canvases, and pairs of them."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -10,33 +11,49 @@ import numpy as np
 from PIL import Image
 
 from bnnjax import images
+from bnnjax.port.download import file_sha256
 
 PAIRINGS = ("zip", "product")
 _LONGEST = 8  # times the shorter side; beyond, a canvas is all length
 
 
 class Picture(NamedTuple):
-    """A picture with the name that results are called by; ``path`` is None for what is no file."""
+    """A photograph or painting as it is used.
+
+    Attributes:
+      name: by which results are called.
+      path: of its file; None for a picture that came as an array or PIL image.
+      sha256: of the file, or of the float32 pixels [H, W, 3] in [0, 1] of what is no file.
+      pixels: float32 [h, w, 3], sRGB in [0, 1]: fitted to the size asked for and surrounded by its
+        own mirror image, so that both sides suit a network.
+      rows, columns: where in there the picture itself lies.
+    """
 
     name: str
     path: str | None
-    pixels: np.ndarray  # float32 [H, W, 3], sRGB in [0, 1]
+    sha256: str
+    pixels: np.ndarray
+    rows: slice
+    columns: slice
+
+    @property
+    def cropped(self) -> np.ndarray:
+        """The picture without its surroundings, float32 [H, W, 3]."""
+        return self.crop(self.pixels)
+
+    def crop(self, pixels: np.ndarray) -> np.ndarray:
+        """A picture [h, w, 3] of this one's canvas without the surroundings."""
+        return pixels[self.rows, self.columns]
 
 
 class Pair(NamedTuple):
-    """A photograph and the painting that it is to look like, by their places in the inputs."""
+    """A photograph and the painting that it is to look like, by their places in the inputs; of a
+    sweep also the ``setting``, as a label."""
 
     content: int
     style: int
     name: str
-
-
-class Canvas(NamedTuple):
-    """A picture surrounded by its own mirror image, so that both sides suit a network."""
-
-    pixels: np.ndarray  # [h, w, 3]
-    rows: slice  # where the picture itself lies
-    columns: slice
+    setting: str = ""
 
 
 def as_list(sources: Any, *, kind: str) -> list[Any]:
@@ -60,35 +77,43 @@ def as_list(sources: Any, *, kind: str) -> list[Any]:
     return listed
 
 
-def as_pictures(sources: Sequence[Any], *, kind: str) -> list[Picture]:
+def read_pictures(sources: Sequence[Any], *, kind: str, size: int, stride: int) -> list[Picture]:
     """Paths, PIL images or arrays as pictures with names that differ.
+
+    Args:
+      sources: see `as_list`.
+      kind: "content" or "style", by which pictures without a file are called.
+      size: shorter side that they are fitted to, in pixels.
+      stride: both sides of a canvas are multiples of it.
 
     Raises:
       ValueError: one that cannot be read, or is many times longer than wide.
     """
     names = names_of(sources, kind=kind)
-    return [
-        Picture(name, str(source) if _is_path(source) else None, _load(source, name))
-        for source, name in zip(sources, names, strict=True)
-    ]
+    return [_read(source, n, size, stride) for source, n in zip(sources, names, strict=True)]
 
 
 def _is_path(source: Any) -> bool:
     return isinstance(source, (str, os.PathLike))
 
 
-def _load(source: Any, name: str) -> np.ndarray:
-    if _is_path(source):
-        pixels = images.load(source)
-    else:
-        try:
-            pixels = images.load(source if isinstance(source, Image.Image) else np.asarray(source))
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+def _read(source: Any, name: str, size: int, stride: int) -> Picture:
+    pixels = _load(source, name)
     short, long = sorted(pixels.shape[:2])
     if long > _LONGEST * short:
         raise ValueError(f"{name}: {long}×{short} px is longer than {_LONGEST}:1; crop it")
-    return pixels
+    path = os.fspath(source) if _is_path(source) else None
+    sha256 = file_sha256(path) if path else hashlib.sha256(pixels.tobytes()).hexdigest()
+    return Picture(name, path, sha256, *put_on_canvas(pixels, size=size, stride=stride))
+
+
+def _load(source: Any, name: str) -> np.ndarray:
+    if _is_path(source):
+        return images.load(source)
+    try:
+        return images.load(source if isinstance(source, Image.Image) else np.asarray(source))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def names_of(sources: Sequence[Any], *, kind: str) -> list[str]:
@@ -115,6 +140,15 @@ def unused(stem: str, accept: Callable[[str], bool]) -> str:
         number += 1
         name = f"{stem}-{number}"
     return name
+
+
+def pair_up(contents: Any, styles: Any, *, pairing: str) -> list[Pair]:
+    """`make_pairs` of pictures as `as_list` takes them."""
+    names = [
+        names_of(as_list(sources, kind=kind), kind=kind)
+        for sources, kind in ((contents, "content"), (styles, "style"))
+    ]
+    return make_pairs(*names, pairing=pairing)
 
 
 def make_pairs(contents: Sequence[str], styles: Sequence[str], *, pairing: str) -> list[Pair]:
@@ -148,17 +182,20 @@ def make_pairs(contents: Sequence[str], styles: Sequence[str], *, pairing: str) 
     return pairs
 
 
-def put_on_canvas(pixels: np.ndarray, *, size: int, stride: int) -> Canvas:
+def put_on_canvas(pixels: np.ndarray, *, size: int, stride: int) -> tuple[np.ndarray, slice, slice]:
     """The picture with shorter side ``size``, mirrored outwards to multiples of ``stride``.
 
     The aspect ratio is kept to the pixel, and canvases take few different shapes.
+
+    Returns:
+      The canvas, and the rows and columns where the picture lies in it.
     """
     fitted = images.fit(pixels, size=size)
     margins = [-side % stride for side in fitted.shape[:2]]
     edges = [(margin // 2, margin - margin // 2) for margin in margins]
-    padded = np.pad(fitted, (*edges, (0, 0)), mode="symmetric")
+    canvas = np.pad(fitted, (*edges, (0, 0)), mode="symmetric")
     rows, columns = (
         slice(before, before + side)
         for (before, _), side in zip(edges, fitted.shape[:2], strict=True)
     )
-    return Canvas(padded, rows, columns)
+    return canvas, rows, columns

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bnnjax.models import vgg
-from bnnjax.nst.losses import gram
+from bnnjax.nst.statistics import gram
 from bnnjax.port.vgg_npz import read_vgg_npz
 
 Maps = Mapping[str, jax.Array]

@@ -6,80 +6,71 @@ import html
 import io
 import platform
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from PIL import Image
 
-from bnnjax.binary import backend
 from bnnjax.models.network import Network
-from bnnjax.nst.batch import Group
-from bnnjax.nst.config import LossWeights, StylizeConfig
-from bnnjax.nst.inputs import Canvas, Pair, Picture
+from bnnjax.nst import files
+from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.inputs import Pair, Picture
+from bnnjax.nst.recipe import KEYWORD, Recipe, Source, plain
+from bnnjax.optimize import Minimized
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class StylizeResult:
     """Stylized pictures in the order of their pairs; shows itself in a notebook.
 
     Attributes:
-      estimated_memory: of the run, in bytes, by XLA's analysis.
-      interrupted: whether Ctrl-C ended the run early.
-      seconds: how long it took to "prepare" (targets, some compilation) and to "optimize".
+      pairs: which photograph went with which painting.
+      photographs, paintings: as they were used.
+      network: looked through, with the options of this run.
+      config: all options.
+      minimized: what the optimisation made of the canvases.
     """
 
     pairs: Sequence[Pair]
-    groups: Sequence[Group]
     photographs: Sequence[Picture]
     paintings: Sequence[Picture]
-    canvases: Sequence[Canvas]
     network: Network
     config: StylizeConfig
-    weights: LossWeights
-    estimated_memory: int = 0
-    interrupted: bool = False
-    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    minimized: Minimized
 
     @property
     def names(self) -> list[str]:
-        """CONTENT__STYLE of each picture."""
+        """CONTENT__STYLE of each picture, and its settings if there are several."""
         return [pair.name for pair in self.pairs]
 
-    @property
+    @cached_property
     def images(self) -> list[np.ndarray]:
-        """The pictures, float32 [H, W, 3], sRGB in [0, 1]: of each the one of the lowest
-        loss, which is one of the last unless something went wrong."""
-        found: dict[int, np.ndarray] = {}
-        for group in self.groups:
-            best = np.asarray(group.best)
-            for place, member in enumerate(group.members):
-                canvas = self.canvases[self.pairs[member].content]
-                found[member] = best[place, canvas.rows, canvas.columns]
-        return [found[index] for index in range(len(self.pairs))]
+        """The pictures, float32 [H, W, 3], sRGB in [0, 1]: of each the one of the lowest loss, which
+        is one of the last unless something went wrong."""
+        pictures = zip(self.pairs, self.minimized.pictures, strict=True)
+        return [self.photographs[pair.content].crop(picture) for pair, picture in pictures]
 
     @property
     def losses(self) -> list[dict[str, np.ndarray]]:
-        """For each picture, every term ("total" weighted, the others not) by name, [steps]."""
-        places = {m: (g, place) for g in self.groups for place, m in enumerate(g.members)}
-        return [places[i][0].losses(places[i][1]) for i in range(len(self.pairs))]
+        """For each picture every term by name ("total" weighted, the others not), [steps]."""
+        return self.minimized.history
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the run early."""
+        return self.minimized.interrupted
 
     @property
     def problems(self) -> list[str]:
         """A line for everything that was asked for and not done; empty when all is well."""
         lines = ["interrupted; the best pictures so far are kept"] if self.interrupted else []
-        diverged = {
-            member
-            for group in self.groups
-            for member, bad in zip(group.members, group.diverged, strict=False)
-            if bad
-        }
-        for index in sorted(diverged):
-            finite = np.isfinite(self.losses[index]["total"])
-            step = len(finite) if finite.all() else int(np.argmin(finite)) + 1
+        for number, step in sorted(self.minimized.diverged.items()):
             lines.append(
-                f"{self.names[index]}: the loss was no longer finite at step {step}; the best "
+                f"{self.names[number]}: the loss was no longer finite at step {step}; the best "
                 "picture before it is kept (a lower learning_rate helps)"
             )
         return lines
@@ -87,39 +78,72 @@ class StylizeResult:
     @property
     def run(self) -> dict[str, Any]:
         """What was run, and where; plain values for JSON."""
-        device = jax.devices()[0]
+        device = jax.local_devices()[0]
         return {
             "network": self.network.entry.name,
             "provenance": dict(self.network.provenance),
-            "config": _plain(self.config),
-            "weights": _plain(self.weights),
+            "options": plain(self.config),
             "pictures": len(self.pairs),
-            "estimated_memory_mib": round(self.estimated_memory / 2**20),
+            "estimated_memory_mib": round(self.minimized.estimated_memory / 2**20),
             "device": f"{device.platform} ({device.device_kind})",
+            "devices": jax.local_device_count(),
             "machine": platform.machine(),
-            "backend": backend.choose(self.network.architecture.options.backend),
-            "gradient_dtype": self.network.architecture.options.gradient_dtype,
             "versions": {name: version(name) for name in ("bnnjax", "jax", "flax", "optax")},
-            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "seconds": {name: round(value, 3) for name, value in self.minimized.seconds.items()},
         }
 
-    def recipe(self, index: int) -> dict[str, Any]:
-        """All it takes to make the picture again; kept in its PNG file."""
-        pair = self.pairs[index]
-        weights = {
-            name: value[index] if np.ndim(value) > (name == "style_tap_weights") else value
-            for name, value in _plain(self.weights).items()
-        }
-        return {
-            "bnnjax": version("bnnjax"),
-            "content": self.photographs[pair.content].path,
-            "style": self.paintings[pair.style].path,
-            "weights": self.network.path,
-            "network": self.network.entry.name,
-            "provenance": dict(self.network.provenance),
-            **_plain(self.config),
-            **weights,
-        }
+    def recipe(self, number: int, *, keep_paths: bool = False) -> Recipe:
+        """All it takes to make one of the pictures again; `save` writes it into the picture.
+
+        Args:
+          number: the picture's place.
+          keep_paths: whether the photograph's and the painting's paths are part of it, beside their
+            names and hashes.
+        """
+        pair, path = self.pairs[number], self.network.path
+        return Recipe(
+            content=_source(self.photographs[pair.content], keep_paths),
+            style=_source(self.paintings[pair.style], keep_paths),
+            model=Path(path).name if path else self.network.entry.name,
+            provenance=dict(self.network.provenance),
+            config=self.config.of_picture(number),
+            version=version("bnnjax"),
+        )
+
+    def save(
+        self, directory: str | Path, *, overwrite: bool = False, keep_paths: bool = False
+    ) -> list[Path]:
+        """Writes all there is.
+
+        NAME.png for every picture, with its recipe; ``losses.csv``, ``losses.png`` (where matplotlib
+        is installed) and ``contact_sheet.png``, numbered where such files exist already.
+
+        Args:
+          directory: which is made if there is none.
+          overwrite: whether pictures that exist are replaced.
+          keep_paths: see `recipe`.
+
+        Returns:
+          The paths written, the pictures' first.
+
+        Raises:
+          ValueError: a picture exists and ``overwrite`` is False, or a file cannot be written.
+        """
+        recipes = [self.recipe(n, keep_paths=keep_paths).to_json() for n in range(len(self.pairs))]
+        texts = [{KEYWORD: recipe} for recipe in recipes]
+        paths = files.save_pictures(directory, self.names, self.images, texts, overwrite=overwrite)
+        return [*paths, *files.save_figures(directory, self.names, self.losses, *self._sheet())]
+
+    def _sheet(self) -> tuple[list[list[np.ndarray]], list[list[str]]]:
+        """Rows of a contact sheet: photograph, painting, and all that was made of the two."""
+        rows: dict[tuple[int, int], tuple[list[np.ndarray], list[str]]] = {}
+        for pair, image in zip(self.pairs, self.images, strict=True):
+            content, style = self.photographs[pair.content], self.paintings[pair.style]
+            first = ([content.cropped, style.cropped], [content.name, style.name])
+            pictures, labels = rows.setdefault((pair.content, pair.style), first)
+            pictures.append(image)
+            labels.append(pair.setting or pair.name)
+        return [row[0] for row in rows.values()], [row[1] for row in rows.values()]
 
     def _repr_html_(self) -> str:
         figures = [
@@ -133,20 +157,16 @@ class StylizeResult:
 
     def __repr__(self) -> str:
         names = ", ".join(self.names[:4]) + (", …" if len(self.names) > 4 else "")
-        return (
-            f"<StylizeResult of {len(self.pairs)} pictures by {self.network.entry.name}: {names}>"
-        )
+        pictures = "picture" if len(self.names) == 1 else "pictures"
+        network = self.network.entry.name
+        return f"<StylizeResult: {len(self.names)} {pictures} by {network}: {names}>"
 
 
-def _plain(choices: StylizeConfig | LossWeights) -> dict[str, Any]:
-    values = {f.name: getattr(choices, f.name) for f in dataclasses.fields(choices)}
-    return {name: _plain_value(value) for name, value in values.items()}
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, (list, tuple, np.ndarray, jax.Array)) and not hasattr(value, "_fields"):
-        return [_plain_value(each) for each in np.asarray(value).tolist()]
-    return value if isinstance(value, (str, int, float, type(None))) else repr(value)
+def _source(picture: Picture, keep_path: bool) -> Source:
+    if picture.path is None:
+        return Source(None, picture.sha256)
+    path = str(Path(picture.path).absolute()) if keep_path else None
+    return Source(Path(picture.path).name, picture.sha256, path)
 
 
 def _png(image: np.ndarray) -> str:

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from bnnjax.nst.objective import Objective, Targets
 
 from bnnjax.nst import objective as objectives
 from bnnjax.nst.config import LossWeights
-from bnnjax.nst.objective import Objective, Targets
 
 SHIFTS = jnp.array([[0, 0], [3, -1], [-2, 5]])
 

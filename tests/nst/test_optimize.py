@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from bnnjax.nst.objective import TERMS, Objective, Targets
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bnnjax.nst import objective as objectives
 from bnnjax.nst import optimize
 from bnnjax.nst.config import LossWeights
-from bnnjax.nst.objective import TERMS, Objective, Targets
 
 STILL = jnp.zeros((1, 2), int)  # no shift
 

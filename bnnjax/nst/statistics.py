@@ -1,0 +1,106 @@
+"""Statistics of feature maps over their positions, with gradients by hand.
+
+Feature maps are float32 [h, w, C].
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+Kind = Literal["moments", "gram"]
+
+
+class Statistics(NamedTuple):
+    """Statistics of a feature map: ``mean`` [C] and ``second`` [C, C].
+
+    For "moments" ``second`` is the covariance. For "gram" it is the Gram matrix, and the mean, which
+    a Gram matrix contains, is zeros.
+    """
+
+    mean: Array
+    second: Array
+
+
+def statistics(features: Array, kind: Kind) -> Statistics:
+    """The statistics of a feature map [h, w, C]."""
+    if kind == "gram":
+        return Statistics(jnp.zeros(features.shape[-1], jnp.float32), gram(features))
+    return Statistics(*mean_covariance(features))
+
+
+def gram(features: Array) -> Array:
+    """Gram matrix FᵀF / P, [C, C], of a map [h, w, C] with P positions (Gatys et al., CVPR 2016).
+
+    Divisors differ in the field; ours is the number of positions alone.
+    """
+    return _second_moment(features.reshape(-1, features.shape[-1]))
+
+
+def mean_covariance(features: Array) -> tuple[Array, Array]:
+    """Mean [C] and covariance [C, C] over positions (divisor P)."""
+    return _moments(features.reshape(-1, features.shape[-1]))
+
+
+# The gradients are written by hand because JAX would make two products, one per factor, and transpose
+# both. With many channels the product is in bfloat16 with float32 sums, like all of the backward pass.
+
+_FEW = 8  # channels: too few for a matrix unit to pay
+_COLUMNS = 64  # of a product that keeps one busy
+
+
+@jax.custom_vjp
+def _second_moment(flat: Array) -> Array:
+    """FᵀF / P of [P, C]."""
+    positions, channels = flat.shape
+    if channels > _FEW:
+        return _transposed_product(flat) / positions
+    # Several positions side by side make one wide product, whose diagonal blocks are wanted.
+    beside = _COLUMNS // channels
+    padded = jnp.pad(flat, ((0, -positions % beside), (0, 0)))
+    total = _transposed_product(padded.reshape(-1, beside * channels))
+    return jnp.einsum("rcrd->cd", total.reshape(beside, channels, beside, channels)) / positions
+
+
+def _transposed_product(flat: Array) -> Array:
+    # Not flat.T @ flat, for which XLA copies the transposed map.
+    return lax.dot_general(flat, flat, (((0,), (0,)), ((), ())))
+
+
+def _second_moment_gradient(flat: Array, g: Array) -> Array:
+    both = (g + g.T) / flat.shape[0]
+    if flat.shape[1] <= _FEW:
+        rows = [flat[:, c, None] * both[c] for c in range(flat.shape[1])]
+        return sum(rows, start=jnp.zeros((), jnp.float32))
+    return jnp.dot(
+        flat.astype(jnp.bfloat16), both.astype(jnp.bfloat16), preferred_element_type=jnp.float32
+    )
+
+
+_second_moment.defvjp(
+    lambda flat: (_second_moment(flat), flat),
+    lambda flat, g: (_second_moment_gradient(flat, g),),
+)
+
+
+@jax.custom_vjp
+def _moments(flat: Array) -> tuple[Array, Array]:
+    """Mean and covariance of [P, C]."""
+    mean = jnp.mean(flat, axis=0)
+    return mean, _second_moment(flat - mean)
+
+
+def _moments_backward(residuals: tuple[Array, Array], g: tuple[Array, Array]) -> tuple[Array]:
+    flat, mean = residuals
+    of_mean, of_covariance = g
+    # Nothing flows back through the mean that is subtracted: what is centred stays centred.
+    return (_second_moment_gradient(flat - mean, of_covariance) + of_mean / flat.shape[0],)
+
+
+def _moments_forward(flat: Array) -> tuple:
+    mean, covariance = _moments(flat)
+    return (mean, covariance), (flat, mean)
+
+
+_moments.defvjp(_moments_forward, _moments_backward)

@@ -1,0 +1,171 @@
+"""The terms of the loss of style transfer, a class each.
+
+A term says which taps of the network it looks at, what it measures of photograph and painting once,
+before the optimisation, and what it makes of the picture in each step. All are relative to the
+target's own square norm, so that one set of weights serves every network and every tap.
+
+To try a term of your own, write a class like these and give it to `stylize_batch` as
+``extra_terms={MyTerm(): weight}``.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from bnnjax.nst.statistics import Kind, Statistics, mean_covariance, statistics
+
+Variation = Literal["squared", "absolute"]
+Taps = Mapping[str, Array]  # name → feature map [h, w, C]
+
+
+class Scene(NamedTuple):
+    """What a picture is made from.
+
+    Attributes:
+      photograph: float32 [H, W, 3], sRGB in [0, 1].
+      painting: float32 [h, w, 3], likewise.
+      jitters: int32 [J, 2], by how many rows and columns a picture may be rolled.
+      look: picture [H, W, 3] → the network's taps.
+    """
+
+    photograph: Array
+    painting: Array
+    jitters: Array
+    look: Callable[[Array], Taps]
+
+
+class Seen(NamedTuple):
+    """What there is to see of a picture in one step.
+
+    Attributes:
+      picture: float32 [H, W, 3] in [0, 1].
+      taps: the network's taps of the picture rolled by the step's jitter.
+      jitter: which of ``Scene.jitters`` that is, a scalar.
+    """
+
+    picture: Array
+    taps: Taps
+    jitter: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One term; static and hashable. ``weights["NAME_weight"]`` is its weight in the sum.
+
+    Attributes:
+      name: of its values in the history.
+      taps: names of the network's taps that it looks at.
+    """
+
+    name: ClassVar[str]
+    taps: tuple[str, ...] = ()
+
+    def target(self, scene: Scene) -> Any:
+        """What it compares with, measured once: a pytree of arrays; nothing by default."""
+        del scene
+        return ()
+
+    def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
+        """The value of the term, a scalar of at least 0."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Content(Term):
+    """‖F − F̂‖² / ‖F̂‖² against the photograph's features, mean over the taps; 0 for the photograph.
+
+    The target is measured at every jitter: what the strides' grid favours differs from step to step,
+    for picture and target alike, and so averages out.
+    """
+
+    name: ClassVar[str] = "content"
+
+    def target(self, scene: Scene) -> dict[str, Array]:
+        def features(jitter: Array) -> dict[str, Array]:
+            taps = scene.look(jnp.roll(scene.photograph, jitter, (0, 1)))
+            return {tap: taps[tap] for tap in self.taps}
+
+        return lax.map(features, scene.jitters)
+
+    def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
+        del weights
+        each = [relative(seen.taps[tap], target[tap][seen.jitter]) for tap in self.taps]
+        return sum(each, start=jnp.zeros((), jnp.float32)) / max(len(each), 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Style(Term):
+    """‖S − Ŝ‖² / ‖Ŝ‖² + ‖μ − μ̂‖² / ‖μ̂‖² against the painting's statistics; 0 for the painting.
+
+    The mean over the taps is weighted by ``weights["style_tap_weights"]`` [taps].
+    """
+
+    name: ClassVar[str] = "style"
+    kind: Kind = "moments"
+
+    def target(self, scene: Scene) -> dict[str, Statistics]:
+        taps = scene.look(scene.painting)
+        return {tap: statistics(taps[tap], self.kind) for tap in self.taps}
+
+    def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
+        if not self.taps:
+            return jnp.zeros((), jnp.float32)
+        found = {tap: statistics(seen.taps[tap], self.kind) for tap in self.taps}
+        each = [
+            relative(found[tap].second, target[tap].second)
+            + relative(found[tap].mean, target[tap].mean)
+            for tap in self.taps
+        ]
+        tap_weights = weights["style_tap_weights"]
+        return jnp.dot(tap_weights, jnp.stack(each)) / jnp.sum(tap_weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class TotalVariation(Term):
+    """`total_variation` of the picture."""
+
+    name: ClassVar[str] = "tv"
+    kind: Variation = "squared"
+
+    def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
+        del target, weights
+        return total_variation(seen.picture, self.kind)
+
+
+@dataclasses.dataclass(frozen=True)
+class Color(Term):
+    """‖μ − μ̂‖² + 10 ‖Σ − Σ̂‖² of the RGB pixels' mean and covariance against the painting's.
+
+    Absolute: colours share one scale. Covariances are about a tenth of the size of means.
+    """
+
+    name: ClassVar[str] = "color"
+
+    def target(self, scene: Scene) -> Statistics:
+        return Statistics(*mean_covariance(scene.painting))
+
+    def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
+        del weights
+        mean, covariance = mean_covariance(seen.picture)
+        return jnp.sum((mean - target.mean) ** 2) + 10 * jnp.sum((covariance - target.second) ** 2)
+
+
+def relative(found: Array, target: Array) -> Array:
+    """‖found − target‖² / ‖target‖², a scalar; 0 where the target is all zeros."""
+    norm = jnp.sum(target**2)
+    # A target of zeros (a mean left out, a black painting) constrains nothing and divides nothing.
+    return jnp.where(norm > 0, jnp.sum((found - target) ** 2) / jnp.where(norm > 0, norm, 1), 0.0)
+
+
+def total_variation(picture: Array, kind: Variation = "squared") -> Array:
+    """Mean square ("squared") or mean absolute ("absolute") difference of neighbours, a scalar.
+
+    Rows and columns are averaged separately and added. "absolute" is `tf.image.total_variation`,
+    which the article uses, divided by the number of differences in each direction.
+    """
+    size = jnp.square if kind == "squared" else jnp.abs
+    down, right = picture[1:] - picture[:-1], picture[:, 1:] - picture[:, :-1]
+    return jnp.mean(size(down)) + jnp.mean(size(right))

@@ -1,0 +1,70 @@
+"""Style transfer as an objective of `bnnjax.optimize`: a network and a tuple of terms."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from bnnjax.models.network import Architecture, Variables
+from bnnjax.nst.terms import Scene, Seen, Taps, Term
+
+JITTERS = 32  # different ones per run: enough to average the strides' grid out, few to store
+
+
+@dataclasses.dataclass(frozen=True)
+class StyleTransfer:
+    """What is minimised for one picture: the weighted sum of the terms."""
+
+    architecture: Architecture
+    terms: tuple[Term, ...]
+
+    def loss(
+        self,
+        variables: Variables,
+        picture: Array,
+        data: Any,
+        weights: Mapping[str, Array],
+        key: Array,
+    ) -> tuple[Array, dict[str, Array]]:
+        """See `bnnjax.optimize.Objective`; ``data`` comes from `measure`.
+
+        The network sees the picture rolled by a jitter that the key chooses.
+        """
+        index = jax.random.randint(key, (), 0, data["jitters"].shape[0], jnp.int32)
+        rolled = jnp.roll(picture, data["jitters"][index], (0, 1))
+        seen = Seen(picture, self._look(variables, rolled), index)
+        terms = {
+            term.name: term.loss(seen, data["targets"][term.name], weights) for term in self.terms
+        }
+        weighted = (weights[f"{name}_weight"] * value for name, value in terms.items())
+        return sum(weighted, start=jnp.zeros((), jnp.float32)), terms
+
+    @partial(jax.jit, static_argnums=0)
+    def measure(
+        self, variables: Variables, photograph: Array, painting: Array, jitters: Array
+    ) -> dict[str, Any]:
+        """Every term's target, the data of one picture.
+
+        Args:
+          variables: of the network.
+          photograph: float32 [H, W, 3], sRGB in [0, 1].
+          painting: float32 [h, w, 3], likewise.
+          jitters: int32 [J, 2] from `random_jitters`.
+        """
+        scene = Scene(photograph, painting, jitters, partial(self._look, variables))
+        return {"jitters": jitters, "targets": {t.name: t.target(scene) for t in self.terms}}
+
+    def _look(self, variables: Variables, picture: Array) -> Taps:
+        _, taps = self.architecture.apply(variables, picture[None])
+        return {name: tap[0] for name, tap in taps.items()}
+
+
+def random_jitters(key: Array, *, reach: int) -> Array:
+    """Jitters int32 [J, 2]: rows and columns in −reach … reach, the first one zero."""
+    count = JITTERS if reach else 1
+    jitters = jax.random.randint(key, (count, 2), -reach, reach + 1, jnp.int32)
+    return jitters.at[0].set(0)

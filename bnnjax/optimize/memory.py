@@ -1,0 +1,41 @@
+"""How much memory there is, and how much a compiled step takes, before a run begins."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import psutil
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int | None:
+    """Bytes that are free on JAX's default device; None where it does not tell.
+
+    Of a CPU they are what the system can still give to this process: a container's limit counts.
+    """
+    device = jax.local_devices()[0]
+    if device.platform != "cpu":
+        stats = device.memory_stats() or {}
+        return stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else None
+    return min([psutil.virtual_memory().available, *_within_container()])
+
+
+def _within_container(root: Path = _CGROUPS) -> list[int]:
+    """Bytes left below the limit of this process's control group (Linux, version 2), if it has one.
+
+    Cached files that nobody has used lately do not count as used: the kernel drops them first.
+    """
+    try:
+        limit, used = (int((root / name).read_text()) for name in ("memory.max", "memory.current"))
+        lines = (root / "memory.stat").read_text().splitlines()
+        statistics = dict(line.split() for line in lines)
+        return [limit - used + int(statistics["inactive_file"])]
+    except (OSError, ValueError, KeyError):  # no such files, or "max": no limit
+        return []
+
+
+def step_bytes(compiled: Any) -> int:
+    """Bytes of all that a compiled step reads, writes and keeps in between, by XLA's analysis."""
+    found = compiled.memory_analysis()
+    return int(found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes)

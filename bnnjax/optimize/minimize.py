@@ -1,0 +1,231 @@
+"""`minimize`: an objective and first pictures in, pictures of a low loss out."""
+
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from tqdm.auto import tqdm
+
+from bnnjax.optimize import devices, groups, memory, optimizers
+from bnnjax.optimize.groups import Group, Inputs, Plan, Run
+from bnnjax.optimize.optimizers import Schedule, cosine
+from bnnjax.optimize.parametrizations import Parametrization, pixels
+from bnnjax.optimize.snapshots import Snapshots
+from bnnjax.optimize.step import Objective, Problem
+
+
+class Update(NamedTuple):
+    """What has become of some pictures that are optimised together.
+
+    Attributes:
+      members: their numbers.
+      steps: how many steps they have made.
+      finished: whether these were the last.
+      pictures: the best so far, float32 [H, W, 3] each.
+    """
+
+    members: tuple[int, ...]
+    steps: int
+    finished: bool
+    pictures: list[np.ndarray]
+
+
+@dataclasses.dataclass
+class Minimized:
+    """What a run made; lists are in the order of the first pictures.
+
+    Attributes:
+      pictures: of the lowest loss, float32 [H, W, 3]; the first picture where no step was made.
+      history: every term of the loss by name, "total" being the loss itself, float32 [steps made].
+      diverged: numbers of the pictures whose loss was no longer finite, and at which step.
+      interrupted: whether Ctrl-C ended the run.
+      estimated_memory: bytes, by XLA's analysis.
+      seconds: how long it took to "prepare" (to plan and compile) and to "optimize".
+    """
+
+    pictures: list[np.ndarray]
+    history: list[dict[str, np.ndarray]]
+    diverged: dict[int, int] = dataclasses.field(default_factory=dict)
+    interrupted: bool = False
+    estimated_memory: int = 0
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def minimize(
+    objective: Objective,
+    variables: Any,
+    pictures: Any,
+    data: Any = None,
+    weights: Mapping[str, Any] | None = None,
+    *,
+    parametrization: Parametrization | None = None,
+    optimizer: Any = "adam",
+    learning_rate: Any = 0.03,
+    schedule: Schedule = cosine,
+    steps: int = 400,
+    key: jax.Array | None = None,
+    progress: bool = True,
+    watch: Callable[[Update], None] | None = None,
+    snapshots: str | Path | None = None,
+) -> Minimized:
+    """Optimises pictures, each by itself, as many at a time as devices and memory allow.
+
+    A picture's result depends on nothing but its own inputs: not on its batch mates, nor on how many
+    devices there are (on one kind of device, up to the order of sums in wide groups).
+
+    Args:
+      objective: what is minimised; static and hashable, see `Objective`.
+      variables: its networks' variables, a pytree; `Network.laid_out()` makes steps faster.
+      pictures: the first pictures, sRGB in [0, 1]: [N, H, W, 3], or a sequence of N [H, W, 3].
+      data: what the pictures are compared with: a pytree whose leaves have a leading axis of N; or,
+        to have it made when a picture's turn comes, a function of the picture's number, which must be
+        traceable by `jax.eval_shape`.
+      weights: numbers or arrays by name: one for all pictures, or with a leading axis of N.
+      parametrization: how a picture is written as numbers; `pixels` if None.
+      optimizer: "adam", "lbfgs", a name or a function of optax, or an optax optimiser.
+      learning_rate: for all pictures, or [N]. Like the weights it is traced: a change never compiles.
+      schedule: factor of the learning rate from the share of the run that is done, `cosine` (to a
+        tenth) or `constant`.
+      steps: how many each picture gets.
+      key: of all randomness; `jax.random.key(0)` if None.
+      progress: whether a bar shows the time left.
+      watch: called about once a second, in the calling thread, with an `Update`.
+      snapshots: a folder for snapshots, from which the same call goes on after it was killed.
+
+    Returns:
+      The pictures of the lowest loss, and the terms of every step. Ctrl-C ends a run early.
+
+    Raises:
+      ValueError: pictures, weights or options that cannot be, a run that does not fit into memory,
+        or snapshots of another run.
+    """
+    began = time.perf_counter()
+    problem = Problem(
+        objective, parametrization or pixels(), optimizers.factory(optimizer), schedule
+    )
+    inputs = _inputs(pictures, data, weights or {}, learning_rate)
+    if steps < 1:
+        raise ValueError(f"steps is {steps}, needs at least 1")
+    where = devices.find()
+    key = jax.random.key(0) if key is None else key
+    run = Run(problem, where, where.share(variables), where.share(key), int(steps))
+    result = Minimized(list(inputs.pictures), [{} for _ in inputs.pictures])
+    with tqdm(total=steps * len(inputs.pictures), unit="step", disable=not progress) as bar:
+        bar.set_description("compiling")
+        plans, result.estimated_memory = groups.plan(run, inputs)
+        _check_memory(result.estimated_memory, len(inputs.pictures))
+        bar.set_description(f"{result.estimated_memory / 2**30:.1f} GiB")
+        prepared = time.perf_counter()
+        folder = None if snapshots is None else Path(snapshots)
+        turns = _turns(run, inputs, plans, folder)
+        try:
+            for group in turns:
+                before = result.history[group.members[0]].get("total", ())
+                _record(result, run, group)
+                bar.update((group.done - len(before)) * len(group.members))
+                if watch is not None:
+                    watch(_update(result, run, group))
+        except KeyboardInterrupt:
+            result.interrupted = True
+        finally:
+            turns.close()
+    result.seconds = {"prepare": prepared - began, "optimize": time.perf_counter() - prepared}
+    return result
+
+
+def _turns(
+    run: Run, inputs: Inputs, plans: Sequence[Plan], folder: Path | None
+) -> Generator[Group, None, None]:
+    """Takes all groups to their ends, some at a time; yields each after every turn.
+
+    Only groups under way have a state in memory. Compiled steps run in threads, all else in the
+    calling one: no thread but that one ever traces, since JAX's settings may be its own.
+    """
+    waiting, began = deque(plans), time.monotonic()
+    active: dict[Future[None], tuple[Group, Plan, Snapshots | None]] = {}
+    with ThreadPoolExecutor(run.devices.workers) as threads:
+        while waiting or active:
+            while waiting and len(active) < run.devices.workers:
+                plan = waiting.popleft()
+                group = Group.begin(run, inputs, plan.members, plan.size)
+                kept = None if folder is None else Snapshots(folder, run, group, plan, began=began)
+                if kept is not None:
+                    kept.restore()
+                active[threads.submit(group.advance, run, plan.compiled)] = (group, plan, kept)
+            ended, _ = wait(active, return_when=FIRST_COMPLETED)
+            for future in ended:
+                group, plan, kept = active.pop(future)
+                future.result()
+                if kept is not None:
+                    kept.save()
+                yield group
+                if not group.finished(run.total):
+                    active[threads.submit(group.advance, run, plan.compiled)] = (group, plan, kept)
+
+
+def _record(result: Minimized, run: Run, group: Group) -> None:
+    """Writes into the result what a group has come to."""
+    for place, (member, picture) in enumerate(
+        zip(group.members, group.best(run.problem), strict=True)
+    ):
+        result.pictures[member] = picture
+        result.history[member] = {n: rows[: group.done, place] for n, rows in group.history.items()}
+    if group.finished(run.total):
+        result.diverged |= group.diverged(run.problem)
+
+
+def _update(result: Minimized, run: Run, group: Group) -> Update:
+    pictures = [result.pictures[member] for member in group.members]
+    return Update(group.members, group.done, group.finished(run.total), pictures)
+
+
+# --- what a user hands over ----------------------------------------------------------------
+
+
+def _inputs(pictures: Any, data: Any, weights: Mapping[str, Any], learning_rate: Any) -> Inputs:
+    first = [np.asarray(picture, np.float32) for picture in pictures]
+    if not first:
+        raise ValueError("no pictures were given")
+    for number, picture in enumerate(first):
+        if picture.ndim != 3 or picture.shape[2] != 3:
+            raise ValueError(f"picture {number} has shape {picture.shape}, needs [H, W, 3]")
+    count = len(first)
+    spread = {name: _per_picture(name, value, count) for name, value in weights.items()}
+    rate = _per_picture("learning_rate", learning_rate, count)
+    if rate.ndim != 1:
+        raise ValueError(
+            f"learning_rate has shape {np.shape(learning_rate)}, needs () or ({count},)"
+        )
+    return Inputs(first, data if callable(data) else _rows_of(data, count), spread, rate)
+
+
+def _per_picture(name: str, value: Any, count: int) -> np.ndarray:
+    array = np.asarray(value, np.float32)
+    if array.ndim == 0:
+        return np.full(count, array)
+    if array.shape[0] != count:
+        raise ValueError(f"{name} has shape {array.shape}, needs () or ({count}, …)")
+    return array
+
+
+def _rows_of(data: Any, count: int) -> Callable[[int], Any]:
+    arrays = jax.tree.map(jax.numpy.asarray, data)
+    for leaf in jax.tree.leaves(arrays):
+        if leaf.ndim == 0 or leaf.shape[0] != count:
+            raise ValueError(f"data holds an array {leaf.shape}, needs a leading axis of {count}")
+    return lambda number: jax.tree.map(lambda leaf: leaf[number], arrays)
+
+
+def _check_memory(needed: int, pictures: int) -> None:
+    free = memory.available_memory()
+    if free is not None and needed > free:
+        raise ValueError(
+            f"{pictures} picture(s) of this size need about {needed / 2**30:.1f} GiB of memory, "
+            f"{free / 2**30:.1f} GiB are free; a smaller size or fewer at a time need less"
+        )

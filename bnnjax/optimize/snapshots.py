@@ -1,0 +1,100 @@
+"""Snapshots of groups on disk, from which a run that was killed goes on to the same pixels."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from bnnjax.optimize.groups import Group, Plan, Run
+
+EVERY = 20  # seconds between two snapshots of a group
+
+
+class Snapshots:
+    """A group's folder, in which Orbax keeps the latest snapshot of it.
+
+    A snapshot is only taken up by a group that computes the same: the step as XLA got it, the
+    variables, the key, the first pictures, their data and weights and the number of steps go into a
+    fingerprint.
+
+    Args:
+      directory: of all groups of the run; it is made if there is none.
+      run: what the groups share.
+      group: before its first step.
+      plan: what it was begun from.
+      began: when the run was, by `time.monotonic`.
+    """
+
+    def __init__(
+        self, directory: Path, run: Run, group: Group, plan: Plan, *, began: float
+    ) -> None:
+        self._path = directory.expanduser().absolute() / f"group{group.members[0]}"
+        program = np.frombuffer(plan.lowered.as_text().encode(), np.uint8)
+        shared = (run.variables, jax.random.key_data(run.key), np.int64(run.total))
+        own = (group.state, group.data, group.weights, group.learning_rate)
+        self._fingerprint = _digest(program, shared, own)
+        self._run = run
+        self._group = group
+        self._began = self._taken = began
+
+    def restore(self) -> None:
+        """Brings the group to where its latest snapshot is, if there is one.
+
+        Raises:
+          ValueError: the snapshot is of another run.
+        """
+        import orbax.checkpoint as ocp
+
+        with self._manager() as manager:
+            if (step := manager.latest_step()) is None:
+                return
+            found = manager.restore(step, args=ocp.args.PyTreeRestore())
+        if not np.array_equal(found["fingerprint"], self._fingerprint):
+            raise ValueError(
+                f"{self._path.parent} holds snapshots of another run; resume with the pictures and "
+                "options that it was begun with, or choose another folder"
+            )
+        leaves, structure = jax.tree.flatten(self._group.state)
+        loaded = [np.asarray(found["state"][f"{place:04}"]) for place in range(len(leaves))]
+        state = jax.tree.unflatten(structure, loaded)
+        self._group.state = self._run.devices.spread(state)
+        self._group.history = {name: np.array(rows) for name, rows in found["history"].items()}
+        self._group.done = step
+
+    def save(self) -> None:
+        """Writes the group if its latest snapshot is old, or if it is finished and the run is old:
+        what took no longer than `EVERY` is sooner made again."""
+        finished = self._group.finished(self._run.total)
+        if time.monotonic() - (self._began if finished else self._taken) < EVERY:
+            return
+        import orbax.checkpoint as ocp
+
+        leaves = jax.tree.leaves(self._group.state)
+        tree = {
+            "fingerprint": self._fingerprint,
+            "state": {f"{place:04}": np.asarray(leaf) for place, leaf in enumerate(leaves)},
+            "history": self._group.history,
+        }
+        with self._manager() as manager:
+            if manager.latest_step() != self._group.done:
+                manager.save(self._group.done, args=ocp.args.PyTreeSave(tree))
+        self._taken = time.monotonic()
+
+    def _manager(self) -> Any:
+        import orbax.checkpoint as ocp  # takes a second to import
+
+        options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
+        return ocp.CheckpointManager(self._path, options=options)
+
+
+def _digest(*trees: Any) -> np.ndarray:
+    """sha256 of all arrays of these trees, uint8 [32]."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(trees):
+        array = np.ascontiguousarray(leaf)
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(array.tobytes())
+    return np.frombuffer(found.digest(), np.uint8)

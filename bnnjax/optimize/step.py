@@ -1,0 +1,213 @@
+"""One picture's step, vectorised over a group of pictures and jitted in chunks of steps.
+
+A chunk is one compiled call; between chunks the host sees the losses, so that progress, previews and
+interruption cost nothing inside. Neither the number of steps nor a weight is compiled in: one
+compilation serves every run of the same problem, size and group.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.sharding import Mesh, PartitionSpec
+
+from bnnjax.optimize.optimizers import Factory, Schedule
+from bnnjax.optimize.parametrizations import Parametrization
+
+CHUNK = 25  # steps that a compiled call makes at most: about a second at 224 px
+AXIS = "pictures"  # of the mesh of devices, and of every array that has an entry per picture
+
+Terms = dict[str, Array]
+
+
+class Objective(Protocol):
+    """What is minimised; static and hashable (a frozen dataclass, say), so that equal objectives
+    share a compiled step."""
+
+    def loss(
+        self, variables: Any, picture: Array, data: Any, weights: Mapping[str, Array], key: Array
+    ) -> tuple[Array, Terms]:
+        """The loss of one picture.
+
+        Args:
+          variables: of the network or networks looked through; a pytree, shared by all pictures.
+          picture: float32 [H, W, 3], sRGB in [0, 1].
+          data: what this picture is compared with; a pytree of arrays.
+          weights: scalars (or small arrays) by name, this picture's own.
+          key: a random key, another one in each step, and the same for all pictures.
+
+        Returns:
+          The scalar to minimise, and its terms by name, scalars that go into the history.
+        """
+        ...
+
+
+class Problem(NamedTuple):
+    """The static half of a run; hashable."""
+
+    objective: Objective
+    parametrization: Parametrization
+    optimizer: Factory
+    schedule: Schedule
+
+
+class State(NamedTuple):
+    """What a step changes; in a group every leaf has a leading axis of pictures.
+
+    ``best`` are the params of the lowest loss so far.
+    """
+
+    params: Any
+    optimizer: Any
+    best: Any
+    best_loss: Array
+
+
+class Steps(NamedTuple):
+    """Which steps a chunk makes (traced): ``number`` from ``start`` on, of ``total``."""
+
+    start: Array
+    number: Array
+    total: Array
+
+
+@partial(jax.jit, static_argnames="problem")
+def start(problem: Problem, pictures: Array, data: Any) -> State:
+    """The state before the first step, for first pictures [G, H, W, 3]."""
+
+    def one(picture: Array, data: Any) -> State:
+        params = problem.parametrization.encode(picture, data)
+        optimizer = problem.optimizer(optax.constant_schedule(0.0))
+        worst = jnp.asarray(jnp.inf, jnp.float32)
+        return State(params, optimizer.init(params), params, worst)
+
+    return jax.vmap(one)(pictures, data)
+
+
+@partial(jax.jit, static_argnames="problem")
+def decode(problem: Problem, params: Any, data: Any) -> Array:
+    """The pictures [G, H, W, 3] of a state's ``params`` or ``best``."""
+    return jax.vmap(problem.parametrization.decode)(params, data)
+
+
+@partial(jax.jit, static_argnames=("problem", "mesh"))
+def run_chunk(
+    problem: Problem,
+    mesh: Mesh | None,
+    variables: Any,
+    state: State,
+    data: Any,
+    weights: Mapping[str, Array],
+    learning_rate: Array,
+    key: Array,
+    steps: Steps,
+) -> tuple[State, Terms]:
+    """Makes up to `CHUNK` steps for a group of G pictures.
+
+    Args:
+      problem: static.
+      mesh: the devices that the group is spread over; None for a single one.
+      variables: shared by all pictures.
+      state, data, weights, learning_rate: a leading axis of G on every leaf.
+      key: from which, with its number, each step draws its own.
+      steps: which ones.
+
+    Returns:
+      The new state and every term by name, "total" being the loss, [CHUNK, G], of which the first
+      ``steps.number`` rows are meant.
+    """
+    chunk = partial(_chunk, problem)
+    if mesh is not None:
+        shared, spread = PartitionSpec(), PartitionSpec(AXIS)
+        # Each device runs the program of its own pictures: no step ever waits for another device.
+        chunk = jax.shard_map(
+            chunk,
+            mesh=mesh,
+            in_specs=(shared, spread, spread, spread, spread, shared, shared),
+            out_specs=(spread, PartitionSpec(None, AXIS)),
+            check_vma=False,
+        )
+    return chunk(variables, state, data, weights, learning_rate, key, steps)
+
+
+def _chunk(
+    problem: Problem,
+    variables: Any,
+    state: State,
+    data: Any,
+    weights: Mapping[str, Array],
+    learning_rate: Array,
+    key: Array,
+    steps: Steps,
+) -> tuple[State, Terms]:
+    def step(number: Array, state: State) -> tuple[State, Terms]:
+        one = partial(
+            _step,
+            problem,
+            variables,
+            jax.random.fold_in(key, number),
+            number.astype(jnp.float32) / steps.total.astype(jnp.float32),
+        )
+        return jax.vmap(one)(state, data, weights, learning_rate)
+
+    def body(i: Array, carry: tuple[State, Terms]) -> tuple[State, Terms]:
+        state, history = carry
+        state, terms = step(steps.start + i, state)
+        return state, jax.tree.map(lambda column, term: column.at[i].set(term), history, terms)
+
+    terms = jax.eval_shape(jax.vmap(partial(_terms, problem, variables, key)), state, data, weights)
+    history = {name: jnp.zeros((CHUNK, *t.shape), jnp.float32) for name, t in terms.items()}
+    return jax.lax.fori_loop(0, steps.number, body, (state, history))
+
+
+def _terms(
+    problem: Problem,
+    variables: Any,
+    key: Array,
+    state: State,
+    data: Any,
+    weights: Mapping[str, Array],
+) -> Terms:
+    """What a step records of one picture; asked for its shapes alone."""
+    picture = problem.parametrization.decode(state.params, data)
+    total, terms = problem.objective.loss(variables, picture, data, weights, key)
+    return {"total": total, **terms}
+
+
+def _step(
+    problem: Problem,
+    variables: Any,
+    key: Array,
+    done: Array,
+    state: State,
+    data: Any,
+    weights: Mapping[str, Array],
+    learning_rate: Array,
+) -> tuple[State, Terms]:
+    """One step of one picture."""
+
+    def loss(params: Any) -> tuple[Array, Terms]:
+        picture = problem.parametrization.decode(params, data)
+        return problem.objective.loss(variables, picture, data, weights, key)
+
+    (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+    rate = learning_rate * problem.schedule(done)
+    optimizer = optax.with_extra_args_support(problem.optimizer(lambda _: rate))
+    updates, memory = optimizer.update(
+        gradient,
+        state.optimizer,
+        state.params,
+        value=value,
+        grad=gradient,
+        value_fn=lambda params: loss(params)[0],
+    )
+    params = optax.apply_updates(state.params, updates)
+    params = problem.parametrization.project(params, data)
+    better = value < state.best_loss  # never true of a NaN
+    best = jax.tree.map(partial(jnp.where, better), state.params, state.best)
+    new = State(params, memory, best, jnp.where(better, value, state.best_loss))
+    return new, {"total": value, **terms}
