@@ -22,8 +22,8 @@ SMALLEST, LARGEST = 32, 4096  # px
 class StylizeConfig:
     """The options of a stylization; ``help(StylizeConfig)`` and the flags tell what each means.
 
-    Weights and learning rate are traced: a change never compiles anew, and each picture may have its
-    own (a sequence). All else is static.
+    Weights and learning rate are traced: a change never compiles anew, and each picture may have
+    its own (a sequence). All else is static.
 
     Raises:
       ValueError: an option that does not exist or is out of range.

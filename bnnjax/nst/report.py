@@ -1,4 +1,5 @@
-"""What the command line shows of a stylization: previews under way, a table and a line at the end."""
+"""What the command line shows of a stylization: previews under way, a table and a line at the
+end."""
 
 from collections.abc import Sequence
 from pathlib import Path

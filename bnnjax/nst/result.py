@@ -49,8 +49,8 @@ class StylizeResult:
 
     @cached_property
     def images(self) -> list[np.ndarray]:
-        """The pictures, float32 [H, W, 3], sRGB in [0, 1]: of each the one of the lowest loss, which
-        is one of the last unless something went wrong."""
+        """The pictures, float32 [H, W, 3], sRGB in [0, 1]: of each the one of the lowest loss,
+        which is one of the last unless something went wrong."""
         pictures = zip(self.pairs, self.minimized.pictures, strict=True)
         return [self.photographs[pair.content].crop(picture) for pair, picture in pictures]
 
@@ -115,8 +115,8 @@ class StylizeResult:
     ) -> list[Path]:
         """Writes all there is.
 
-        NAME.png for every picture, with its recipe; ``losses.csv``, ``losses.png`` (where matplotlib
-        is installed) and ``contact_sheet.png``, numbered where such files exist already.
+        NAME.png for every picture, with its recipe; ``losses.csv``, ``losses.png`` (where
+        matplotlib is installed) and ``contact_sheet.png``, numbered where such files exist already.
 
         Args:
           directory: which is made if there is none.

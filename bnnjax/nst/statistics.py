@@ -15,8 +15,8 @@ Kind = Literal["moments", "gram"]
 class Statistics(NamedTuple):
     """Statistics of a feature map: ``mean`` [C] and ``second`` [C, C].
 
-    For "moments" ``second`` is the covariance. For "gram" it is the Gram matrix, and the mean, which
-    a Gram matrix contains, is zeros.
+    For "moments" ``second`` is the covariance. For "gram" it is the Gram matrix, and the mean,
+    which a Gram matrix contains, is zeros.
     """
 
     mean: Array
@@ -43,8 +43,9 @@ def mean_covariance(features: Array) -> tuple[Array, Array]:
     return _moments(features.reshape(-1, features.shape[-1]))
 
 
-# The gradients are written by hand because JAX would make two products, one per factor, and transpose
-# both. With many channels the product is in bfloat16 with float32 sums, like all of the backward pass.
+# The gradients are written by hand because JAX would make two products, one per factor, and
+# transpose both. With many channels the product is in bfloat16 with float32 sums, like all of the
+# backward pass.
 
 _FEW = 8  # channels: too few for a matrix unit to pay
 _COLUMNS = 64  # of a product that keeps one busy

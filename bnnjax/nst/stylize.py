@@ -1,5 +1,6 @@
 """`stylize_batch`: photographs and paintings in, stylized pictures out."""
 
+import dataclasses
 import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,6 @@ from bnnjax import optimize
 from bnnjax.models.network import Network
 from bnnjax.nst import color
 from bnnjax.nst.config import (
-    OPTIONS,
     TRACED,
     StylizeConfig,
     StylizeOptions,
@@ -69,8 +69,8 @@ def stylize_batch(
       config: all options; by default `StylizeConfig` with the network's own preset.
       preset: a bundle of options, "default" or "preview" (a picture in a second or two).
       progress: whether to show a progress bar with the time left.
-      preview: called about once a second with the steps made, and the names and the best pictures so
-        far [H, W, 3] of those under way.
+      preview: called about once a second with the steps made, and the names and the best pictures
+        so far [H, W, 3] of those under way.
       snapshots: a folder from which the same call goes on after it was killed.
       **options: any field of `StylizeConfig`; they take precedence over preset and config.
 
@@ -232,15 +232,12 @@ def _signature() -> inspect.Signature:
     """With every option by name, so that notebooks complete them and ``help`` shows them."""
     plain = inspect.signature(stylize_batch)
     *own, _ = plain.parameters.values()
-    hints, fields = StylizeOptions.__annotations__, StylizeConfig.__dataclass_fields__
+    hints = StylizeOptions.__annotations__
     options = [
         inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=fields[name].default,
-            annotation=hints[name],
+            field.name, own[-1].kind, default=field.default, annotation=hints[field.name]
         )
-        for name in OPTIONS
+        for field in dataclasses.fields(StylizeConfig)
     ]
     return plain.replace(parameters=[*own, *options])
 

@@ -75,10 +75,11 @@ class Term:
 
 @dataclasses.dataclass(frozen=True)
 class Content(Term):
-    """‖F − F̂‖² / ‖F̂‖² against the photograph's features, mean over the taps; 0 for the photograph.
+    """‖F − F̂‖² / ‖F̂‖² against the photograph's features, mean over the taps; 0 for the
+    photograph.
 
-    The target is measured at every jitter: what the strides' grid favours differs from step to step,
-    for picture and target alike, and so averages out.
+    The target is measured at every jitter: what the strides' grid favours differs from step to
+    step, for picture and target alike, and so averages out.
     """
 
     name: ClassVar[str] = "content"

@@ -26,7 +26,7 @@ class Devices(NamedTuple):
     workers: int
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many devices a group is spread over."""
         return 1 if self.mesh is None else self.mesh.size
 
@@ -45,12 +45,12 @@ class Devices(NamedTuple):
 def find() -> Devices:
     """All local devices of JAX's default platform, or the one in ``jax_default_device``.
 
-    On a CPU the activations of several pictures fall out of the cache, so a step takes a single one;
-    and one picture leaves cores idle between its operations, so that as many pictures are under way
-    as there are cores, each in a thread of its own (XLA runs them side by side on its one device). An
-    accelerator wants wide tensors, and has no use for threads.
+    On a CPU the activations of several pictures fall out of the cache, so a step takes a single
+    one; and one picture leaves cores idle between its operations, so that as many pictures are
+    under way as there are cores, each in a thread of its own (XLA runs them side by side on its one
+    device). An accelerator wants wide tensors, and has no use for threads.
     """
-    chosen = jax.config.jax_default_device
+    chosen = jax.config.values["jax_default_device"]
     devices = jax.local_devices() if chosen is None else [chosen]
     mesh = Mesh(np.array(devices), (AXIS,)) if len(devices) > 1 else None
     if jax.default_backend() != "cpu":

@@ -80,8 +80,7 @@ class Group:
 
     def arguments(self, run: Run, number: int) -> tuple[Any, ...]:
         """What `run_chunk` takes to make so many steps, after the static ones."""
-        counts = (np.int32(count) for count in (self.done, number, run.total))
-        steps = run.devices.share(Steps(*counts))
+        steps = run.devices.share(Steps(*map(np.int32, (self.done, number, run.total))))
         own = (self.state, self.data, self.weights, self.learning_rate)
         return run.variables, *own, run.key, steps
 
@@ -102,7 +101,7 @@ class Group:
             self.length = max(self.length // 2, 1)
 
     def finished(self, total: int) -> bool:
-        """Whether there is nothing left to do: all steps are made, or every picture has diverged."""
+        """Whether all steps are made, or every picture has diverged."""
         hopeless = self.done > 0 and not np.isfinite(self.history["total"][self.done - 1]).any()
         return self.done == total or hopeless
 
@@ -111,7 +110,7 @@ class Group:
         return list(np.asarray(decode(problem, self.state.best, self.data))[: len(self.members)])
 
     def diverged(self, problem: Problem) -> dict[int, int]:
-        """The members whose loss or picture is not finite, and the step (from 1) that made it so."""
+        """Members whose loss or picture is not finite, and the step (from 1) since when."""
         last = np.asarray(decode(problem, self.state.params, self.data))
         found = {}
         for place, member in enumerate(self.members):
@@ -155,10 +154,10 @@ def plan(run: Run, inputs: Inputs) -> tuple[list[Plan], int]:
 def _compile(run: Run, inputs: Inputs, members: Sequence[int]) -> tuple[int, Any, Any]:
     """How many of these pictures, all of one kind, a step takes; the step, lowered and compiled."""
     free, devices = memory.available_memory(), run.devices
-    rounds = math.ceil(len(members) / (devices.most * devices.count))
-    each = math.ceil(len(members) / (rounds * devices.count))  # pictures per device
+    rounds = math.ceil(len(members) / (devices.most * devices.number))
+    each = math.ceil(len(members) / (rounds * devices.number))  # pictures per device
     while True:
-        size = each * devices.count
+        size = each * devices.number
         group = Group.begin(run, inputs, members[:size], size)
         arguments = group.arguments(run, 1)
         lowered = run_chunk.lower(run.problem, devices.mesh, *arguments)

@@ -76,20 +76,21 @@ def minimize(
 ) -> Minimized:
     """Optimises pictures, each by itself, as many at a time as devices and memory allow.
 
-    A picture's result depends on nothing but its own inputs: not on its batch mates, nor on how many
-    devices there are (on one kind of device, up to the order of sums in wide groups).
+    A picture's result depends on nothing but its own inputs: not on its batch mates, nor on how
+    many devices there are (on one kind of device, up to the order of sums in wide groups).
 
     Args:
       objective: what is minimised; static and hashable, see `Objective`.
       variables: its networks' variables, a pytree; `Network.laid_out()` makes steps faster.
       pictures: the first pictures, sRGB in [0, 1]: [N, H, W, 3], or a sequence of N [H, W, 3].
       data: what the pictures are compared with: a pytree whose leaves have a leading axis of N; or,
-        to have it made when a picture's turn comes, a function of the picture's number, which must be
-        traceable by `jax.eval_shape`.
+        to have it made when a picture's turn comes, a function of the picture's number, which must
+        be traceable by `jax.eval_shape`.
       weights: numbers or arrays by name: one for all pictures, or with a leading axis of N.
       parametrization: how a picture is written as numbers; `pixels` if None.
       optimizer: "adam", "lbfgs", a name or a function of optax, or an optax optimiser.
-      learning_rate: for all pictures, or [N]. Like the weights it is traced: a change never compiles.
+      learning_rate: for all pictures, or [N]. Like the weights it is traced: a change never
+        compiles.
       schedule: factor of the learning rate from the share of the run that is done, `cosine` (to a
         tenth) or `constant`.
       steps: how many each picture gets.

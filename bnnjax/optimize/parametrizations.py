@@ -19,8 +19,8 @@ from bnnjax.optimize import laplacian
 Params = Any  # a pytree of arrays
 Data = Any
 
-# Columns are the principal axes of ImageNet's colours, as long as their deviations (a square root of
-# the covariance of its pixels; Lucid, ``lucid/optvis/param/color.py``), the longest scaled to 1.
+# Columns are the principal axes of ImageNet's colours, as long as their deviations (a square root
+# of the covariance of its pixels; Lucid, ``lucid/optvis/param/color.py``), the longest scaled to 1.
 _COLOR_AXES = np.array(
     [[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], dtype=np.float32
 )
@@ -58,8 +58,9 @@ def pixels() -> Parametrization:
 def pyramid() -> Parametrization:
     """The Laplacian pyramid of the picture's logits.
 
-    A step of one size moves all octaves alike, so coarse errors vanish fast and high frequencies are
-    not favoured. Values are clipped to [0.02, 0.98] before the logit, which is infinite at 0 and 1.
+    A step of one size moves all octaves alike, so coarse errors vanish fast and high frequencies
+    are not favoured. Values are clipped to [0.02, 0.98] before the logit, which is infinite at 0
+    and 1.
     """
 
     def encode(picture: Array, data: Data) -> list[Array]:

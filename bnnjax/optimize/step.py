@@ -1,7 +1,7 @@
 """One picture's step, vectorised over a group of pictures and jitted in chunks of steps.
 
-A chunk is one compiled call; between chunks the host sees the losses, so that progress, previews and
-interruption cost nothing inside. Neither the number of steps nor a weight is compiled in: one
+A chunk is one compiled call; between chunks the host sees the losses, so that progress, previews
+and interruption cost nothing inside. Neither the number of steps nor a weight is compiled in: one
 compilation serves every run of the same problem, size and group.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
@@ -70,9 +71,9 @@ class State(NamedTuple):
 class Steps(NamedTuple):
     """Which steps a chunk makes (traced): ``number`` from ``start`` on, of ``total``."""
 
-    start: Array
-    number: Array
-    total: Array
+    start: Array | np.int32
+    number: Array | np.int32
+    total: Array | np.int32
 
 
 @partial(jax.jit, static_argnames="problem")
