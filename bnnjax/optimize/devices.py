@@ -1,61 +1,44 @@
-"""Where pictures are optimised: how many at a time, and on which devices."""
+"""Where pictures are optimised: on which devices, and how many at a time."""
 
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-
-from bnnjax.optimize.step import AXIS
 
 _WIDEST = 32  # pictures that one step of an accelerator takes together
 
 
 class Devices(NamedTuple):
-    """How the pictures of a run are spread.
+    """What a run works with.
 
     Attributes:
-      mesh: all devices that a group is spread over; None for a single one.
-      most: pictures that a device takes together at most.
-      workers: groups that are under way at the same time.
+      workers: a device for each group that is under way at the same time.
+      most: how many pictures a group has at most.
+      shared: whether all workers live in one memory.
     """
 
-    mesh: Mesh | None
+    workers: tuple[jax.Device, ...]
     most: int
-    workers: int
-
-    @property
-    def number(self) -> int:
-        """How many devices a group is spread over."""
-        return 1 if self.mesh is None else self.mesh.size
-
-    def share(self, tree: Any) -> Any:
-        """The tree with a copy of every leaf on each device."""
-        return self._put(tree, PartitionSpec())
-
-    def spread(self, tree: Any) -> Any:
-        """The tree with the leading axis of every leaf cut up between the devices."""
-        return self._put(tree, PartitionSpec(AXIS))
-
-    def _put(self, tree: Any, spec: PartitionSpec) -> Any:
-        return jax.device_put(tree, None if self.mesh is None else NamedSharding(self.mesh, spec))
+    shared: bool
 
 
 def find() -> Devices:
     """All local devices of JAX's default platform, or the one in ``jax_default_device``.
 
-    On a CPU the activations of several pictures fall out of the cache, so a step takes a single
-    one; and one picture leaves cores idle between its operations, so that as many pictures are
-    under way as there are cores, each in a thread of its own (XLA runs them side by side on its one
-    device). An accelerator wants wide tensors, and has no use for threads.
+    Each group stays on one device and is computed by the program that a single device would run:
+    pictures are the same on one device and on eight (a program partitioned over a mesh is compiled
+    otherwise, and differs in the last bit), and no device ever waits for another.
+
+    On a CPU the activations of several pictures fall out of the cache, so a group is a single one.
+    It leaves cores idle between its operations, so as many groups are under way as there are cores:
+    XLA runs them side by side, on one device too. An accelerator wants wide tensors.
     """
     chosen = jax.config.values["jax_default_device"]
-    devices = jax.local_devices() if chosen is None else [chosen]
-    mesh = Mesh(np.array(devices), (AXIS,)) if len(devices) > 1 else None
-    if jax.default_backend() != "cpu":
-        return Devices(mesh, most=_WIDEST, workers=1)
-    return Devices(mesh, most=1, workers=1 if mesh else _cores())
+    devices = tuple(jax.local_devices()) if chosen is None else (chosen,)
+    if devices[0].platform != "cpu":
+        return Devices(devices, most=_WIDEST, shared=False)
+    workers = devices if len(devices) > 1 else devices * _cores()
+    return Devices(workers, most=1, shared=True)
 
 
 def _cores() -> int:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -24,15 +25,13 @@ class Run(NamedTuple):
     Attributes:
       problem: the static half.
       devices: where it runs.
-      variables: of the networks, a copy on each device.
-      key: of all steps, likewise.
+      shared: each device → its copies of the networks' variables and of the key of all steps.
       total: how many steps each picture gets.
     """
 
     problem: Problem
     devices: Devices
-    variables: Any
-    key: Array
+    shared: Mapping[jax.Device, tuple[Any, Array]]
     total: int
 
 
@@ -58,6 +57,7 @@ class Group:
     """
 
     members: tuple[int, ...]
+    device: jax.Device
     state: State
     data: Any
     weights: Mapping[str, Array]
@@ -67,22 +67,25 @@ class Group:
     length: int = 1  # a single step first, which shows soon that all is well
 
     @classmethod
-    def begin(cls, run: Run, inputs: Inputs, members: Sequence[int], size: int) -> "Group":
-        """The group before its first step."""
+    def begin(
+        cls, run: Run, inputs: Inputs, members: Sequence[int], size: int, device: jax.Device
+    ) -> "Group":
+        """The group before its first step, on this device."""
         numbers = [*members, *[members[-1]] * (size - len(members))]
-        spread = run.devices.spread
-        pictures = spread(np.stack([inputs.pictures[number] for number in numbers]))
+        put = partial(jax.device_put, device=device)
+        pictures = put(np.stack([inputs.pictures[number] for number in numbers]))
         each = [inputs.data(number) for number in numbers]
-        data = spread(jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))
-        weights = {name: spread(values[numbers]) for name, values in inputs.weights.items()}
-        rate = spread(inputs.learning_rate[numbers])
-        return cls(tuple(members), start(run.problem, pictures, data), data, weights, rate)
+        data = put(jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))
+        weights = {name: put(values[numbers]) for name, values in inputs.weights.items()}
+        rate = put(inputs.learning_rate[numbers])
+        state = start(run.problem, pictures, data)
+        return cls(tuple(members), device, state, data, weights, rate)
 
     def arguments(self, run: Run, number: int) -> tuple[Any, ...]:
         """What `run_chunk` takes to make so many steps, after the static ones."""
-        steps = run.devices.share(Steps(*map(np.int32, (self.done, number, run.total))))
-        own = (self.state, self.data, self.weights, self.learning_rate)
-        return run.variables, *own, run.key, steps
+        variables, key = run.shared[self.device]
+        steps = Steps(*map(np.int32, (self.done, number, run.total)))
+        return variables, self.state, self.data, self.weights, self.learning_rate, key, steps
 
     def advance(self, run: Run, step: Callable[..., Any]) -> None:
         """Makes a turn of about `TURN` seconds by a compiled step."""
@@ -120,48 +123,61 @@ class Group:
         return found
 
 
+class Step:
+    """The step of one kind of pictures, for groups of one size; compiled once per device."""
+
+    def __init__(self, run: Run, group: Group) -> None:
+        self.size = len(jax.tree.leaves(group.state)[0])
+        self._compiled: dict[jax.Device, Any] = {}
+        self.program = ""
+        self.bytes = 0
+        self.on(run, group)
+
+    def on(self, run: Run, group: Group) -> Callable[..., Any]:
+        """The step on the device of this group."""
+        if group.device not in self._compiled:
+            lowered = run_chunk.lower(run.problem, *group.arguments(run, 1))
+            compiled = self._compiled[group.device] = lowered.compile()
+            self.program = lowered.as_text()
+            self.bytes = memory.step_bytes(compiled)
+        return self._compiled[group.device]
+
+
 class Plan(NamedTuple):
-    """A group that is to come: its members, how many pictures its step takes, the step as XLA got
-    it (which says what is computed, to the last detail), and compiled."""
+    """A group that is to come: its members, and its step."""
 
     members: tuple[int, ...]
-    size: int
-    lowered: Any
-    compiled: Callable[..., Any]
+    step: Step
 
 
 def plan(run: Run, inputs: Inputs) -> tuple[list[Plan], int]:
     """The groups of a run, and the bytes that the run takes. Compiles a step per kind of picture.
 
     Pictures are of one kind when they have the same shape and their data too. Groups are as large
-    as devices and memory allow, and no larger than need be.
+    as the devices allow, and no larger than need be.
     """
     kinds: dict[Any, list[int]] = {}
     for number, picture in enumerate(inputs.pictures):
         leaves, structure = jax.tree.flatten(jax.eval_shape(lambda n=number: inputs.data(n)))
         shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         kinds.setdefault((picture.shape, structure, shapes), []).append(number)
-    plans, largest = [], 0
+    plans = []
     for members in kinds.values():
-        size, lowered, compiled = _compile(run, inputs, members)
-        largest = max(largest, memory.step_bytes(compiled))
-        for first in range(0, len(members), size):
-            plans.append(Plan(tuple(members[first : first + size]), size, lowered, compiled))
+        step = _fitting_step(run, inputs, members)
+        for first in range(0, len(members), step.size):
+            plans.append(Plan(tuple(members[first : first + step.size]), step))
+    at_once = min(len(run.devices.workers), len(plans)) if run.devices.shared else 1
     results = sum(picture.nbytes for picture in inputs.pictures)
-    return plans, largest * min(run.devices.workers, len(plans)) + results
+    return plans, at_once * max(plan.step.bytes for plan in plans) + results
 
 
-def _compile(run: Run, inputs: Inputs, members: Sequence[int]) -> tuple[int, Any, Any]:
-    """How many of these pictures, all of one kind, a step takes; the step, lowered and compiled."""
-    free, devices = memory.available_memory(), run.devices
-    rounds = math.ceil(len(members) / (devices.most * devices.number))
-    each = math.ceil(len(members) / (rounds * devices.number))  # pictures per device
+def _fitting_step(run: Run, inputs: Inputs, members: Sequence[int]) -> Step:
+    """The step of these pictures, all of one kind, for groups of as many as fit into memory."""
+    free, workers = memory.available_memory(), run.devices.workers
+    rounds = math.ceil(len(members) / (run.devices.most * len(workers)))
+    size = math.ceil(len(members) / (rounds * len(workers)))
     while True:
-        size = each * devices.number
-        group = Group.begin(run, inputs, members[:size], size)
-        arguments = group.arguments(run, 1)
-        lowered = run_chunk.lower(run.problem, devices.mesh, *arguments)
-        compiled = lowered.compile()
-        if each == 1 or free is None or memory.step_bytes(compiled) * devices.workers <= free:
-            return size, lowered, compiled
-        each = math.ceil(each / 2)
+        step = Step(run, Group.begin(run, inputs, members[:size], size, workers[0]))
+        if size == 1 or free is None or step.bytes <= free:
+            return step
+        size = math.ceil(size / 2)

@@ -114,8 +114,9 @@ def minimize(
     if steps < 1:
         raise ValueError(f"steps is {steps}, needs at least 1")
     where = devices.find()
-    key = jax.random.key(0) if key is None else key
-    run = Run(problem, where, where.share(variables), where.share(key), int(steps))
+    shared = (variables, jax.random.key(0) if key is None else key)
+    copies = {device: jax.device_put(shared, device) for device in where.workers}
+    run = Run(problem, where, copies, int(steps))
     result = Minimized(list(inputs.pictures), [{} for _ in inputs.pictures])
     with tqdm(total=steps * len(inputs.pictures), unit="step", disable=not progress) as bar:
         bar.set_description("compiling")
@@ -149,25 +150,36 @@ def _turns(
     calling one: no thread but that one ever traces, since JAX's settings may be its own.
     """
     waiting, began = deque(plans), time.monotonic()
-    active: dict[Future[None], tuple[Group, Plan, Snapshots | None]] = {}
-    with ThreadPoolExecutor(run.devices.workers) as threads:
+    idle = list(run.devices.workers)
+    active: dict[Future[None], _Turn] = {}
+    with ThreadPoolExecutor(len(idle)) as threads:
         while waiting or active:
-            while waiting and len(active) < run.devices.workers:
+            while waiting and idle:
                 plan = waiting.popleft()
-                group = Group.begin(run, inputs, plan.members, plan.size)
-                kept = None if folder is None else Snapshots(folder, run, group, plan, began=began)
-                if kept is not None:
+                group = Group.begin(run, inputs, plan.members, plan.step.size, idle.pop())
+                step = plan.step.on(run, group)
+                kept = None
+                if folder is not None:
+                    kept = Snapshots(folder, run, group, plan.step.program, began=began)
                     kept.restore()
-                active[threads.submit(group.advance, run, plan.compiled)] = (group, plan, kept)
+                active[threads.submit(group.advance, run, step)] = _Turn(group, step, kept)
             ended, _ = wait(active, return_when=FIRST_COMPLETED)
             for future in ended:
-                group, plan, kept = active.pop(future)
+                group, step, kept = turn = active.pop(future)
                 future.result()
-                if kept is not None:
+                if kept:
                     kept.save()
                 yield group
-                if not group.finished(run.total):
-                    active[threads.submit(group.advance, run, plan.compiled)] = (group, plan, kept)
+                if group.finished(run.total):
+                    idle.append(group.device)
+                else:
+                    active[threads.submit(group.advance, run, step)] = turn
+
+
+class _Turn(NamedTuple):
+    group: Group
+    step: Callable[..., Any]
+    kept: Snapshots | None
 
 
 def _record(result: Minimized, run: Run, group: Group) -> None:

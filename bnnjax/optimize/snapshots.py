@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bnnjax.optimize.groups import Group, Plan, Run
+from bnnjax.optimize.groups import Group, Run
 
 EVERY = 20  # seconds between two snapshots of a group
 
@@ -16,7 +16,7 @@ EVERY = 20  # seconds between two snapshots of a group
 class Snapshots:
     """A group's folder, in which Orbax keeps the latest snapshot of it.
 
-    A snapshot is only taken up by a group that computes the same: the step as XLA got it, the
+    A snapshot is only taken up by a group that computes the same: its program as XLA got it, the
     variables, the key, the first pictures, their data and weights and the number of steps go into a
     fingerprint.
 
@@ -24,18 +24,17 @@ class Snapshots:
       directory: of all groups of the run; it is made if there is none.
       run: what the groups share.
       group: before its first step.
-      plan: what it was begun from.
+      program: of its step.
       began: when the run was, by `time.monotonic`.
     """
 
     def __init__(
-        self, directory: Path, run: Run, group: Group, plan: Plan, *, began: float
+        self, directory: Path, run: Run, group: Group, program: str, *, began: float
     ) -> None:
         self._path = directory.expanduser().absolute() / f"group{group.members[0]}"
-        program = np.frombuffer(plan.lowered.as_text().encode(), np.uint8)
-        shared = (run.variables, jax.random.key_data(run.key), np.int64(run.total))
-        own = (group.state, group.data, group.weights, group.learning_rate)
-        self._fingerprint = _digest(program, shared, own)
+        variables, state, data, weights, rate, key, steps = group.arguments(run, 0)
+        given = (variables, state, data, weights, rate, jax.random.key_data(key), steps)
+        self._fingerprint = _digest(np.frombuffer(program.encode(), np.uint8), given)
         self._run = run
         self._group = group
         self._began = self._taken = began
@@ -46,6 +45,8 @@ class Snapshots:
         Raises:
           ValueError: the snapshot is of another run.
         """
+        if not self._path.exists():
+            return
         import orbax.checkpoint as ocp
 
         with self._manager() as manager:
@@ -60,7 +61,7 @@ class Snapshots:
         leaves, structure = jax.tree.flatten(self._group.state)
         loaded = [np.asarray(found["state"][f"{place:04}"]) for place in range(len(leaves))]
         state = jax.tree.unflatten(structure, loaded)
-        self._group.state = self._run.devices.spread(state)
+        self._group.state = jax.device_put(state, self._group.device)
         self._group.history = {name: np.array(rows) for name, rows in found["history"].items()}
         self._group.done = step
 

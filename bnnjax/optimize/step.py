@@ -14,13 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jax.sharding import Mesh, PartitionSpec
 
 from bnnjax.optimize.optimizers import Factory, Schedule
 from bnnjax.optimize.parametrizations import Parametrization
 
 CHUNK = 25  # steps that a compiled call makes at most: about a second at 224 px
-AXIS = "pictures"  # of the mesh of devices, and of every array that has an entry per picture
 
 Terms = dict[str, Array]
 
@@ -95,10 +93,9 @@ def decode(problem: Problem, params: Any, data: Any) -> Array:
     return jax.vmap(problem.parametrization.decode)(params, data)
 
 
-@partial(jax.jit, static_argnames=("problem", "mesh"))
+@partial(jax.jit, static_argnames="problem")
 def run_chunk(
     problem: Problem,
-    mesh: Mesh | None,
     variables: Any,
     state: State,
     data: Any,
@@ -111,7 +108,6 @@ def run_chunk(
 
     Args:
       problem: static.
-      mesh: the devices that the group is spread over; None for a single one.
       variables: shared by all pictures.
       state, data, weights, learning_rate: a leading axis of G on every leaf.
       key: from which, with its number, each step draws its own.
@@ -121,30 +117,7 @@ def run_chunk(
       The new state and every term by name, "total" being the loss, [CHUNK, G], of which the first
       ``steps.number`` rows are meant.
     """
-    chunk = partial(_chunk, problem)
-    if mesh is not None:
-        shared, spread = PartitionSpec(), PartitionSpec(AXIS)
-        # Each device runs the program of its own pictures: no step ever waits for another device.
-        chunk = jax.shard_map(
-            chunk,
-            mesh=mesh,
-            in_specs=(shared, spread, spread, spread, spread, shared, shared),
-            out_specs=(spread, PartitionSpec(None, AXIS)),
-            check_vma=False,
-        )
-    return chunk(variables, state, data, weights, learning_rate, key, steps)
 
-
-def _chunk(
-    problem: Problem,
-    variables: Any,
-    state: State,
-    data: Any,
-    weights: Mapping[str, Array],
-    learning_rate: Array,
-    key: Array,
-    steps: Steps,
-) -> tuple[State, Terms]:
     def step(number: Array, state: State) -> tuple[State, Terms]:
         one = partial(
             _step,
