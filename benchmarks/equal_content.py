@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 
 import bnnjax
-from bnnjax import Network, cli, png
+from bnnjax import Network, cli, images
 from bnnjax.train.recalibrate import recalibrate
 
 FLAGS = flags.FLAGS
@@ -108,8 +108,8 @@ def write_sheet(
         pictures = [by_weight[middle][pair] for by_weight in made.values()]
         rows.append([contents[content], styles[style], *pictures])
     labels = [["photograph", "painting", *made]] * len(rows)
-    sheet = png.contact_sheet(rows, labels=labels)
-    png.save_png(Path(FLAGS.output_dir, "sheet.png"), sheet, overwrite=True)
+    sheet = images.contact_sheet(rows, labels=labels)
+    images.save_png(Path(FLAGS.output_dir, "sheet.png"), sheet, overwrite=True)
 
 
 if __name__ == "__main__":
