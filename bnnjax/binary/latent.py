@@ -98,7 +98,8 @@ def _signs_by_channel(geometry: Geometry, pixels: Array, dtype: jnp.dtype) -> Ar
     words = jnp.stack([jnp.moveaxis(part, 3, 0).reshape(part.shape[3], -1) for part in met])
     places = jnp.arange(bits.WORD, dtype=jnp.uint32)[None, None, :, None]
     set_bits = (words[:, :, None] >> places) & 1
-    set_bits = set_bits.reshape(kh * kw, -1, words.shape[2])[:, : geometry.channels]
+    set_bits = set_bits.reshape(kh * kw, words.shape[1] * bits.WORD, words.shape[2])
+    set_bits = set_bits[:, : geometry.channels]
     if geometry.pad_value == 0:
         inside = jnp.pad(
             jnp.ones((1, *geometry.input_size, 1), bool), ((0, 0), *geometry.pads, (0, 0))
@@ -109,7 +110,8 @@ def _signs_by_channel(geometry: Geometry, pixels: Array, dtype: jnp.dtype) -> Ar
         there = jnp.tile(there, (1, pixels.shape[0]))[:, None]
     else:
         there = jnp.ones((), bool)
-    return _signs(set_bits, there, dtype).reshape(-1, words.shape[2])
+    signs = _signs(set_bits, there, dtype)
+    return signs.reshape(kh * kw * geometry.channels, words.shape[2])
 
 
 def _signs(set_bits: Array, there: Array, dtype: jnp.dtype) -> Array:
