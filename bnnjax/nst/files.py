@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnnjax import png
+from bnnjax.images import contact_sheet, save_png
 from bnnjax.nst.inputs import unused
 
 Losses = Sequence[Mapping[str, np.ndarray]]  # of each picture, every term by name, [steps]
@@ -44,7 +44,7 @@ def save_pictures(
     paths = picture_paths(names, directory, overwrite=overwrite)
     Path(directory).mkdir(parents=True, exist_ok=True)
     for path, picture, text in zip(paths, pictures, metadata, strict=True):
-        png.save_png(path, picture, metadata=text, overwrite=overwrite)
+        save_png(path, picture, metadata=text, overwrite=overwrite)
     return paths
 
 
@@ -61,7 +61,7 @@ def save_figures(
     )
     _write_losses(table, names, losses)
     drawn = _draw_losses(curve, names, losses)
-    png.save_png(sheet, png.contact_sheet(rows, labels=labels))
+    save_png(sheet, contact_sheet(rows, labels=labels))
     return [table, *([curve] if drawn else []), sheet]
 
 

@@ -98,7 +98,7 @@ def _is_path(source: Any) -> bool:
 
 
 def _read(source: Any, name: str, size: int, stride: int) -> Picture:
-    pixels = _load(source, name)
+    pixels = _load(source, name, size)
     short, long = sorted(pixels.shape[:2])
     if long > _LONGEST * short:
         raise ValueError(f"{name}: {long}×{short} px is longer than {_LONGEST}:1; crop it")
@@ -107,9 +107,9 @@ def _read(source: Any, name: str, size: int, stride: int) -> Picture:
     return Picture(name, path, sha256, *put_on_canvas(pixels, size=size, stride=stride))
 
 
-def _load(source: Any, name: str) -> np.ndarray:
+def _load(source: Any, name: str, size: int) -> np.ndarray:
     if _is_path(source):
-        return images.load(source)
+        return images.load(source, size=size)
     try:
         return images.load(source if isinstance(source, Image.Image) else np.asarray(source))
     except ValueError as error:

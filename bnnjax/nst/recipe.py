@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnnjax import assets, png
+from bnnjax import assets
+from bnnjax.images import read_metadata
 from bnnjax.models.network import Network
 from bnnjax.nst.config import OPTIONS, StylizeConfig
 from bnnjax.port.download import file_sha256
@@ -81,7 +82,7 @@ class Recipe:
         Raises:
           ValueError: not a PNG, or one without a recipe, or with a damaged one.
         """
-        text = png.read_metadata(path).get(KEYWORD)
+        text = read_metadata(path).get(KEYWORD)
         if text is None:
             raise ValueError(f"{path}: holds no recipe; only pictures made by bnnjax do")
         try:

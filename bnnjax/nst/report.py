@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnnjax import png
+from bnnjax.images import save_png
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stylize import Preview
 
@@ -17,7 +17,7 @@ def previewer(directory: str | Path) -> Preview:
     def write(_: int, names: Sequence[str], pictures: Sequence[np.ndarray]) -> None:
         Path(directory).mkdir(parents=True, exist_ok=True)
         for name, picture in zip(names, pictures, strict=True):
-            png.save_png(Path(directory, f"{name}.preview.png"), picture, overwrite=True)
+            save_png(Path(directory, f"{name}.preview.png"), picture, overwrite=True)
 
     return write
 
