@@ -51,7 +51,7 @@ LARGE = {
 class Stepper:
     """A process that answers questions with milliseconds and sleeps in between."""
 
-    def __init__(self, python: str, script: str) -> None:
+    def __init__(self, python: str, script: str | Path) -> None:
         # Idle threads must not spin while another process has its turn.
         environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "3"}
         self.process = subprocess.Popen(

@@ -42,13 +42,13 @@ flags.DEFINE_integer("vgg_steps", 200, "iterations of L-BFGS through VGG-19")
 cli.define_json()
 
 SECTIONS = ("section1", "section2", "section3")
-# Close to the article: pixels, Gram matrices of the sections, no shifts, no colour term.
+# Close to the article: pixels, Gram matrices of the sections, no jitter, no colour term.
 PIXELS = {
     "parametrization": "pixels",
     "init": "content",
     "statistics": "gram",
     "style_taps": SECTIONS,
-    "shift": 0,
+    "jitter": 0,
     "tv_weight": 30,
     "color_weight": 0,
     "content_weight": 0.3,

@@ -35,7 +35,7 @@ def main() -> int:
             raise ValueError(f"{source}: two networks are called {name}; rename one")
         choices = {"model": network, "size": FLAGS.size, "preset": FLAGS.preset}
         result = bnnjax.stylize_batch(content, style, **choices)
-        steps, seconds = result.config.steps, result.seconds["optimize"]
+        steps, seconds = result.config.steps, result.minimized.seconds["optimize"]
         shown[name] = result.images[0]
         rows[name] = {"steps": steps, "ms a step": round(1e3 * seconds / steps, 1)}
     sheet = images.contact_sheet([list(shown.values())], labels=[list(shown)])

@@ -1,13 +1,15 @@
 """Steps of style transfer by this package, for `nst_step.py`.
 
-Reads lines ``NETWORK BATCH SIZE STEPS`` and answers each with the median milliseconds of a step
-(of all pictures of the batch together). NETWORK is a name of the registry, with the default recipe,
-or ``like_others``: QuickNet with the losses and taps that the other steppers have.
+Reads lines ``NETWORK BATCH SIZE STEPS`` and answers each with the median milliseconds of a step (of
+all pictures of the batch together). NETWORK is a name of the registry, with its default options, or
+``like_others``: QuickNet with the losses and taps that the other steppers have.
 """
 
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +18,13 @@ import numpy as np
 from bnnjax import Network
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
-from bnnjax.nst import batch, optimize
-from bnnjax.nst.config import split_choices
-from bnnjax.nst.inputs import Canvas, Pair
-from bnnjax.nst.stylize import configured, make_objective
+from bnnjax.nst.config import resolve
+from bnnjax.nst.stylize import PARAMETRIZATIONS, configured, make_objective
+from bnnjax.nst.transfer import random_jitters
+from bnnjax.optimize import cosine, devices
+from bnnjax.optimize.groups import Group, Inputs, Run, Step, plan
+from bnnjax.optimize.optimizers import factory
+from bnnjax.optimize.step import Problem
 
 NETWORKS = {"like_others": "quicknet"}
 LIKE_OTHERS = {
@@ -27,9 +32,10 @@ LIKE_OTHERS = {
     "content_taps": ("section3_block3",),
     "statistics": "gram",
     "parametrization": "pixels",
-    "shift": 0,
+    "jitter": 0,
     "color_weight": 0,
 }
+TOTAL = 10_000  # steps, of which none comes near the end
 
 
 def random_network(name: str) -> Network:
@@ -47,58 +53,60 @@ def random_network(name: str) -> Network:
     return Network(architecture, variables, {"source": "random"})
 
 
-def make_step(name: str, count: int, size: int):
-    """A function that makes so many steps of all pictures, as `stylize_batch` does."""
-    choices = LIKE_OTHERS if name in NETWORKS else {}
-    config, weights = split_choices({**choices, "size": size})
+def prepare(name: str, count: int, size: int) -> tuple[Run, list[tuple[Group, Step]]]:
+    """A run of so many pictures of noise, as `stylize_batch` would begin it."""
+    config = resolve({**(LIKE_OTHERS if name in NETWORKS else {}), "size": size})
     network = configured(random_network(NETWORKS.get(name, name)), config)
     objective = make_objective(network, config)
-    random, whole = np.random.default_rng(1), slice(0, size)
-    canvases = [
-        Canvas(random.random((size, size, 3), np.float32), whole, whole) for _ in range(2 * count)
+    parametrization = PARAMETRIZATIONS[config.parametrization]()
+    problem = Problem(objective, parametrization, factory(config.optimizer), cosine)
+    shared = (jax.jit(network.architecture.lay_out)(network.variables), jax.random.key(0))
+    where = devices.find()
+    copies = {device: jax.device_put(shared, device) for device in where.workers}
+    run = Run(problem, where, copies, TOTAL)
+    pictures = np.random.default_rng(1).random((2 * count, size, size, 3), np.float32)
+    jitters = random_jitters(jax.random.key(1), reach=config.jitter)
+    taps = len(make_objective(network, config).terms[1].taps)
+    weights = config.weights(count, taps=taps)
+
+    def data(number: int):
+        pair = (pictures[number], pictures[count + number])
+        return objective.measure(network.variables, *pair, jitters)
+
+    inputs = Inputs(pictures[:count], data, weights, weights["learning_rate"])
+    plans, _ = plan(run, inputs)
+    workers = where.workers
+    begun = [
+        (Group.begin(run, inputs, p.members, p.step.size, workers[n % len(workers)]), p.step)
+        for n, p in enumerate(plans)
     ]
-    pairs = [Pair(i, i, str(i)) for i in range(count)]
-    weights = weights.for_pictures(count, taps=len(objective.style_taps))
-    randomness = batch.Randomness.from_config(config)
-    groups = batch.make_groups(
-        objective,
-        network.variables,
-        pairs,
-        canvases[:count],
-        canvases[count:],
-        weights,
-        config,
-        randomness,
-        {(size, size, 3): 1},
-    )
+    return run, begun
 
-    def run(steps: int) -> None:
-        for group in groups:
-            group.advance(objective, network.variables, randomness, optimize.Steps(0, steps, 10**6))
-        jax.block_until_ready(groups[-1].state.z)
 
-    return run
+def make_step(name: str, count: int, size: int) -> Callable[[int], None]:
+    """A function that makes so many steps of all pictures, side by side as `minimize` does."""
+    run, begun = prepare(name, count, size)
+    threads = ThreadPoolExecutor(len(run.devices.workers))
+
+    def steps(number: int) -> None:
+        def advance(pair: tuple[Group, Step]) -> None:
+            group, step = pair
+            group.done, group.length = 0, number
+            group.advance(run, step.on(run, group))
+
+        list(threads.map(advance, begun))
+
+    return steps
 
 
 def compiled_text(name: str) -> str:
     """The compiled step for one picture of 224 px, as XLA writes it."""
-    texts: list[str] = []
-    advance = optimize.run_chunk
-
-    def look(*arguments):
-        texts.append(advance.lower(*arguments).compile().as_text())
-        return advance(*arguments)
-
-    optimize.run_chunk = look
-    try:
-        make_step(name, 1, 224)(1)
-    finally:
-        optimize.run_chunk = advance
-    return texts[0]
+    run, [(group, step)] = prepare(name, 1, 224)
+    return step.on(run, group).as_text()
 
 
 def main() -> None:
-    runs = {}
+    runs: dict[tuple[str, int, int], Callable[[int], None]] = {}
     print("ready", flush=True)
     for line in sys.stdin:
         name, *numbers = line.split()
