@@ -225,7 +225,9 @@ def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) 
         return content.pixels
     if config.init == "matched":
         return np.asarray(color.match(content.pixels, style.pixels))
-    return np.asarray(jax.random.uniform(key, content.pixels.shape, jnp.float32))
+    # Faint noise: at full contrast the first responses are hundreds of times those of any painting,
+    # and the pseudo-gradients, which are zero there, find no way back.
+    return np.asarray(jax.random.uniform(key, content.pixels.shape, jnp.float32, 0.45, 0.55))
 
 
 def _signature() -> inspect.Signature:
