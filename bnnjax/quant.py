@@ -289,5 +289,5 @@ def _row(quantizer: str | Quantizer) -> _Row:
     if quantizer not in QUANTIZERS:
         near = difflib.get_close_matches(quantizer, QUANTIZERS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"no quantizer {quantizer!r}{hint} Available: {', '.join(QUANTIZERS)}")
+        raise ValueError(f"no quantizer {quantizer!r}{hint} There are: {', '.join(QUANTIZERS)}")
     return QUANTIZERS[quantizer]

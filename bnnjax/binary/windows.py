@@ -57,7 +57,7 @@ def geometry(
     size = (height, width)
     found = Geometry(kernel_size, strides, pads, int(pad_value), size, channels, dilation)
     if min(found.output_size) < 1:
-        raise ValueError(f"the input is {height}×{width}, smaller than the kernel's span {window}")
+        raise ValueError(f"a {height}×{width} input is smaller than the kernel's span {window}")
     return found
 
 

@@ -102,7 +102,7 @@ def _pillow_resize(
 ) -> np.ndarray:
     size = positive("width", width), positive("height", height)
     # Pillow resizes floats only one channel at a time; RGB would be rounded to 8 bits.
-    channels = [Image.fromarray(np.ascontiguousarray(c)) for c in np.moveaxis(image, -1, 0)]
+    channels = (Image.fromarray(np.ascontiguousarray(c)) for c in np.moveaxis(image, -1, 0))
     return np.stack([np.asarray(c.resize(size, kernel)) for c in channels], axis=-1)
 
 

@@ -74,7 +74,7 @@ def test_geometry_refuses_pad_values_other_than_signs_and_0(pad_value):
 
 
 def test_geometry_refuses_kernels_larger_than_the_input():
-    with pytest.raises(ValueError, match=r"4×2, smaller than the kernel's span \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"a 4×2 input is smaller than the kernel's span \(3, 3\)"):
         geometry((1, 4, 2, 3), (3, 3), padding="VALID")
 
 
