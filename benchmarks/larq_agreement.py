@@ -116,7 +116,7 @@ def agreement(name: str, folder: Path) -> Agreement:
             theirs = larq[f"{keys[path]}/input"]
             flips += differing(layer.input_quantizer, x, theirs)
             edges += differing(partial(slope, layer.input_quantizer), x, theirs)
-    classes = network.architecture.classes
+    classes = network.architecture.num_classes
     logits, gradient = with_gradient(network, picture, draws().cotangent(name, classes))
     if name in TIES:
         pooled = network.with_options(pooling="avg")
@@ -205,7 +205,7 @@ def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def main() -> int:
-    names = FLAGS.networks or [name for name, entry in registry.REGISTRY.items() if entry.files]
+    names = FLAGS.networks or [name for name, entry in registry.REGISTRY.items() if entry.weights.files]
     for name in names:
         registry.find(name)
     with tempfile.TemporaryDirectory() as temporary:
