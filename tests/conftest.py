@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from hypothesis import settings
 
 from bnnjax.models import registry
-from bnnjax.models.network import AS_PUBLISHED, Architecture, Network
+from bnnjax.models.network import Architecture, Network
 from bnnjax.port import checkpoint, from_keras, load
 
 ROOT = Path(__file__).parents[1]
@@ -52,8 +52,8 @@ def with_random_weights():
     """A function registry entry → frozen `Network` of random weights of a sensible size."""
 
     def make(entry, *, seed=0):
-        architecture = Architecture(entry, True, entry.options)
-        shapes = flatten_dict(architecture.variable_shapes()["params"])
+        architecture = Architecture.published(entry)
+        shapes = flatten_dict(architecture.frozen_shapes()["params"])
         rng = np.random.default_rng(seed)
         # A sum of C ±1 products has a deviation of √C; what it feeds stays near 1 with 1/√C.
         fan_in = {
@@ -125,11 +125,11 @@ def draws():
 
 @pytest.fixture(scope="session")
 def keras_layers(draws):
-    """A function registry entry → its layers as Keras has them: (prefix of the name, weights by
-    name) in the order of creation, drawn from seeds."""
+    """A function (registry entry, changes of its architecture) → its layers as Keras has them:
+    (prefix of the name, weights by name) in the order of creation, drawn from seeds."""
 
-    def make(entry, *, classes=AS_PUBLISHED):
-        architecture = Architecture(entry, False, entry.options, classes)
+    def make(entry, **changes):
+        architecture = Architecture.published(entry, **changes)
         places, layers = Counter(), []
         for target in from_keras.targets(architecture):
             key = (target.prefix, places[target.prefix])

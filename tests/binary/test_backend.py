@@ -26,7 +26,7 @@ def test_each_platform_has_its_arithmetic(monkeypatch, platform, arithmetic, gro
 
 @pytest.mark.parametrize("name", ["cpu", "Packed", ""])
 def test_unknown_backends_are_refused(name):
-    with pytest.raises(ValueError, match=f"backend is '{name}', needs 'auto' or one of"):
+    with pytest.raises(ValueError, match=f"backend is '{name}', needs one of"):
         backend.choose(name)
 
 

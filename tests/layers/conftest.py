@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bnnjax import quant
+from bnnjax.binary.backend import Arithmetic, using
 
 FILES = [
     np.load(Path(__file__).parents[1] / "reference" / f"{name}.npz")
@@ -26,6 +27,9 @@ QUANTIZERS = {
     "tern": partial(quant.ste_tern, threshold=0.5),
     "dorefa": quant.dorefa,
 }
+
+
+DEFAULT = Arithmetic()
 
 
 class Stored:
@@ -114,22 +118,21 @@ def with_gradient():
 
 @pytest.fixture(scope="session")
 def apply_with_gradient():
-    """A function (layer, params, x, g) → result, gradient of ``x``, gradient of ``params``.
+    """A function (layer, params, x, g, arithmetic) → result, gradient of ``x``, and gradient of
+    ``params`` without that of packed words."""
 
-    That of packed words is left out.
-    """
-
-    @partial(jax.jit, static_argnums=0)
-    def compiled(layer, floats, words, x, g):
+    @partial(jax.jit, static_argnums=(0, 1))
+    def compiled(layer, arithmetic, floats, words, x, g):
         def apply(x, floats):
             return layer.apply({"params": {**floats, **words}}, x)
 
-        y, pull_back = jax.vjp(apply, x, floats)
+        with using(arithmetic):
+            y, pull_back = jax.vjp(apply, x, floats)
         return y, *pull_back(g)
 
-    def split(layer, params, x, g):
+    def split(layer, params, x, g, arithmetic=DEFAULT):
         words = {name: leaf for name, leaf in params.items() if name == "words"}
         floats = {name: leaf for name, leaf in params.items() if name != "words"}
-        return compiled(layer, floats, words, x, g)
+        return compiled(layer, arithmetic, floats, words, x, g)
 
     return split

@@ -119,5 +119,5 @@ def test_the_options_choose_the_pool():
 def test_a_picture_smaller_than_the_window_is_refused(function):
     with pytest.raises(ValueError, match="2×5 input is smaller than the kernel"):
         function(jnp.zeros((1, 2, 5, 1)), size=3)
-    with pytest.raises(ValueError, match="padding is 'same', needs 'SAME' or 'VALID'"):
-        function(jnp.zeros((1, 4, 4, 1)), padding="same")
+    with pytest.raises(ValueError, match=r"padding is 'full', needs one of \('SAME', 'VALID'\)"):
+        function(jnp.zeros((1, 4, 4, 1)), padding="full")

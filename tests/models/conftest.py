@@ -23,16 +23,16 @@ def is_binary(layer):
 
 @pytest.fixture(scope="session")
 def latent():
-    """A function name → that network with latent random weights: norms that have run a while and
+    """A function name → that network with random latent weights: norms that have run a while and
     zeros in binary kernels."""
 
     @functools.cache
     def make(name):
         entry = registry.find(name)
-        architecture = Architecture(entry, False, entry.options)
+        architecture = Architecture.published(entry)
         rng = np.random.default_rng(0)
         variables = {}
-        for path, leaf in flatten_dict(architecture.variable_shapes()).items():
+        for path, leaf in flatten_dict(architecture.latent_shapes()).items():
             value = rng.normal(size=leaf.shape)
             if path[-1] == "kernel" and is_binary(path[1]):
                 value[rng.random(leaf.shape) < 0.05] = rng.choice([0.0, -0.0])
@@ -120,20 +120,26 @@ def tap_shapes():
     network's order, computed by nothing but tracing."""
 
     def of(name, height, width):
-        names = []
-
-        def apply(variables, images):
-            logits, taps = architecture.apply(variables, images)
-            names.extend(taps)  # in the network's order: a pytree loses it
-            return logits, taps
-
-        entry = registry.find(name)
-        architecture = Architecture(entry, True, entry.options)
+        architecture = Architecture.published(registry.find(name))
         images = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
-        logits, taps = jax.eval_shape(apply, architecture.variable_shapes(), images)
+        logits, taps = jax.eval_shape(architecture.apply, architecture.frozen_shapes(), images)
         assert logits.shape == (1, 1000)
-        assert names == list(entry.taps)
-        return {name: taps[name].shape[1:] for name in names}
+        assert taps.keys() == set(architecture.taps)
+        return {name: taps[name].shape[1:] for name in architecture.taps}
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def taps_of():
+    """A function (module, picture's shape) → shapes of its taps by their names."""
+
+    def of(module, picture):
+        def apply(x):
+            variables = module.init(jax.random.key(0), x)
+            return module.apply(variables, x, mutable=["taps"])[1]["taps"]
+
+        return jax.eval_shape(apply, jax.ShapeDtypeStruct(picture, jnp.float32))
 
     return of
 

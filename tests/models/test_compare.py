@@ -50,4 +50,4 @@ def test_the_table_has_a_line_a_network():
         "memory (MiB)": "548.05",
         "ratio": "1.0",
     }
-    assert registry.find(lines[-1][0]).mebibytes == min(row.mebibytes for row in rows)
+    assert registry.find(lines[-1][0]).card.mebibytes == min(row.mebibytes for row in rows)

@@ -13,8 +13,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from bnnjax import quant
 from bnnjax.layers import BatchNorm, Options, QuantConv
 from bnnjax.models import registry
+from bnnjax.models.entry import Sizes
 from bnnjax.models.forms import freeze, thaw
 from bnnjax.models.network import Architecture, Network
+from bnnjax.models.tapped import Tapped
 
 BLOCKS = (2, 3, 4, 4)
 SIGNS = {"input_quantizer": quant.ste_sign, "kernel_quantizer": quant.ste_sign}
@@ -42,9 +44,13 @@ def sign(x):
 
 
 def test_each_form_has_the_variables_of_its_architecture(latent_quicknet, frozen_quicknet, thawed):
-    for network, is_frozen in ((latent_quicknet, False), (frozen_quicknet, True), (thawed, False)):
-        assert network.architecture.frozen == is_frozen
-        expected = flatten_dict(network.architecture.variable_shapes())
+    architecture = latent_quicknet.architecture
+    latent, frozen = architecture.latent_shapes(), architecture.frozen_shapes()
+    pairs = ((latent_quicknet, latent), (frozen_quicknet, frozen), (thawed, latent))
+    for network, shapes in pairs:
+        assert network.frozen == (shapes is frozen)
+        assert network.architecture == architecture
+        expected = flatten_dict(shapes)
         ours = flatten_dict(network.variables)
         assert {path: (leaf.shape, leaf.dtype) for path, leaf in ours.items()} == {
             path: (leaf.shape, leaf.dtype) for path, leaf in expected.items()
@@ -154,25 +160,23 @@ def test_binary_convolutions_of_both_forms_give_the_same_integers(latent_quickne
 
 
 class Block(nn.Module):
-    frozen: bool
-
     @nn.compact
     def __call__(self, x):
-        x = QuantConv(45, (1, 2), **SIGNS, frozen=self.frozen, name="conv")(x)
-        return BatchNorm(epsilon=1e-3, momentum=0.9, frozen=self.frozen, name="norm")(x)
+        x = QuantConv(45, (1, 2), **SIGNS, name="conv")(x)
+        return BatchNorm(epsilon=1e-3, momentum=0.9, name="norm")(x)
 
 
-class Nested(nn.Module):
-    """Layers inside of layers, and channels that do not fill their words."""
+class Nested(Tapped):
+    """Layers inside layers, channels that do not fill their words, and a parameter of its own."""
 
-    frozen: bool = False
     options: Options = Options()
-    classes: int | None = 3
+    num_classes: int | None = 3
 
     @nn.compact
     def __call__(self, x):
-        x = Block(self.frozen, name="block")(x)
-        return nn.Dense(self.classes, name="dense")(x.mean((1, 2))), {"block": x}
+        x = self.tap("block", Block(name="block")(x))
+        x = x * self.param("gain", nn.initializers.ones, ())
+        return nn.Dense(self.num_classes, name="dense")(x.mean((1, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -182,15 +186,13 @@ def nested():
         name="nested",
         build=Nested,
         normalize=lambda images: images - 0.5,
-        takes=lambda side: True,
-        stride=8,
-        classes=3,
+        sizes=Sizes(lambda side: True, stride=8),
     )
-    architecture = Architecture(entry, False, Options())
+    architecture = Architecture(entry, Options(), num_classes=3)
     rng = np.random.default_rng(0)
     variables = jax.tree.map(
         lambda leaf: jnp.asarray(rng.uniform(0.1, 2, leaf.shape) * rng.choice([-1, 1], leaf.shape)),
-        architecture.variable_shapes(),
+        architecture.latent_shapes(),
     )
     variables["batch_stats"] = jax.tree.map(abs, variables["batch_stats"])
     return Network(architecture, variables, {"source": "random"})
@@ -212,3 +214,27 @@ def test_nested_layers_and_unfilled_words_survive_both_ways(nested):
         again, again_taps = network.apply(network.variables, images)
         np.testing.assert_array_equal(again_taps["block"], taps["block"])
         np.testing.assert_array_equal(again, logits)
+
+
+# --- networks in the other form already ------------------------------------------------------
+
+
+def test_a_frozen_network_is_not_frozen_again(frozen_quicknet):
+    with pytest.raises(ValueError, match="^quicknet_v0 is frozen already; freeze needs latent"):
+        freeze(frozen_quicknet)
+
+
+def test_a_latent_network_is_not_thawed(latent_quicknet):
+    with pytest.raises(ValueError, match="^quicknet_v0 is latent already; thaw needs a frozen"):
+        thaw(latent_quicknet)
+
+
+def test_a_float_network_is_ready_in_its_only_form():
+    architecture = Architecture.published(registry.find("vgg19_conv5_1"))
+    assert architecture.latent_shapes() == architecture.frozen_shapes()
+    network = Network(architecture, architecture.latent_shapes(), {})
+    assert network.frozen
+    for change in (freeze, thaw):
+        assert flatten_dict(change(network).variables["params"]) == flatten_dict(
+            network.variables["params"]
+        )

@@ -20,7 +20,7 @@ class Outer(nn.Module):
     def __call__(self, x):
         x = nn.Conv(4, (3, 3), strides=2, name="conv")(x)
         x = Pair(name="pair")(x)
-        return nn.Dense(2, name="a_last")(x.mean((1, 2))), {"tap": x}
+        return nn.Dense(2, name="a_last")(x.mean((1, 2)))
 
 
 def test_innermost_layers_come_in_the_order_of_their_calls():
