@@ -44,7 +44,7 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
         raise ValueError(f"{network.entry.name} has no classifier here, only features")
     if network.architecture.num_classes not in _NAMES:
         raise ValueError(
-            f"{network.entry.name} here tells {network.architecture.num_classes} classes apart, whose "
+            f"{network.name} here tells {network.architecture.num_classes} classes apart, whose "
             f"names are not known; needs {' or '.join(map(str, _NAMES))}"
         )
     crop_resize = _RESIZES[resize]

@@ -30,6 +30,7 @@ from bnnjax.port.graph_taps import name_taps
 from bnnjax.port.graph_translate import translate
 from bnnjax.port.tflite_graph import Graph, read_graph
 
+_DEFAULT = Options()
 UNKNOWN_SIZE = (224, 224)  # px, of a file that leaves it open
 
 PREPROCESSINGS: dict[str, Callable[[Array], Array]] = {
@@ -68,7 +69,7 @@ class Builder:
     program: Program
 
     def __call__(
-        self, *, options: Options = Options(), num_classes: int | None = None
+        self, *, options: Options = _DEFAULT, num_classes: int | None = None
     ) -> GraphNetwork:
         """The module."""
         return GraphNetwork(self.program, options)

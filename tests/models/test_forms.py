@@ -220,12 +220,12 @@ def test_nested_layers_and_unfilled_words_survive_both_ways(nested):
 
 
 def test_a_frozen_network_is_not_frozen_again(frozen_quicknet):
-    with pytest.raises(ValueError, match="^quicknet_v0 is frozen already; freeze needs latent"):
+    with pytest.raises(ValueError, match=r"^quicknet_v0 is frozen already; freeze needs latent"):
         freeze(frozen_quicknet)
 
 
 def test_a_latent_network_is_not_thawed(latent_quicknet):
-    with pytest.raises(ValueError, match="^quicknet_v0 is latent already; thaw needs a frozen"):
+    with pytest.raises(ValueError, match=r"^quicknet_v0 is latent already; thaw needs a frozen"):
         thaw(latent_quicknet)
 
 

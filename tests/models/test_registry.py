@@ -1,4 +1,4 @@
-"""Every row of the registry keeps what its columns promise; unknown names; networks of one's own."""
+"""What the rows of the registry promise, unknown names, and networks of one's own."""
 
 import dataclasses
 import re
@@ -203,7 +203,7 @@ def test_another_network_of_the_same_name_is_refused(own):
 
 @pytest.mark.parametrize("name", ["", "a/b", "net.tflite", "my net"])
 def test_names_that_look_like_paths_are_refused(own, name):
-    with pytest.raises(ValueError, match="name is .*, needs letters, digits"):
+    with pytest.raises(ValueError, match=r"name is .*, needs letters, digits"):
         registry.register(dataclasses.replace(own, name=name))
 
 
