@@ -6,6 +6,7 @@ import os
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,6 +22,17 @@ ROOT = Path(__file__).parents[1]
 # How long an example takes says nothing where a machine is busy and the first one compiles.
 settings.register_profile("without_deadline", deadline=None)
 settings.load_profile("without_deadline")
+
+
+@pytest.fixture
+def strict():
+    """JAX without implicit promotion of dtypes or ranks, and with 64-bit defaults."""
+    with (
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+        jax.enable_x64(True),
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ ROOMS = (
     "binary",
     "layers",
     "images",
-    "png",
     "models",
     "port",
     "nst",
