@@ -96,7 +96,7 @@ def group_size() -> int:
 
 
 def group_of(pictures: int, bytes_each: int) -> int:
-    """How many of a batch's pictures a layer's gradient takes together: a divisor of their number.
+    """How many pictures of a batch a layer's gradient takes together: a divisor of their number.
 
     On a CPU, what the cache holds, at least one; elsewhere all.
     """

@@ -1,7 +1,7 @@
-"""What may be given for the fields of a layer, brought to one form and checked.
+"""The fields of layers, converted to one form and checked.
 
-Layers take what Keras' layers take: an integer for all axes, ``padding`` in lower case, quantizers
-by their Larq names.
+Layers take what Keras' and Larq's take: one integer for all axes, ``padding`` in lower case, and
+quantizers by name.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ AnyQuantizer = Any  # a quantizer or its name in `bnnjax.quant`; a function once
 
 
 def settle(layer: Any, rank: int) -> None:
-    """Replaces a new layer's fields by their one form; ``rank`` is its number of spatial axes.
+    """Converts the fields of a new layer with ``rank`` spatial axes.
 
     Raises:
       ValueError: names the field, what was given and what is needed.
@@ -51,7 +51,7 @@ def _output_padding(name: str, value: Any, rank: int) -> tuple[int, ...] | None:
 
 
 def padding(name: str, value: Any, rank: int = 2) -> str:
-    """ "SAME" or "VALID", and along a single axis "CAUSAL", whatever the case of the letters.
+    """The padding in upper case: "SAME" or "VALID", or "CAUSAL" along a single axis.
 
     Raises:
       ValueError: another padding.

@@ -64,7 +64,7 @@ class _Conv2D(KernelLayer):
 
 
 class Conv(_Conv2D):
-    """2-D convolution of floats (Keras Conv2D), with cheaper gradients on CPUs than Flax's.
+    """Float 2-D convolution (Keras Conv2D), with cheaper gradients on CPUs than Flax's.
 
     Parameter ``kernel`` float32 [kh, kw, C / groups, features]. With ``groups``, each group of
     input channels makes its own features.
@@ -87,7 +87,7 @@ class QuantConv(Quantized, _Conv2D):
         return super()._convolve(parts, where)
 
     def _product(self, x: Array, kernel: Array, where: Geometry) -> Array:
-        """Of floats, and of signs in training or where matrix units are better at them."""
+        """The product of floats, and of signs whose bits are not counted in packed words."""
         quantizers = (self.input_quantizer, self.kernel_quantizer)
         if not all(quant.values(quantizer) == "signs" for quantizer in quantizers):
             return conv.dense_conv(x, kernel, where)

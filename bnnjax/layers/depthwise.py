@@ -1,4 +1,4 @@
-"""Depthwise convolutions: of floats, quantized, and of a fixed blur."""
+"""Depthwise convolutions: float, quantized, and a fixed blur."""
 
 from functools import partial
 
@@ -47,7 +47,7 @@ class _DepthwiseConv2D(KernelLayer):
 
 
 class DepthwiseConv(_DepthwiseConv2D):
-    """Depthwise 2-D convolution of floats (Keras DepthwiseConv2D), with cheap gradients on CPUs.
+    """Float depthwise 2-D convolution (Keras DepthwiseConv2D), with cheap gradients on CPUs.
 
     Parameter ``kernel`` [kh, kw, C, multiplier]; output channel c · multiplier + m is made of
     input channel c.

@@ -12,10 +12,10 @@ from bnnjax.layers import arguments
 
 
 class KernelLayer(nn.Module, kw_only=True):
-    """A layer with a float32 parameter ``kernel``; a base, not a layer by itself.
+    """The base of layers with a float32 parameter ``kernel``.
 
     Attributes:
-      weight_clip: training keeps the kernel within ± it (see `clip_weights`); None does not.
+      weight_clip: `clip_weights` keeps the kernel within ± it during training; None does not.
       use_bias: whether a bias is added (Larq's default is True; binary networks have none).
     """
 

@@ -21,7 +21,7 @@ UNPACKABLE = "only ±1, or ± one scale per output channel, can be packed"
 
 
 class Quantized(KernelLayer, kw_only=True):
-    """A layer with quantizers; a base, not a layer by itself.
+    """The base of layers with quantizers.
 
     The variables tell which form a layer is in. Latent, it has ``kernel``, quantized on every
     call. Frozen, it has ``words`` (and ``scale``, if the kernel quantizer has one per output

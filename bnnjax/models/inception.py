@@ -92,7 +92,7 @@ class InceptionV1(Tapped):
 
 
 def response_norm(x: jax.Array) -> jax.Array:
-    """x / (1 + α/5 · Σ x²)^β, [..., C] → [..., C]; Σ is over a channel and two on either side."""
+    """x / (1 + α/5 · Σ x²)^β, [..., C] → [..., C]; Σ covers a channel and two on either side."""
     reach, channels = CHANNELS // 2, x.shape[-1]
     squares = jnp.pad(x * x, [(0, 0)] * (x.ndim - 1) + [(reach, reach)])
     total = sum(squares[..., i : i + channels] for i in range(CHANNELS))

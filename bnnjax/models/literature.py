@@ -37,7 +37,7 @@ class LiteratureNet(Tapped):
         padding: str = "SAME",
         use_bias: bool = False,
     ) -> Conv:
-        """A convolution of floats, ``side`` × ``side``."""
+        """A float convolution, ``side`` × ``side``."""
         return Conv(features, side, strides=stride, padding=padding, use_bias=use_bias, name=name)
 
     def binary_conv(

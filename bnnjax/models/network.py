@@ -38,7 +38,7 @@ class Architecture:
 
     @classmethod
     def published(cls, entry: Entry, **changes: Any) -> "Architecture":
-        """That of the published network, but for some changes of the attributes."""
+        """The architecture of the published network, with some attributes changed."""
         published = {"options": entry.options, "num_classes": entry.card.num_classes}
         return cls(entry, **{**published, **changes})
 
@@ -61,7 +61,7 @@ class Architecture:
 
         Returns:
           Logits float32 [N, num_classes], and a dict of tap name → float32 [N, h, w, C]. The logits
-          are None without classes, and at sizes that the network has features but no logits of.
+          are None without classes, and for sizes that give features but no logits.
 
         Raises:
           ValueError: images of another rank, dtype or number of channels, or of a size that the
@@ -73,7 +73,7 @@ class Architecture:
     def train(
         self, variables: Variables, images: Array
     ) -> tuple[Array, dict[str, Array], dict[str, Any]]:
-        """The same of latent variables in training, with batch norms by the batch's statistics.
+        """Like `apply`, for training latent variables: batch norms use the batch's statistics.
 
         Returns:
           Logits, taps, and the updated collection "batch_stats".
@@ -102,8 +102,7 @@ class Architecture:
     def lay_out(self, variables: Variables) -> Variables:
         """The variables together with packed kernels laid out for gradients.
 
-        This saves every step of an optimisation from doing it: call it under `jax.jit` but outside
-        of the loop.
+        Call it under `jax.jit`, outside the loop of an optimisation, whose steps it makes cheaper.
         """
         nothing = jnp.zeros((1, *self.entry.sizes.smallest, 3), jnp.float32)
         _, extra = self._apply(variables, nothing, mutable=["backward"])
@@ -209,16 +208,18 @@ class Network:
 
     @property
     def frozen(self) -> bool:
-        """Whether it is ready for all but training: packed, or with nothing to pack."""
+        """Whether it is ready for everything but training: packed, or with nothing to pack."""
         return self.form != "latent"
 
     def laid_out(self) -> Variables:
-        """The variables together with kernels laid out for gradients, for `apply` in an
-        optimisation; they cost memory, and each step is spared doing it."""
+        """The variables together with packed kernels laid out for gradients.
+
+        Give these to `apply` in an optimisation, which then need not lay kernels out in every step.
+        """
         return _laid_out(self.architecture, self.variables)
 
     def with_options(self, **changes: Any) -> "Network":
-        """The same network computing otherwise: ``pseudo_gradient``, ``clip``, ``pooling``,
+        """The same network with other options: ``pseudo_gradient``, ``clip``, ``pooling``,
         ``backend`` or ``gradient_dtype`` (see `bnnjax.layers.Options`).
 
         Raises:

@@ -1,4 +1,4 @@
-"""How a network lets one see what is inside it."""
+"""How networks expose the activations inside them."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ TAPS = "taps"  # the collection of variables
 
 
 class Tapped(nn.Module):
-    """The base of modules that record activations on their way."""
+    """The base of modules that record some of their activations."""
 
     @nn.nowrap
     def tap(self, name: str, value: Any) -> Any:
         """Records ``value`` in the collection "taps" if that is mutable, and returns it.
 
-        Flax's `sow` would refuse the names, because layers are called like their taps.
+        This is `sow` without its check of names, because taps are named like layers.
         """
         if self.is_mutable_collection(TAPS) and not self.is_initializing():
             self.put_variable(TAPS, name, value)

@@ -14,7 +14,7 @@ from bnnjax.layers import BatchNorm, Quantized
 Path = tuple[str, ...]
 Sides = int | tuple[int, int]  # of a picture; one number for both, or (height, width)
 
-_SOONEST_TRACED = Arithmetic(backend="dense")  # shapes do not depend on the arithmetic
+_FASTEST_TRACED = Arithmetic(backend="dense")  # shapes do not depend on the arithmetic
 
 
 class Call(NamedTuple):
@@ -35,7 +35,7 @@ def trace(module: nn.Module, *, side: Sides) -> list[Call]:
     def record(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         if context.method_name != "__call__":
             return call(*args, **kwargs)
-        path, parent = context.module.path, context.module.parent  # which it soon forgets
+        path, parent = context.module.path, context.module.parent  # forgotten after the call
         paths.append(path)
         result = call(*args, **kwargs)
         calls[path] = Call(path, context.module, getattr(result, "shape", ()), parent)
@@ -60,7 +60,7 @@ def latent_shapes(module: nn.Module, *, side: Sides) -> dict[str, Any]:
 
 
 def frozen_shapes(module: nn.Module, *, side: Sides) -> dict[str, Any]:
-    """The same of the variables that `forms.freeze` makes."""
+    """Likewise the variables that `forms.freeze` makes."""
     latent = latent_shapes(module, side=side)
     params, stats = (by_layer(latent.get(name, {})) for name in ("params", "batch_stats"))
     for path, layer in layers(module, side=side).items():
@@ -72,8 +72,8 @@ def frozen_shapes(module: nn.Module, *, side: Sides) -> dict[str, Any]:
 
 
 def shapes_of(function: Callable[..., Any], *arguments: Any) -> Any:
-    """`jax.eval_shape`, by the arithmetic that is traced soonest."""
-    with using(_SOONEST_TRACED):
+    """`jax.eval_shape` with the arithmetic that is fastest to trace."""
+    with using(_FASTEST_TRACED):
         return jax.eval_shape(function, *arguments)
 
 

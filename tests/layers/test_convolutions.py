@@ -14,7 +14,7 @@ from bnnjax.binary import conv
 from bnnjax.binary.backend import Arithmetic, using
 from bnnjax.layers import QuantConv, QuantDense
 
-# Every example is compiled: few of them, and none to make a failing one smaller.
+# Every example is compiled, so there are few of them, and failing ones are not shrunk.
 PROPERTY = settings(
     deadline=None, max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
@@ -41,7 +41,7 @@ def params_of(case):
     return {name: getattr(case, name) for name in names}
 
 
-def assert_latent_is_larqs(case, apply_with_gradient):
+def assert_latent_agrees_with_larq(case, apply_with_gradient):
     params = params_of(case)
     y, of_x, of_params = apply_with_gradient(layer_of(case), params, case.x, case.cotangent)
     case.assert_close(y, case.y)
@@ -51,9 +51,9 @@ def assert_latent_is_larqs(case, apply_with_gradient):
         case.assert_close(gradient, getattr(case, f"of_{name}"))
 
 
-def assert_frozen_is_larqs(case, backend, apply_with_gradient):
+def assert_frozen_agrees_with_larq(case, backend, apply_with_gradient):
     latent = layer_of(case)
-    # Cotangents are whole numbers of 8 bits, so only what scales multiply needs float32.
+    # Cotangents are 8-bit integers, so only what scales multiply needs float32.
     dtype = "bfloat16" if case.exact else "float32"
     params = latent.freeze(params_of(case))
     arithmetic = Arithmetic(backend, dtype)
@@ -69,13 +69,13 @@ def assert_frozen_is_larqs(case, backend, apply_with_gradient):
 # --- QuantConv -------------------------------------------------------------------------------
 
 
-def test_latent_quant_conv_is_larqs(conv_case, apply_with_gradient):
-    assert_latent_is_larqs(conv_case, apply_with_gradient)
+def test_latent_quant_conv_agrees_with_larq(conv_case, apply_with_gradient):
+    assert_latent_agrees_with_larq(conv_case, apply_with_gradient)
 
 
 @pytest.mark.parametrize("backend", ["packed", "dense"])
-def test_frozen_quant_conv_is_larqs(conv_case, backend, apply_with_gradient):
-    assert_frozen_is_larqs(conv_case, backend, apply_with_gradient)
+def test_frozen_quant_conv_agrees_with_larq(conv_case, backend, apply_with_gradient):
+    assert_frozen_agrees_with_larq(conv_case, backend, apply_with_gradient)
 
 
 @pytest.mark.parametrize(
@@ -171,13 +171,13 @@ def test_without_quantizers_it_is_an_ordinary_convolution(reals):
 # --- QuantDense ------------------------------------------------------------------------------
 
 
-def test_latent_quant_dense_is_larqs(dense_case, apply_with_gradient):
-    assert_latent_is_larqs(dense_case, apply_with_gradient)
+def test_latent_quant_dense_agrees_with_larq(dense_case, apply_with_gradient):
+    assert_latent_agrees_with_larq(dense_case, apply_with_gradient)
 
 
 @pytest.mark.parametrize("backend", ["packed", "dense"])
-def test_frozen_quant_dense_is_larqs(dense_case, backend, apply_with_gradient):
-    assert_frozen_is_larqs(dense_case, backend, apply_with_gradient)
+def test_frozen_quant_dense_agrees_with_larq(dense_case, backend, apply_with_gradient):
+    assert_frozen_agrees_with_larq(dense_case, backend, apply_with_gradient)
 
 
 @PROPERTY

@@ -12,7 +12,7 @@ from bnnjax.layers import BlurPool, DepthwiseConv, QuantDepthwiseConv, QuantSepa
 from bnnjax.models.forms import freeze_layer
 from bnnjax.models.trace import frozen_shapes, trace
 
-# Every example is compiled: few of them, and none to make a failing one smaller.
+# Every example is compiled, so there are few of them, and failing ones are not shrunk.
 PROPERTY = settings(
     deadline=None, max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
@@ -38,7 +38,7 @@ def depthwise_params_of(case, prefix=""):
     return params | ({"bias": getattr(case, f"{prefix}bias")} if case["bias"] else {})
 
 
-def test_latent_depthwise_conv_is_larqs(depthwise_case, apply_with_gradient):
+def test_latent_depthwise_conv_agrees_with_larq(depthwise_case, apply_with_gradient):
     case = depthwise_case
     params, expected = depthwise_params_of(case), depthwise_params_of(case, "of_")
     y, of_x, of_params = apply_with_gradient(depthwise_of(case), params, case.x, case.cotangent)
@@ -47,7 +47,7 @@ def test_latent_depthwise_conv_is_larqs(depthwise_case, apply_with_gradient):
     jax.tree.map(case.assert_close, of_params, expected)
 
 
-def test_frozen_depthwise_conv_is_larqs(depthwise_case, apply_with_gradient):
+def test_frozen_depthwise_conv_agrees_with_larq(depthwise_case, apply_with_gradient):
     case = depthwise_case
     latent = depthwise_of(case)
     params = latent.freeze(depthwise_params_of(case))
@@ -94,7 +94,7 @@ def test_depthwise_kernel_has_the_shape_of_keras(reals):
 # --- BlurPool --------------------------------------------------------------------------------
 
 
-def test_blur_pool_is_the_zoos_and_stays_it(blur_pool_case, apply_with_gradient):
+def test_blur_pool_is_that_of_larq_zoo_and_is_not_trained(blur_pool_case, apply_with_gradient):
     case = blur_pool_case
     layer = BlurPool()
     params = layer.init(KEY, case.x)["params"]
@@ -136,7 +136,7 @@ def freeze_both(layer, params):
     }
 
 
-def test_latent_separable_conv_is_larqs(separable_case, apply_with_gradient):
+def test_latent_separable_conv_agrees_with_larq(separable_case, apply_with_gradient):
     case = separable_case
     params, expected = separable_params_of(case), separable_params_of(case, "of_")
     y, of_x, of_params = apply_with_gradient(separable_of(case), params, case.x, case.cotangent)
@@ -145,7 +145,7 @@ def test_latent_separable_conv_is_larqs(separable_case, apply_with_gradient):
     jax.tree.map(case.assert_close, of_params, expected)
 
 
-def test_frozen_separable_conv_is_larqs(separable_case, with_gradient):
+def test_frozen_separable_conv_agrees_with_larq(separable_case, with_gradient):
     case = separable_case
     latent = separable_of(case)
     variables = {"params": freeze_both(latent, separable_params_of(case))}

@@ -10,7 +10,7 @@ KEY = jax.random.key(0)
 ALL_CHOICES = [(scale, bias) for scale in (True, False) for bias in (True, False)]
 
 
-def test_batch_norm_is_keras(batch_norm_case):
+def test_batch_norm_agrees_with_keras(batch_norm_case):
     case = batch_norm_case
     training = bool(case["training"])
     layer = BatchNorm(

@@ -22,7 +22,7 @@ from bnnjax.layers import (
     clip_weights,
 )
 
-# Every example is compiled: few of them, and none to make a failing one smaller.
+# Every example is compiled, so there are few of them, and failing ones are not shrunk.
 PROPERTY = settings(
     deadline=None, max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
@@ -160,7 +160,9 @@ LAYERS = {
     ],
 )
 @pytest.mark.parametrize("kind", LAYERS)
-def test_freeze_and_thaw_give_what_the_other_form_asks_for(kind, name, stored, use_bias, params_of):
+def test_freeze_and_thaw_give_the_shapes_that_each_form_needs(
+    kind, name, stored, use_bias, params_of
+):
     layer, shape = LAYERS[kind]
     layer = layer.clone(kernel_quantizer=quantizer(name), use_bias=use_bias)
     packed = layer.freeze(params_of(layer, shape))
@@ -198,7 +200,7 @@ def test_a_quantizer_whose_values_are_not_what_the_table_says_is_refused(name, v
         layer.freeze({"kernel": np.float32([[1, 0.4], [-1, 0.9]])})
 
 
-def test_a_quantizer_of_ones_own_is_applied_once_and_kept_as_floats(reals):
+def test_a_custom_quantizer_is_applied_once_and_its_values_stored(reals):
     def halved(x):
         return jnp.round(4 * x) / 8
 
@@ -238,7 +240,7 @@ CLIPS = {
 }
 
 
-def test_weights_are_clipped_where_layers_say_so(reals):
+def test_kernels_are_clipped_in_layers_with_a_clip(reals):
     shapes = jax.eval_shape(Clipped().init, KEY, jnp.zeros((1, 5, 5, 3)))["params"]
     params = jax.tree.map(lambda leaf: 3 * reals(leaf.shape), shapes)
     clips = jax.jit(Clipped().init)(KEY, jnp.zeros((1, 5, 5, 3)))["weight_clip"]
@@ -266,7 +268,7 @@ def test_layers_without_a_clip_make_no_collection(reals):
     )
 
 
-def test_an_ordinary_apply_needs_no_clips(reals):
+def test_apply_without_mutable_collections_needs_no_clips(reals):
     layer = QuantConv(2, (1, 1), weight_clip=1.0, kernel_quantizer=quant.ste_sign)
     x, kernel = reals((1, 2, 2, 3)), reals((1, 1, 3, 2), seed=1)
     y = partial(layer.apply, {"params": {"kernel": kernel}})(x)

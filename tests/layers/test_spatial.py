@@ -19,7 +19,7 @@ from bnnjax.layers import (
 )
 from bnnjax.models.forms import freeze_layer
 
-# Every example is compiled: few of them, and none to make a failing one smaller.
+# Every example is compiled, so there are few of them, and failing ones are not shrunk.
 PROPERTY = settings(
     deadline=None, max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
@@ -56,7 +56,7 @@ def params_of(case):
     return {name: getattr(case, name) for name in names}
 
 
-def assert_both_forms_are_larqs(case, apply_with_gradient):
+def assert_both_forms_agree_with_larq(case, apply_with_gradient):
     latent, params = layer_of(case), params_of(case)
     y, of_x, of_params = apply_with_gradient(latent, params, case.x, case.cotangent)
     case.assert_close(y, case.y)
@@ -71,26 +71,28 @@ def assert_both_forms_are_larqs(case, apply_with_gradient):
     case.assert_close(of_x, case.of_x)
 
 
-def test_quant_conv_1d_is_larqs(conv1d_case, apply_with_gradient):
-    assert_both_forms_are_larqs(conv1d_case, apply_with_gradient)
+def test_quant_conv_1d_agrees_with_larq(conv1d_case, apply_with_gradient):
+    assert_both_forms_agree_with_larq(conv1d_case, apply_with_gradient)
 
 
-def test_quant_conv_3d_is_larqs(conv3d_case, apply_with_gradient):
-    assert_both_forms_are_larqs(conv3d_case, apply_with_gradient)
+def test_quant_conv_3d_agrees_with_larq(conv3d_case, apply_with_gradient):
+    assert_both_forms_agree_with_larq(conv3d_case, apply_with_gradient)
 
 
-def test_quant_conv_2d_transpose_is_larqs(transpose2d_case, apply_with_gradient):
-    assert_both_forms_are_larqs(transpose2d_case, apply_with_gradient)
+def test_quant_conv_2d_transpose_agrees_with_larq(transpose2d_case, apply_with_gradient):
+    assert_both_forms_agree_with_larq(transpose2d_case, apply_with_gradient)
 
 
-def test_quant_conv_3d_transpose_is_larqs(transpose3d_case, apply_with_gradient):
-    assert_both_forms_are_larqs(transpose3d_case, apply_with_gradient)
+def test_quant_conv_3d_transpose_agrees_with_larq(transpose3d_case, apply_with_gradient):
+    assert_both_forms_agree_with_larq(transpose3d_case, apply_with_gradient)
 
 
 # --- QuantSeparableConv1D --------------------------------------------------------------------
 
 
-def test_both_forms_of_quant_separable_conv_1d_are_larqs(separable1d_case, apply_with_gradient):
+def test_both_forms_of_quant_separable_conv_1d_agree_with_larq(
+    separable1d_case, apply_with_gradient
+):
     case = separable1d_case
     latent = QuantSeparableConv1D(
         4,
@@ -169,7 +171,7 @@ def test_a_transposed_convolution_is_the_gradient_of_a_convolution(
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, layers.Quantized) else None,
 )
-def test_frozen_kernels_are_a_bit_a_weight(layer, channels, words, reals):
+def test_frozen_kernels_take_one_bit_per_weight(layer, channels, words, reals):
     x = reals((1, *(4,) * len(layer.kernel_size), channels))
     params = layer.init(KEY, x)["params"]
     frozen = layer.freeze(params)
@@ -203,6 +205,6 @@ def test_weight_clips_are_recorded_for_training(reals):
         ),
     ],
 )
-def test_what_cannot_be_is_refused(layer, shape, message):
+def test_inputs_and_fields_that_do_not_fit_are_refused(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(layer.init, KEY, jnp.zeros(shape))

@@ -1,4 +1,4 @@
-"""A network of one's own out of these layers: trained, frozen layer by layer, saved, reloaded."""
+"""A custom network of these layers: trained, frozen layer by layer, saved, reloaded."""
 
 import jax
 import jax.numpy as jnp
@@ -152,7 +152,7 @@ def test_compiled_forms_agree(trained, frozen, pictures):
     assert (logits.argmax(1) == labels).mean() > 0.9
 
 
-def test_a_bit_a_weight_is_stored(trained, frozen):
+def test_one_bit_per_weight_is_stored(trained, frozen):
     def size(tree, kind):
         return sum(leaf.nbytes for path, leaf in flatten_dict(tree).items() if path[-1] == kind)
 

@@ -1,4 +1,4 @@
-"""Networks with random weights in both forms, what they make of small pictures, and NumPy."""
+"""Networks with random weights in both forms, their results, and layers in NumPy."""
 
 import functools
 import re
@@ -23,8 +23,8 @@ def is_binary(layer):
 
 @pytest.fixture(scope="session")
 def latent():
-    """A function name → that network with random latent weights: norms that have run a while and
-    zeros in binary kernels."""
+    """A function name → that network with random latent weights: norms with statistics as after
+    some training, and zeros in binary kernels."""
 
     @functools.cache
     def make(name):
@@ -98,8 +98,8 @@ def small_images():
 
 @pytest.fixture(scope="session")
 def results_of(latent, frozen, small_images, run):
-    """A function (name, "latent", or the backend of the frozen form) → what that network makes of
-    the small pictures."""
+    """A function (name, "latent" or the backend of the frozen form) → `Results` for the small
+    pictures."""
 
     @functools.cache
     def of(name, form):
@@ -148,7 +148,7 @@ def taps_of():
 
 
 class NumpyLayers:
-    """The layers of a latent network by their names, in float64."""
+    """The layers of a latent network by name, in float64."""
 
     def __init__(self, network):
         variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), network.variables)
@@ -179,7 +179,7 @@ def _sign(x):
 
 
 def _convolve(x, kernel, stride, pad_value=0, multiply="nhwcij,ijco->nhwo"):
-    """SAME as TensorFlow splits it."""
+    """SAME padding, split as in TensorFlow."""
     pads = [(0, 0)]
     for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True):
         total = max((-(-n // stride) - 1) * stride + k - n, 0)
@@ -200,7 +200,7 @@ def assert_follows():
     """A function (results, expected taps, expected logits) that compares them.
 
     Each tap is to be computed from those before it *as the network computed them*: compared so,
-    a rounding of a float that flips a sign cannot add up, and the whole numbers of the binary
+    a rounding of a float that flips a sign cannot add up, and the integers of the binary
     convolutions must agree exactly.
     """
 

@@ -1,4 +1,4 @@
-"""Freezing and thawing, to the bit."""
+"""Freezing and thawing, exactly."""
 
 import dataclasses
 from functools import partial
@@ -57,7 +57,7 @@ def test_each_form_has_the_variables_of_its_architecture(latent_quicknet, frozen
         }
 
 
-def test_all_but_the_form_stays(latent_quicknet):
+def test_only_the_form_changes(latent_quicknet):
     other = latent_quicknet.with_options(pooling="avg", clip=None)
     frozen = freeze(other)
     assert frozen.entry is other.entry
@@ -89,7 +89,7 @@ def test_freezing_packs_signs_and_folds_norms(latent_quicknet, frozen_quicknet):
     assert kinds == {"words", "multiplier", "bias", "kernel"}
 
 
-def test_thawing_gives_signs_and_norms_that_do_the_same(latent_quicknet, frozen_quicknet, thawed):
+def test_thawing_gives_signs_and_equivalent_norms(latent_quicknet, frozen_quicknet, thawed):
     latent, packed = leaves(latent_quicknet), leaves(frozen_quicknet)
     for path, leaf in leaves(thawed).items():
         layer, kind = path[:-1], path[-1]
@@ -104,11 +104,11 @@ def test_thawing_gives_signs_and_norms_that_do_the_same(latent_quicknet, frozen_
             assert not leaf.any(), path
 
 
-def test_freezing_what_was_thawed_gives_it_back_to_the_bit(frozen_quicknet, thawed):
+def test_freezing_a_thawed_network_restores_it_exactly(frozen_quicknet, thawed):
     assert_same(freeze(thawed), frozen_quicknet)
 
 
-def test_a_norm_without_scale_and_bias_survives_both_ways(frozen):
+def test_a_norm_without_scale_and_bias_survives_the_round_trip(frozen):
     """QuickNet of zoo 2.x has one; its multiplier passes through a variance, so not to the bit."""
     before = leaves(frozen("quicknet"))
     after = leaves(freeze(thaw(frozen("quicknet"))))
@@ -122,7 +122,7 @@ def test_a_norm_without_scale_and_bias_survives_both_ways(frozen):
     ("collection", "layer", "array"),
     [("params", "section2_block1_conv", "kernel"), ("batch_stats", "stem_norm", "var")],
 )
-def test_a_layer_that_cannot_be_frozen_is_named(latent_quicknet, collection, layer, array):
+def test_the_error_names_the_layer_that_cannot_be_frozen(latent_quicknet, collection, layer, array):
     variables = flatten_dict(latent_quicknet.variables)
     path = (collection, layer, array)
     variables[path] = jnp.full_like(variables[path], jnp.nan)
@@ -144,7 +144,7 @@ def test_binary_convolutions_of_both_forms_give_the_same_integers(latent_quickne
             inputs[f"section{section}_block{block}_conv"] = taps[before]
             before = f"section{section}_block{block}"
 
-    @partial(jax.jit, static_argnums=2)  # compiled once a shape, not once a layer
+    @partial(jax.jit, static_argnums=2)  # compiled once per shape, not once per layer
     def latent_layer(kernel, x, stride):
         layer = QuantConv(x.shape[3], strides=(stride, stride), pad_values=1, **SIGNS)
         return layer.apply({"params": {"kernel": kernel}}, x)
@@ -198,7 +198,7 @@ def nested():
     return Network(architecture, variables, {"source": "random"})
 
 
-def test_nested_layers_and_unfilled_words_survive_both_ways(nested):
+def test_nested_layers_and_unfilled_words_survive_the_round_trip(nested):
     frozen = freeze(nested)
     thawed = thaw(frozen)
     latent, packed, again = (

@@ -163,7 +163,7 @@ def test_forward_agrees_with_numpy(params, size):
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=2e-5 * abs(expected).max())
 
 
-def test_average_pools_take_the_place_of_those_between_modules():
+def test_average_pools_replace_those_between_modules():
     x = np.abs(np.random.default_rng(0).normal(size=(1, 5, 7, 3))).astype(np.float32)
     options = ENTRY.options.__class__(pooling="avg")
     halved = inception.InceptionV1(None, options)._halve(jnp.asarray(x))
@@ -171,7 +171,7 @@ def test_average_pools_take_the_place_of_those_between_modules():
 
 
 @pytest.mark.parametrize("side", [31, 32, 33, 224])
-def test_sizes_that_are_taken_leave_something(side):
+def test_the_smallest_sizes_leave_some_features(side):
     images = jax.ShapeDtypeStruct((1, side, 31, 3), jnp.float32)
     logits, taps = jax.eval_shape(
         architecture_of(num_classes=None).apply,

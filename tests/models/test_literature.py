@@ -1,4 +1,4 @@
-"""Sizes of the networks of Larq Zoo's literature; what they compute is tested in tests/port."""
+"""Sizes of the networks of Larq Zoo's literature; tests/port tests what they compute."""
 
 from functools import partial
 
@@ -42,7 +42,7 @@ def test_taps_have_published_shapes(tap_shapes, name):
     assert [*taps.values()][-1][-1] == [*SHAPES[name].values()][-1][-1]
 
 
-# Small ones with the same strides and pools.
+# Small networks with the same strides and pools.
 SMALL = {
     "binary_alexnet": (partial(alexnet.BinaryAlexNet, hidden=8), alexnet.takes),
     "xnornet": (partial(xnornet.XNORNet, hidden=8), xnornet.takes),
@@ -66,7 +66,7 @@ SIDES = (1, 3, 4, 5, 28, 29, 31, 32, 33, 40, 43, 44, 56, 57, 61, 62, 64, 96, 216
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_network_can_compute_just_the_sides_it_takes(taps_of, name):
+def test_the_network_computes_exactly_the_sides_it_takes(taps_of, name):
     build, takes = SMALL[name]
     for side in SIDES:
         try:

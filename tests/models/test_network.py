@@ -1,4 +1,4 @@
-"""Architecture and Network: what they refuse, what they leave out, how options change them."""
+"""Architecture and Network: what they refuse and compute, their options, and what they say."""
 
 import dataclasses
 import re
@@ -162,7 +162,7 @@ def test_wrong_options_are_refused(quicknet):
         quicknet.with_options(clp=2)
 
 
-# --- what a network tells of itself and does by itself -----------------------------------------
+# --- what a network says about itself, and calling it -------------------------------------------
 
 
 def test_a_network_called_gives_the_same_as_apply_with_taps_in_order(quicknet, images):

@@ -1,4 +1,4 @@
-"""QuickNets of zoo 2.x against published shapes, and layer by layer against NumPy."""
+"""QuickNets of Larq Zoo 2.x against published shapes, and layer by layer against NumPy."""
 
 import functools
 
@@ -58,8 +58,8 @@ def test_taps_have_their_names_order_and_shapes(tap_shapes, name, height, width,
     assert list(taps) == list(expected)
 
 
-def test_the_network_can_compute_just_the_sides_it_takes(taps_of):
-    """Without the check of its caller, smaller sides leave a pool less than its window."""
+def test_the_network_computes_exactly_the_sides_it_takes(taps_of):
+    """Without the check of `Architecture.apply`, a pool is left less than its window."""
     module = QuickNet((4, 8, 8, 8), (1, 1, 1, 1))
     for side in (1, 7, 13, 14, *range(25, 34), 61, 97, 225):
         try:
@@ -142,7 +142,7 @@ def expected_logits(results, layers):
     ],
 )
 def test_each_tap_follows_from_those_before(results, latent, in_numpy, assert_follows, name, form):
-    """By the latent weights in every form, so both forms have the same whole numbers."""
+    """Computed from the latent weights for every form, so both forms have the same integers."""
     found, layers = results(name, form), in_numpy(latent(name))
     assert_follows(found, expected_taps(found, layers), expected_logits(found, layers))
 
@@ -156,7 +156,7 @@ def test_average_pooling_changes_the_transitions_and_nothing_else(
 
 
 def test_the_residual_stream_is_real_valued_and_signed(results):
-    """Not rectified, unlike the features that style transfer is used to."""
+    """Unlike the rectified features that style transfer usually sees."""
     taps = results("quicknet", "packed").taps
     for name, tap in taps.items():
         if name.endswith("_conv") and name != "stem_conv":

@@ -1,4 +1,4 @@
-"""QuickNets of zoo 1.0.5 against published counts, and layer by layer against NumPy."""
+"""QuickNets of Larq Zoo 1.0.5 against published counts, and layer by layer against NumPy."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def blocks_of(name):
 
 
 def weights_of(entry):
-    """As many as Keras counts: all four numbers a channel of a batch norm."""
+    """As many as Keras counts: all four numbers per channel of a batch norm."""
     return sum(int(np.prod(shape)) for shape in shapes_of(entry, frozen=False).values())
 
 
@@ -58,7 +58,7 @@ def test_parameters_are_as_many_as_published(name, published):
     assert weights_of(registry.find(name)) == published
 
 
-def test_large_with_all_sections_excited_has_the_published_number_of_parameters():
+def test_exciting_all_sections_gives_the_published_number_of_parameters():
     entry = registry.find("quicknet_large_v0")
 
     def build(**settings):
@@ -69,7 +69,7 @@ def test_large_with_all_sections_excited_has_the_published_number_of_parameters(
     )
 
 
-def test_frozen_parameters_take_a_bit_each():
+def test_frozen_parameters_take_one_bit_each():
     sizes = {path: np.prod(shape) for path, shape in shapes_of(ENTRY, frozen=True).items()}
     words = sum(size for path, size in sizes.items() if path[-1] == "words")
     assert 32 * words == 9_990_144
@@ -134,8 +134,8 @@ def test_sides_are_multiples_of_32_or_up_to_3_less():
     assert {side for side in range(-40, 2209) if quicknet_v0.takes(side)} == sides
 
 
-def test_the_network_can_compute_just_the_sides_it_takes(taps_of):
-    """Without the check of its caller, other sides give shapes that do not fit, or no pixels."""
+def test_the_network_computes_exactly_the_sides_it_takes(taps_of):
+    """Without the check of `Architecture.apply`, shapes do not fit or no pixels are left."""
     module = QuickNetV0(blocks=(1, 1, 1, 1))
     for side in (1, 2, 4, 5, 9, 13, 17, 24, 28, 29, 32, 33, 60, 61, 64, 65, 80, 96):
         try:
@@ -207,7 +207,7 @@ def expected_logits(results, layers):
 def test_each_tap_follows_from_those_before(
     results_of, latent, in_numpy, assert_follows, name, form
 ):
-    """By the latent weights in every form, so both forms have the same whole numbers."""
+    """Computed from the latent weights for every form, so both forms have the same integers."""
     results, layers = results_of(name, form), in_numpy(latent(name))
     assert_follows(results, expected_taps(results, layers), expected_logits(results, layers))
 
@@ -222,7 +222,7 @@ def test_average_pooling_changes_the_transitions_and_nothing_else(
     assert_follows(results, taps, expected_logits(results, layers))
 
 
-def test_pictures_of_a_batch_do_not_meet(results):
+def test_pictures_of_a_batch_do_not_affect_each_other(results):
     other = results.images.copy()
     other[1] = other[1, ::-1]
     logits, taps = results.apply(other)
@@ -253,7 +253,7 @@ def test_training_as_published():
         if path[0].startswith("section") and path[-1] == "kernel":
             size = abs(variables["params"][path[0]]["kernel"])
             assert not gradient[size > 1.25].any(), path
-            # All but where a channel is dead behind its ReLU.
+            # Except where ReLU has silenced a channel.
             assert (gradient[(size > 1) & (size <= 1.25)] != 0).mean() > 0.5, path
         else:
             assert gradient.any(), path

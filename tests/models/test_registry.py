@@ -1,4 +1,4 @@
-"""What the rows of the registry promise, unknown names, and networks of one's own."""
+"""What the rows of the registry promise, unknown names, and networks of your own."""
 
 import dataclasses
 import re
@@ -104,7 +104,7 @@ def test_files_have_fingerprints_of_their_own():
 
 
 @ROWS
-def test_rows_are_found_by_their_name(entry):
+def test_entries_are_found_by_their_names(entry):
     assert registry.find(entry.name) is entry
 
 
@@ -140,7 +140,7 @@ def test_a_small_picture_has_all_taps_and_the_logits_if_any(entry):
 
 
 @ROWS
-def test_rows_are_hashable(entry):
+def test_entries_and_architectures_are_hashable(entry):
     assert {entry: entry.name}[entry] == entry.name
     assert {Architecture.published(entry)} == {Architecture.published(entry)}
 
@@ -164,14 +164,14 @@ def test_a_typo_is_answered_with_the_nearest_name(typo, nearest):
         registry.find(typo)
 
 
-def test_a_strange_name_is_answered_with_all_names():
+def test_an_unknown_name_is_answered_with_all_names():
     with pytest.raises(ValueError, match="no network 'mobile'") as caught:
         registry.find("mobile")
     assert all(name in str(caught.value) for name in registry.REGISTRY)
     assert "did you mean" not in str(caught.value)
 
 
-# --- networks of one's own -------------------------------------------------------------------
+# --- networks of your own -------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_names_that_look_like_paths_are_refused(own, name):
         registry.register(dataclasses.replace(own, name=name))
 
 
-def test_a_network_of_ones_own_needs_three_fields_besides_its_name(own):
+def test_a_name_and_three_fields_make_an_entry(own):
     entry = Entry("plain", vgg.VGG, lambda images: images, Sizes(lambda side: side > 0, stride=8))
     registry.register(entry)
     assert registry.find("plain").card == Card()

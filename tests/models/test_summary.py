@@ -1,4 +1,4 @@
-"""Counts of networks against Larq's own, the published ones, and a small network by hand."""
+"""Counts against those of Larq, published ones, and those of a small network by hand."""
 
 import dataclasses
 import itertools
@@ -59,7 +59,7 @@ def counted():
 
 
 @NAMES
-def test_counts_are_larqs_to_the_digit(counted, name):
+def test_counts_equal_larqs_exactly(counted, name):
     found = counted[name]
     binary = found.macs_of(1)
     counts = [found.parameters, 8 * found.bytes, binary, found.macs - binary]
@@ -105,7 +105,7 @@ def test_the_registry_has_the_published_sizes(counted, name):
     assert round((found.bytes + 4 * more) / 2**20, 2) == entry.card.mebibytes
 
 
-def test_without_the_classifier_there_is_nothing_of_it(counted):
+def test_without_the_classifier_its_counts_are_missing(counted):
     found = summary.summarize(architecture_of("quicknet", num_classes=None))
     assert found.parameters == 13_234_088 - 513 * 1000
     assert found.macs == 1_879_339_776 - 512 * 1000
@@ -180,7 +180,7 @@ class Tiny(nn.Module):
 TINY = [
     # Signs times floats are products of floats; a bias costs none.
     ("float_input", None, (8, 8, 4), {1: 9 * 3 * 4, 32: 4}, {32: 9 * 3 * 4 * 64}),
-    # Two numbers a channel, also of a norm that has neither scale nor bias.
+    # Two numbers per channel, also of a norm that has neither scale nor bias.
     ("norm", None, (8, 8, 4), {32: 2 * 4}, {}),
     ("ternary", 1, (4, 4, 8), {2: 9 * 4 * 2}, {2: 9 * 4 * 2 * 16}),
     # The scales of a kernel of scaled signs do not count.
@@ -214,7 +214,7 @@ def test_sums_are_those_of_larq(tiny):
     assert tiny.mac_bits == [1, 2, 3, 32]
 
 
-def test_the_table_has_a_row_a_layer_and_columns_that_add_up(tiny):
+def test_the_table_has_one_row_per_layer_and_columns_that_add_up(tiny):
     heading, *rows, total = summary.table(tiny)
     assert {len(row) for row in (heading, *rows, total)} == {len(heading)}
     assert [row[:3] for row in rows[:3]] == [

@@ -1,4 +1,4 @@
-"""The calls of a network's layers, in a network small enough to see."""
+"""The calls of the layers of a small network."""
 
 from flax import linen as nn
 
@@ -46,6 +46,6 @@ def test_a_layer_alone_is_its_own_innermost():
 
 
 def test_nothing_is_computed():
-    """A picture of this size would not fit into any memory."""
+    """No memory could hold a picture of this size."""
     (call,) = trace(nn.Conv(4, (1, 1)), side=10**6)
     assert call.output_shape == (1, 10**6, 10**6, 4)

@@ -75,7 +75,7 @@ def test_parameters_are_the_published_ones():
     kernels = {name: layer["kernel"].shape for name, layer in shapes["params"].items()}
     assert kernels == vgg.kernel_shapes(vgg.TO_CONV5_1)
     assert list(vgg.layer_names(vgg.TO_CONV5_1)) == [f"conv{name}" for name in NAMES]
-    # Column E of the paper's table 1 up to conv5_1: 9·in·out weights and `out` biases a layer.
+    # Column E of the paper's table 1 up to conv5_1: 9·in·out weights and `out` biases per layer.
     widths = [WIDTHS[int(name[0])] for name in NAMES]
     expected = sum(9 * i * o + o for i, o in zip([3, *widths], widths, strict=False))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == expected
@@ -88,7 +88,7 @@ def test_normalize_swaps_channels_and_subtracts_the_mean():
     np.testing.assert_allclose(vgg.normalize(mean[None, None, None]), 0, atol=1e-4)
 
 
-def test_normalize_wants_three_channels():
+def test_normalize_needs_three_channels():
     with pytest.raises(ValueError, match="three channels last"):
         vgg.normalize(jnp.zeros((3, 8, 8)))
 
@@ -104,7 +104,7 @@ def test_wrong_images_are_refused(variables, shape):
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg19"])
 def test_convolutions_are_those_of_keras(name, draws):
-    """From the picture on, so with what the network makes of sRGB; weights from the same seeds."""
+    """From sRGB pictures on, so preprocessing included; weights are drawn from the same seeds."""
     entry = registry.find(name)
     architecture = Architecture(entry, entry.options, None)
     layers = KERAS[f"{name} layers"].tolist()
@@ -145,7 +145,7 @@ NARROW = ((4, 1), (2, 2), (3, 1), (5, 1), (6, 1))
 
 
 def test_the_classifier_is_three_products():
-    """Of a narrow one, at 224 px: where 7×7 cells are left as they are."""
+    """Of a narrow network, at 224 px, where the 7×7 cells are left as they are."""
     module = vgg.VGG(NARROW, num_classes=3)
     images = np.random.default_rng(0).normal(0, 50, (2, 224, 224, 3)).astype(np.float32)
     variables = jax.jit(module.init)(jax.random.key(0), images)
@@ -163,7 +163,7 @@ def test_the_classifier_is_three_products():
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 7), (14, 5), (10, 21)])
-def test_cells_are_means_over_torchs_bounds(height, width):
+def test_cells_are_those_of_torchs_adaptive_pooling(height, width):
     x = np.random.default_rng(0).normal(size=(1, height, width, 2)).astype(np.float32)
     found = np.asarray(vgg.to_cells(jnp.asarray(x)))
     for i, j in np.ndindex(7, 7):
@@ -182,7 +182,7 @@ def test_a_picture_of_any_size_has_logits():
     assert taps["relu5_3"].shape == (1, 4, 2, 512)
 
 
-def test_the_classifier_wants_larger_pictures():
+def test_the_classifier_needs_larger_pictures():
     entry = registry.find("vgg16")
     architecture = Architecture.published(entry)
     small = jax.ShapeDtypeStruct((1, 31, 32, 3), jnp.float32)
