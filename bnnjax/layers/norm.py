@@ -50,6 +50,7 @@ class BatchNorm(nn.Module):
             var.value += (1 - self.momentum) * (batch_var - var.value)
         return _affine(x, *fold(scale, bias, batch_mean, batch_var, epsilon=self.epsilon))
 
+    @nn.nowrap
     def _param(self, name: str, used: bool, default: float, shape: tuple[int, ...]) -> Any:
         if not used:
             return default
