@@ -116,7 +116,7 @@ def _peak(dtype: jnp.dtype, side: int = 2048) -> float:
 def _floor(peak: float) -> float:
     """Returns milliseconds of the backward products of all binary convolutions at the peak."""
     entry = registry.find(ours.NETWORKS.get(FLAGS.network, FLAGS.network))
-    counts = summary.summarize(Architecture(entry, False, entry.options))
+    counts = summary.summarize(Architecture.published(entry))
     return 2 * counts.macs_of(1) / peak / 1e6
 
 

@@ -36,7 +36,7 @@ def main() -> int:
     workdir = Path(FLAGS.workdir).expanduser()
     teacher = bnnjax.load_model(FLAGS.teacher) if FLAGS.teacher else None
     photographs, validation = (load_split(FLAGS.data_dir, split) for split in ("train", "val"))
-    architecture = Architecture(entry, False, entry.options)
+    architecture = Architecture.published(entry)
     task = PhotoTask(architecture, photographs, validation, recipe, teacher)
     measured: dict[str, float] = {}
 

@@ -19,8 +19,8 @@ from bnnjax import Network
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
 from bnnjax.nst.config import resolve
-from bnnjax.nst.stylize import PARAMETRIZATIONS, configured, make_objective
-from bnnjax.nst.transfer import random_jitters
+from bnnjax.nst.stylize import PARAMETRIZATIONS
+from bnnjax.nst.transfer import configured, make_objective, random_jitters
 from bnnjax.optimize import cosine, devices
 from bnnjax.optimize.groups import Group, Inputs, Run, Step, plan
 from bnnjax.optimize.optimizers import factory
@@ -41,7 +41,7 @@ TOTAL = 10_000  # steps, of which none comes near the end
 def random_network(name: str) -> Network:
     """Speed does not depend on the weights."""
     entry = registry.find(name)
-    architecture = Architecture(entry, True, entry.options)
+    architecture = Architecture.published(entry)
     random = np.random.default_rng(0)
 
     def draw(leaf: jax.ShapeDtypeStruct) -> jax.Array:
@@ -49,7 +49,7 @@ def random_network(name: str) -> Network:
             return jnp.asarray(random.integers(0, 2**32, leaf.shape, np.uint32))
         return jnp.asarray(random.normal(0, 0.1, leaf.shape), leaf.dtype)
 
-    variables = jax.tree.map(draw, architecture.variable_shapes())
+    variables = jax.tree.map(draw, architecture.frozen_shapes())
     return Network(architecture, variables, {"source": "random"})
 
 
@@ -60,7 +60,7 @@ def prepare(name: str, count: int, size: int) -> tuple[Run, list[tuple[Group, St
     objective = make_objective(network, config)
     parametrization = PARAMETRIZATIONS[config.parametrization]()
     problem = Problem(objective, parametrization, factory(config.optimizer), cosine)
-    shared = (jax.jit(network.architecture.lay_out)(network.variables), jax.random.key(0))
+    shared = (network.laid_out(), jax.random.key(0))
     where = devices.find()
     copies = {device: jax.device_put(shared, device) for device in where.workers}
     run = Run(problem, where, copies, TOTAL)

@@ -17,22 +17,21 @@ SIDE, CLASSES = 32, 10  # of CIFAR-10
 
 
 class BinaryNet(nn.Module):
-    """[N, H, W, 3] pictures in [−1, 1] → logits [N, classes], for one size of pictures.
+    """[N, H, W, 3] pictures in [−1, 1], all of one size → logits [N, num_classes].
 
-    Two 3×3 convolutions a stage, a pool after the second, then dense layers. All kernels are signs;
-    all inputs are but the picture. The first convolution is not padded, the others are, with 0.
+    Each stage has two 3×3 convolutions with a pool after the second; dense layers follow. All
+    kernels are signs, and so are all inputs but the picture. The first convolution is not padded,
+    the others are padded with 0.
 
     Attributes:
       filters: of each stage's convolutions.
       units: of the hidden dense layers.
-      classes: of the logits, which are batch-normalised too.
-      frozen: whether kernels are packed.
+      num_classes: of the logits, which are batch-normalized too.
     """
 
     filters: tuple[int, ...] = (128, 256, 512)
     units: tuple[int, ...] = (1024, 1024)
-    classes: int = CLASSES
-    frozen: bool = False
+    num_classes: int = CLASSES
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
@@ -44,19 +43,16 @@ class BinaryNet(nn.Module):
             x = max_pool(x) if last else x
             x = self._norm(name)(x, train=train)
         x = x.reshape(x.shape[0], -1)
-        for place, features in enumerate((*self.units, self.classes), start=1):
+        for place, features in enumerate((*self.units, self.num_classes), start=1):
             x = self._signs(QuantDense, features, f"dense{place}")(x)
             x = self._norm(f"dense{place}")(x, train=train)
         return x
 
     def _signs(
-        self, layer: Callable[..., nn.Module], features: int, name: str, **kwargs: Any
+        self, layer: Callable[..., nn.Module], features: int, name: str, **fields: Any
     ) -> Any:
-        signs: dict[str, Any] = {"weight_clip": 1.0, "frozen": self.frozen}
-        signs |= {"input_quantizer": quant.ste_sign, "kernel_quantizer": quant.ste_sign}
-        return layer(features, name=name, **{**signs, **kwargs})
+        signs = {"input_quantizer": quant.ste_sign, "kernel_quantizer": quant.ste_sign}
+        return layer(features, name=name, weight_clip=1.0, **{**signs, **fields})
 
     def _norm(self, name: str) -> BatchNorm:
-        return BatchNorm(
-            epsilon=1e-3, momentum=0.999, use_scale=False, frozen=self.frozen, name=f"{name}_norm"
-        )
+        return BatchNorm(epsilon=1e-3, momentum=0.999, use_scale=False, name=f"{name}_norm")

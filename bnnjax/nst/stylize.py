@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -16,17 +15,16 @@ from bnnjax import optimize
 from bnnjax.models.network import Network
 from bnnjax.nst import color
 from bnnjax.nst.config import (
-    TRACED,
     StylizeConfig,
     StylizeOptions,
     Weight,
     resolve,
 )
-from bnnjax.nst.inputs import Pair, Picture, as_list, pair_up, read_pictures
+from bnnjax.nst.inputs import Picture, as_list, pair_up, read_pictures
 from bnnjax.nst.result import StylizeResult
-from bnnjax.nst.terms import Color, Content, Style, Term, TotalVariation
-from bnnjax.nst.transfer import StyleTransfer, random_jitters
-from bnnjax.options import nearest
+from bnnjax.nst.sweep import spread
+from bnnjax.nst.terms import Term
+from bnnjax.nst.transfer import StyleTransfer, configured, make_objective, random_jitters
 from bnnjax.port.load import load_model
 
 Preview = Callable[[int, list[str], list[np.ndarray]], None]
@@ -84,11 +82,11 @@ def stylize_batch(
     contents, styles = as_list(contents, kind="content"), as_list(styles, kind="style")
     pairs = pair_up(contents, styles, pairing=pairing)
     network = _network(model, preprocessing)
-    config = resolve(options, config=config, preset=preset, own=_own_preset(network))
-    pairs, config = _swept(pairs, config, sweep or {})
+    config = resolve(options, config=config, preset=preset, own=network.entry.style.preset)
+    pairs, config = spread(pairs, config, sweep or {})
     network = configured(network, config)
     objective = make_objective(network, config, extra=tuple(extra_terms or ()))
-    stride = network.entry.stride
+    stride = network.entry.sizes.stride
     photographs = read_pictures(contents, kind="content", size=config.size, stride=stride)
     style_size = config.style_size or config.size
     paintings = read_pictures(styles, kind="style", size=style_size, stride=stride)
@@ -96,7 +94,7 @@ def stylize_batch(
 
     jitter_key, step_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
     jitters = random_jitters(jitter_key, reach=config.jitter)
-    variables = jax.jit(network.architecture.lay_out)(network.variables)
+    variables = network.laid_out()
 
     def data(number: int) -> Any:
         content, style = photographs[pairs[number].content], paintings[pairs[number].style]
@@ -135,45 +133,6 @@ def _network(model: str | Path | Network | None, preprocessing: str | None) -> N
     return model
 
 
-def _own_preset(network: Network) -> Mapping[str, Any]:
-    return {"inknet": {"content_weight": 0.9}}.get(network.entry.name, {})
-
-
-def configured(network: Network, config: StylizeConfig) -> Network:
-    """The network computing as the config says."""
-    pseudo_gradient = config.pseudo_gradient or network.architecture.options.pseudo_gradient
-    clip = None if np.isinf(config.clip) else config.clip
-    return network.with_options(pooling=config.pooling, pseudo_gradient=pseudo_gradient, clip=clip)
-
-
-def make_objective(
-    network: Network, config: StylizeConfig, *, extra: tuple[Term, ...] = ()
-) -> StyleTransfer:
-    """What is minimised; at the network's own taps where the config names none.
-
-    Raises:
-      ValueError: a tap that the network does not have (the nearest is suggested), or two terms of
-        one name.
-    """
-    own = network.entry
-    style = own.style_taps if config.style_taps is None else config.style_taps
-    content = own.content_taps if config.content_taps is None else config.content_taps
-    terms: tuple[Term, ...] = (
-        Content(tuple(content)),
-        Style(tuple(style), config.statistics),
-        TotalVariation(kind=config.tv),
-        Color(),
-        *extra,
-    )
-    for tap in itertools.chain.from_iterable(term.taps for term in terms):
-        if tap not in own.taps:
-            raise ValueError(f"{own.name} has no tap {tap!r}{nearest(tap, own.taps)}")
-    names = [term.name for term in terms]
-    if len({*names}) < len(names):
-        raise ValueError(f"terms are called {', '.join(names)}, need names that differ")
-    return StyleTransfer(network.architecture, terms)
-
-
 def _weights(
     objective: StyleTransfer,
     config: StylizeConfig,
@@ -190,33 +149,6 @@ def _weights(
             raise ValueError(f"{name} has shape {value.shape}, needs () or ({pictures},)")
         found[name] = np.broadcast_to(value, (pictures,))
     return found
-
-
-def _swept(
-    pairs: Sequence[Pair], config: StylizeConfig, sweep: Mapping[str, Sequence[float]]
-) -> tuple[list[Pair], StylizeConfig]:
-    """Every pair with every combination of settings, and the config that gives each its own."""
-    for name in sweep:
-        if name not in TRACED or name == "style_tap_weights":
-            able = [option for option in TRACED if option != "style_tap_weights"]
-            raise ValueError(f"no sweep over {name!r}{nearest(name, able)}")
-    if not sweep:
-        return list(pairs), config
-    settings = list(itertools.product(*sweep.values()))
-    labels = [",".join(f"{n}={v:g}" for n, v in zip(sweep, s, strict=True)) for s in settings]
-    swept = [
-        pair._replace(name=f"{pair.name}__{label}", setting=label)
-        for pair in pairs
-        for label in labels
-    ]
-    per_picture: dict[str, Any] = {}
-    for name in TRACED:
-        value, depth = getattr(config, name), name == "style_tap_weights"
-        if np.ndim(value) > depth:  # one per pair
-            per_picture[name] = np.repeat(np.asarray(value), len(settings), axis=0)
-    for place, name in enumerate(sweep):
-        per_picture[name] = [setting[place] for setting in settings] * len(pairs)
-    return swept, config.changed(**per_picture)
 
 
 def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) -> np.ndarray:

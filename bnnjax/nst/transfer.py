@@ -1,16 +1,20 @@
 """Style transfer as an objective of `bnnjax.optimize`: a network and a tuple of terms."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from bnnjax.models.network import Architecture, Variables
-from bnnjax.nst.terms import Scene, Seen, Taps, Term
+from bnnjax.models.network import Architecture, Network, Variables
+from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.terms import Color, Content, Scene, Seen, Style, Taps, Term, TotalVariation
+from bnnjax.options import nearest
 
 JITTERS = 32  # different ones per run: enough to average the strides' grid out, few to store
 
@@ -68,3 +72,38 @@ def random_jitters(key: Array, *, reach: int) -> Array:
     count = JITTERS if reach else 1
     jitters = jax.random.randint(key, (count, 2), -reach, reach + 1, jnp.int32)
     return jitters.at[0].set(0)
+
+
+def configured(network: Network, config: StylizeConfig) -> Network:
+    """The network computing as the config says."""
+    pseudo_gradient = config.pseudo_gradient or network.architecture.options.pseudo_gradient
+    clip = None if np.isinf(config.clip) else config.clip
+    return network.with_options(pooling=config.pooling, pseudo_gradient=pseudo_gradient, clip=clip)
+
+
+def make_objective(
+    network: Network, config: StylizeConfig, *, extra: tuple[Term, ...] = ()
+) -> StyleTransfer:
+    """What is minimised; at the network's own taps where the config names none.
+
+    Raises:
+      ValueError: a tap that the network does not have (the nearest is suggested), or two terms of
+        one name.
+    """
+    own = network.entry.style
+    style = own.style_taps if config.style_taps is None else config.style_taps
+    content = own.content_taps if config.content_taps is None else config.content_taps
+    terms: tuple[Term, ...] = (
+        Content(tuple(content)),
+        Style(tuple(style), config.statistics),
+        TotalVariation(kind=config.tv),
+        Color(),
+        *extra,
+    )
+    for tap in itertools.chain.from_iterable(term.taps for term in terms):
+        if tap not in network.taps:
+            raise ValueError(f"{network.name} has no tap {tap!r}{nearest(tap, network.taps)}")
+    names = [term.name for term in terms]
+    if len({*names}) < len(names):
+        raise ValueError(f"terms are called {', '.join(names)}, need names that differ")
+    return StyleTransfer(network.architecture, terms)

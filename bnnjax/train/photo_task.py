@@ -77,7 +77,7 @@ class PhotoTask:
         made = self._init()
         translation = {}
         if self._translation is not None:
-            taps = self.architecture.module.apply(made, self._nothing)[1]
+            taps = self.architecture.apply(made, self._nothing)[1]
             key = jax.random.key(self.recipe.seed + 1)
             translation = self._translation.init(key, taps)["params"]
         states = self._optimizer.init(made["params"]), self._translator.init(translation)
@@ -112,7 +112,7 @@ class PhotoTask:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
         provenance = {
             "source": "bnnjax.train",
-            "paper": self.architecture.entry.paper,
+            "paper": self.architecture.entry.card.paper,
             "recipe": dataclasses.asdict(self.recipe),
             "teacher": dict(self.teacher.provenance) if self.teacher else None,
             "steps": int(state.step),
@@ -131,7 +131,7 @@ class PhotoTask:
 
     @property
     def _nothing(self) -> Array:
-        return jnp.zeros((1, *self.architecture.entry.smallest, 3))
+        return jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3))
 
     def _init(self) -> Any:
         key = jax.random.key(self.recipe.seed)
@@ -166,12 +166,8 @@ class PhotoTask:
         self, trained: tuple, batch_stats: Any, views: Array, labels: Array, lesson: Any
     ) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         params, translation = trained
-        (logits, taps), changed = self.architecture.module.apply(
-            {"params": params, "batch_stats": batch_stats},
-            self.architecture.entry.normalize(views),
-            train=True,
-            mutable=["batch_stats"],
-        )
+        variables = {"params": params, "batch_stats": batch_stats}
+        logits, taps, batch_stats = self.architecture.train(variables, views)
         certain = jax.nn.one_hot(labels, logits.shape[1])
         targets = optax.smooth_labels(certain, self.recipe.label_smoothing)
         loss = optax.softmax_cross_entropy(logits, targets).mean()
@@ -182,13 +178,13 @@ class PhotoTask:
             figures["hints"] = teaching.hint_loss(guess, lesson)
             loss += self.recipe.soft_weight * figures["soft"]
             loss += self.recipe.hint_weight * figures["hints"]
-        return loss, (changed.get("batch_stats", {}), figures)
+        return loss, (batch_stats, figures)
 
 
 def _check_labels(
     architecture: Architecture, photographs: Photographs, validation: Photographs, recipe: Recipe
 ) -> None:
-    count, classes = len(photographs.labels), architecture.classes
+    count, classes = len(photographs.labels), architecture.num_classes
     if count < recipe.batch_size:
         raise ValueError(f"{count} photographs do not fill a batch of {recipe.batch_size}")
     for labels in (photographs.labels, validation.labels):
@@ -203,12 +199,12 @@ def _check(architecture: Architecture, recipe: Recipe, teacher: Network | None) 
     entry, module = architecture.entry, architecture.module
     if "train" not in inspect.signature(type(module).__call__).parameters:
         raise ValueError(f"{entry.name} cannot be trained here; networks with binary layers can")
-    if teacher and (missing := set(teaching.TAPS) - set(architecture.entry.taps)):
+    if teacher and (missing := set(teaching.TAPS) - set(architecture.taps)):
         lacks = ", ".join(sorted(missing))
         raise ValueError(f"{architecture.entry.name} cannot learn from a teacher: it lacks {lacks}")
     for side in recipe.sides:
         for network in (architecture, teacher and teacher.architecture):
-            if network and not network.entry.takes(side):
+            if network and not network.entry.sizes.takes(side):
                 raise ValueError(f"views of {side} px: {network.entry.name} cannot take them")
         if not architecture.has_logits(side):
             raise ValueError(f"views of {side} px: {entry.name} has no classifier for them")

@@ -29,7 +29,7 @@ def recalibrate(network: Network, *, like: Network, images: Array) -> Network:
     Raises:
       ValueError: a network is not frozen, or the two differ in architecture.
     """
-    if network.architecture != like.architecture or not network.architecture.frozen:
+    if network.architecture != like.architecture or not (network.frozen and like.frozen):
         raise ValueError("recalibration needs two frozen networks of the same architecture")
     wanted = jax.jit(lambda variables, images: _moments(like, variables, images))(
         like.variables, images

@@ -65,14 +65,14 @@ def translation(teacher: Network) -> Translation:
     Raises:
       ValueError: it has no classifier, or lacks a tap of `TAPS`.
     """
-    missing = set(TAPS) - set(teacher.entry.taps)
-    if missing or teacher.architecture.classes is None:
+    missing = set(TAPS) - set(teacher.taps)
+    if missing or teacher.architecture.num_classes is None:
         lacks = ", ".join(sorted(missing)) or "its classifier"
         raise ValueError(f"{teacher.entry.name} cannot teach: it lacks {lacks}")
-    side = teacher.entry.stride
+    side = teacher.entry.sizes.stride
     _, taps = jax.eval_shape(teacher.apply, teacher.variables, jnp.zeros((1, side, side, 3)))
     channels = {tap: taps[tap].shape[3] for tap in TAPS}
-    return Translation(channels, teacher.architecture.classes)
+    return Translation(channels, teacher.architecture.num_classes)
 
 
 def soft_loss(guess: Lesson, lesson: Lesson) -> Array:

@@ -26,7 +26,7 @@ def test_each_platform_has_its_own_arithmetic(monkeypatch, platform, arithmetic,
 
 @pytest.mark.parametrize("name", ["cpu", "Packed", ""])
 def test_unknown_backends_are_refused(name):
-    with pytest.raises(ValueError, match=f"backend is '{name}', needs 'auto' or one of"):
+    with pytest.raises(ValueError, match=f"backend is '{name}', needs one of"):
         backend.choose(name)
 
 
@@ -91,3 +91,23 @@ def test_materialized_values_are_not_recomputed_by_each_reader(mapped):
     assert sines(lambda x: x, layers=4, mapped=mapped) > 4 * 4  # otherwise it has become needless
     # Twice per layer: once to keep it, once for the value that decides the branch.
     assert sines(backend.materialize, layers=4, mapped=mapped) <= 4 * 2
+
+
+def test_an_arithmetic_is_in_force_within_its_context_only():
+    default, dense = backend.Arithmetic(), backend.Arithmetic("dense", "float32")
+    assert backend.arithmetic() == default
+    with backend.using(dense):
+        assert backend.arithmetic() is dense
+        with backend.using(default):
+            assert backend.arithmetic() is default
+        assert backend.arithmetic() is dense
+    with pytest.raises(KeyError), backend.using(dense):
+        raise KeyError
+    assert backend.arithmetic() == default
+
+
+def test_unknown_arithmetics_are_refused():
+    with pytest.raises(ValueError, match="gradient_dtype is 'float16', needs one of"):
+        backend.Arithmetic(gradient_dtype="float16")
+    with pytest.raises(ValueError, match="backend is 'cuda', needs one of"):
+        backend.Arithmetic("cuda")

@@ -53,7 +53,7 @@ def test_layers_shrink_as_in_the_tutorial(counted):
 
 # --- against NumPy ---------------------------------------------------------------------------
 
-SMALL = BinaryNet(filters=(8, 16), units=(12,), classes=5)
+SMALL = BinaryNet(filters=(8, 16), units=(12,), num_classes=5)
 
 
 def signs(x):

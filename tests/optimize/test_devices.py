@@ -13,8 +13,7 @@ import pytest
 import bnnjax
 from bnnjax.binary import backend
 from bnnjax.nst.config import resolve
-from bnnjax.nst.stylize import configured, make_objective
-from bnnjax.nst.transfer import random_jitters
+from bnnjax.nst.transfer import configured, make_objective, random_jitters
 from bnnjax.optimize import cosine, devices, pyramid
 from bnnjax.optimize.optimizers import factory
 from bnnjax.optimize.step import Problem, Steps, run_chunk, start
@@ -82,7 +81,7 @@ def test_the_whole_step_lowers_for_accelerators(platform, monkeypatch):
     state = jax.eval_shape(lambda data: start(problem, np.stack([picture, picture]), data), each)
     names = [*(term.name for term in objective.terms)]
     weights = {f"{name}_weight": np.ones(2, np.float32) for name in names}
-    weights["style_tap_weights"] = np.ones((2, len(network.entry.style_taps)), np.float32)
+    weights["style_tap_weights"] = np.ones((2, len(network.entry.style.style_taps)), np.float32)
     steps = Steps(*map(np.int32, (0, 1, 1)))
     exported = jax.export.export(run_chunk, platforms=[platform])(
         problem, network.variables, state, each, weights, np.ones(2, np.float32),

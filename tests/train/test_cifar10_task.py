@@ -10,7 +10,7 @@ from bnnjax.train import loop
 from bnnjax.train.cifar10_task import Cifar10Task, Recipe, normalize
 from bnnjax.train.photographs import Photographs
 
-SMALL = BinaryNet(filters=(16,), units=(16,), classes=3)
+SMALL = BinaryNet(filters=(16,), units=(16,), num_classes=3)
 RECIPE = Recipe(epochs=3, batch_size=20)
 
 

@@ -27,10 +27,8 @@ RECIPE = Recipe(epochs=2, batch_size=8, sides=(32, 64), warmup_epochs=0.5, seed=
 
 @pytest.fixture(scope="module")
 def architecture():
-    taps = tuple(name for name in inknet.tap_names() if name not in ("section1_block2",))
-    entry = registry.find("inknet")
-    entry = dataclasses.replace(entry, name="narrow", build=NARROW, classes=CLASSES, taps=taps)
-    return Architecture(entry, False, entry.options)
+    entry = dataclasses.replace(registry.find("inknet"), name="narrow", build=NARROW)
+    return Architecture.published(entry, num_classes=CLASSES)
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +76,7 @@ def test_figures_of_the_first_step_are_what_the_formulas_say(task):
     key = jax.random.fold_in(jax.random.key(RECIPE.seed), 0)
     views = photo_task.random_views(key, images, side=32, smallest=RECIPE.smallest_crop)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    (logits, _), _ = task.architecture.module.apply(
-        variables, task.architecture.entry.normalize(views), train=True, mutable=["batch_stats"]
-    )
+    logits, _, _ = task.architecture.train(variables, views)
     log = np.asarray(jax.nn.log_softmax(logits), np.float64)
     smooth = 0.9 * np.eye(CLASSES)[labels] + 0.1 / CLASSES
     expected = -(smooth * log).sum(1).mean()
@@ -167,13 +163,11 @@ def test_networks_without_binary_layers_and_norms_are_trained_too(photographs, t
         @nn.compact
         def __call__(self, x, *, train=False):
             pooled = x.mean((1, 2))
-            return nn.Dense(CLASSES)(pooled), {"pooled": pooled}
+            return nn.Dense(CLASSES)(pooled)
 
-    entry = dataclasses.replace(
-        registry.find("vgg16"), build=lambda **_: Colours(), classes=CLASSES, taps=("pooled",)
-    )
+    entry = dataclasses.replace(registry.find("vgg16"), build=lambda **_: Colours())
     task = PhotoTask(
-        Architecture(entry, False, entry.options),
+        Architecture.published(entry, num_classes=CLASSES),
         photographs,
         photographs,
         dataclasses.replace(RECIPE, epochs=1),
@@ -187,9 +181,10 @@ def test_a_pupil_without_the_teachers_taps_is_refused(
     architecture, photographs, with_random_weights
 ):
     teacher = with_random_weights(registry.find("quicknet_v0"))
-    entry = dataclasses.replace(architecture.entry, taps=("stem", "section1"))
+    build = partial(inknet.InkNet, (32, 32), (1, 1))
+    entry = dataclasses.replace(architecture.entry, build=build)
     pupil = dataclasses.replace(architecture, entry=entry)
-    with pytest.raises(ValueError, match="narrow cannot learn from a teacher: it lacks section2, "):
+    with pytest.raises(ValueError, match="narrow cannot learn from a teacher: it lacks section3, "):
         PhotoTask(pupil, photographs, photographs, RECIPE, teacher)
 
 
@@ -238,7 +233,7 @@ def test_networks_that_cannot_learn_from_such_views_are_refused(photographs, nam
     entry = registry.find(name)
     recipe = dataclasses.replace(RECIPE, sides=(side,))
     with pytest.raises(ValueError, match=message):
-        PhotoTask(Architecture(entry, False, entry.options), photographs, photographs, recipe)
+        PhotoTask(Architecture.published(entry), photographs, photographs, recipe)
 
 
 def test_a_run_of_one_epoch_warms_up_for_half_of_it(architecture, photographs):

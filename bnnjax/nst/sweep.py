@@ -1,0 +1,38 @@
+"""Settings side by side: every pair of pictures with every combination of some weights."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bnnjax.nst.config import TRACED, StylizeConfig
+from bnnjax.nst.inputs import Pair
+from bnnjax.options import nearest
+
+
+def spread(
+    pairs: Sequence[Pair], config: StylizeConfig, sweep: Mapping[str, Sequence[float]]
+) -> tuple[list[Pair], StylizeConfig]:
+    """Every pair with every combination of settings, and the config that gives each its own."""
+    for name in sweep:
+        if name not in TRACED or name == "style_tap_weights":
+            able = [option for option in TRACED if option != "style_tap_weights"]
+            raise ValueError(f"no sweep over {name!r}{nearest(name, able)}")
+    if not sweep:
+        return list(pairs), config
+    settings = list(itertools.product(*sweep.values()))
+    labels = [",".join(f"{n}={v:g}" for n, v in zip(sweep, s, strict=True)) for s in settings]
+    swept = [
+        pair._replace(name=f"{pair.name}__{label}", setting=label)
+        for pair in pairs
+        for label in labels
+    ]
+    per_picture: dict[str, Any] = {}
+    for name in TRACED:
+        value, depth = getattr(config, name), name == "style_tap_weights"
+        if np.ndim(value) > depth:  # one per pair
+            per_picture[name] = np.repeat(np.asarray(value), len(settings), axis=0)
+    for place, name in enumerate(sweep):
+        per_picture[name] = [setting[place] for setting in settings] * len(pairs)
+    return swept, config.changed(**per_picture)
