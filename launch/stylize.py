@@ -5,13 +5,10 @@ python launch/stylize.py --content=boat.jpg --style=wave.jpg [--model=quicknet] 
 Without pictures, those that ship with the package are painted.
 """
 
-import shutil
-from pathlib import Path
-
 from absl import flags
 
-from bnnjax import Recipe, assets, cli, stylize_batch
-from bnnjax.nst import files, inputs, report
+from bnnjax import Recipe, assets, cli
+from bnnjax.nst import folder, inputs, report
 from bnnjax.nst.config import OPTIONS, PRESETS, StylizeConfig
 from bnnjax.port.graph_network import PREPROCESSINGS
 
@@ -30,42 +27,25 @@ flags.DEFINE_boolean("previews", False, "keep NAME.preview.png of the pictures u
 flags.DEFINE_boolean("resume", False, "go on with a run into output_dir that was cut off")
 cli.define_fields(StylizeConfig)
 cli.define_json()
+SAME = ("preprocessing", "pairing", "preset", "overwrite", "resume", "keep_paths", "previews")
 
 
 def main() -> int:
     recipe = Recipe.read(FLAGS.recipe) if FLAGS.recipe else None
-    contents, styles = FLAGS.content, FLAGS.style
+    pictures, model = (FLAGS.content, FLAGS.style), FLAGS.model
     if recipe is not None:
-        contents, styles = recipe.sources(contents, styles)
-    elif not (contents or styles):
-        contents, styles = assets.samples()
-    directory, overwrite = Path(FLAGS.output_dir), FLAGS.overwrite or FLAGS.resume
-    names = [pair.name for pair in inputs.pair_up(contents, styles, pairing=FLAGS.pairing)]
-    files.picture_paths(names, directory, overwrite=overwrite)
-    snapshots = directory / ".snapshots"
-    if not FLAGS.resume:
-        shutil.rmtree(snapshots, ignore_errors=True)
-    result = stylize_batch(
-        contents,
-        styles,
-        model=FLAGS.model or (recipe and recipe.network()),
-        preprocessing=FLAGS.preprocessing,
-        pairing=FLAGS.pairing,
-        config=recipe and recipe.config,
-        preset=FLAGS.preset,
-        preview=report.previewer(directory) if FLAGS.previews else None,
-        snapshots=snapshots,
-        **cli.given(OPTIONS),
-    )
-    paths = result.save(directory, overwrite=overwrite, keep_paths=FLAGS.keep_paths)
-    if not result.interrupted:
-        shutil.rmtree(snapshots, ignore_errors=True)
+        pictures, model = recipe.sources(*pictures), model or recipe.network()
+    elif not any(pictures):
+        pictures = assets.samples()
+    config, options = recipe and recipe.config, {name: FLAGS[name].value for name in SAME}
+    options |= {"model": model, "config": config, **cli.given(OPTIONS)}
+    result, paths = folder.stylize_into(FLAGS.output_dir, *pictures, **options)
     cli.print_table(report.table(result, paths))
     costs = cli.costs()
     print(f"{report.summary(result)}; {costs['total_seconds']} s, {costs['peak_memory_mib']} MiB")
     cli.print_problems(result.problems)
-    written = [str(path) for path in paths]
-    cli.print_json({**result.run, **costs, "files": written, "problems": result.problems})
+    files = [str(path) for path in paths]
+    cli.print_json({**result.run, **costs, "files": files, "problems": result.problems})
     return 1 if result.problems else 0
 
 

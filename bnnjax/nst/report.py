@@ -1,25 +1,11 @@
-"""What the command line shows of a stylization: previews under way, a table and a line at the
-end."""
+"""What the command line says of a stylization."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bnnjax.images import save_png
 from bnnjax.nst.result import StylizeResult
-from bnnjax.nst.stylize import Preview
-
-
-def previewer(directory: str | Path) -> Preview:
-    """A ``preview`` for `stylize_batch` that keeps NAME.preview.png of every picture up to date."""
-
-    def write(_: int, names: Sequence[str], pictures: Sequence[np.ndarray]) -> None:
-        Path(directory).mkdir(parents=True, exist_ok=True)
-        for name, picture in zip(names, pictures, strict=True):
-            save_png(Path(directory, f"{name}.preview.png"), picture, overwrite=True)
-
-    return write
 
 
 def table(result: StylizeResult, paths: Sequence[Path]) -> list[list[str]]:
