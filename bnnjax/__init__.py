@@ -1,19 +1,24 @@
 """Style transfer through binarized ImageNet networks, in JAX.
 
     import bnnjax
-    result = bnnjax.stylize_batch("boat.jpg", "wave.jpg", weights="quicknet")
+    result = bnnjax.stylize_batch("boat.jpg", "wave.jpg", model="quicknet")
 
 Pictures are float32 arrays [H, W, 3], sRGB in [0, 1].
 """
 
+from importlib.metadata import version
+
 from bnnjax.models.forms import freeze, thaw
 from bnnjax.models.network import Network
+from bnnjax.models.registry import names as networks
+from bnnjax.models.registry import register
 from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.recipe import Recipe
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stylize import stylize_batch
 from bnnjax.port.load import load_model
 
+__version__ = version("bnnjax")
 __all__ = [
     "Network",
     "Recipe",
@@ -21,6 +26,8 @@ __all__ = [
     "StylizeResult",
     "freeze",
     "load_model",
+    "networks",
+    "register",
     "stylize_batch",
     "thaw",
 ]
