@@ -38,8 +38,9 @@ from bnnjax import cli, quant
 from bnnjax.layers import QuantConv
 from bnnjax.models import registry, summary
 from bnnjax.models.network import Network
-from bnnjax.port import from_keras, load
-from bnnjax.port.keras_h5 import opened
+from bnnjax.port import load
+from bnnjax.port.keras import importer
+from bnnjax.port.keras.h5 import opened
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("networks", None, "names; by default all that the reference script knows")
@@ -89,7 +90,7 @@ def keys_by_path(path: Path, entry: registry.Entry) -> dict[tuple[str, ...], str
             for prefix in prefixes
             for place, source in enumerate(s for s in sources if s.prefix == prefix)
         }
-        return {target.path: keys[s.name] for target, s in from_keras.fit(sources, entry)[1]}
+        return {target.path: keys[s.name] for target, s in importer.fit(sources, entry)[1]}
 
 
 def agreement(name: str, folder: Path) -> Agreement:

@@ -22,7 +22,7 @@ import jax
 from absl import app, flags, logging
 
 from bnnjax.nst.config import CHOICES
-from bnnjax.port.cache import cache_folder
+from bnnjax.port.storage.cache import cache_folder
 
 FLAGS = flags.FLAGS
 _LOADED = time.perf_counter()

@@ -14,7 +14,7 @@ from bnnjax.assets import PAINTINGS, PHOTOGRAPHS
 from bnnjax.nst import files, inputs
 from bnnjax.nst.config import PRESETS
 from bnnjax.nst.stylize import stylize_batch
-from bnnjax.port.graph_network import PREPROCESSINGS
+from bnnjax.port.tflite.network import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("content", None, "photographs: paths, separated by commas")

@@ -15,7 +15,7 @@ import bnnjax
 from bnnjax import cli
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
-from bnnjax.port import checkpoint
+from bnnjax.port.storage import network_file
 from bnnjax.train import curves, loop
 from bnnjax.train.photo_task import PhotoTask
 from bnnjax.train.photographs import load_split
@@ -43,7 +43,7 @@ def main() -> int:
     def keep(state: Any, epoch: int, figures: dict[str, float]) -> None:
         measured.update(figures, epoch=epoch)
         network = bnnjax.freeze(task.network(state))
-        checkpoint.save(network, workdir / "network", overwrite=True)
+        network_file.save(network, workdir / "network", overwrite=True)
         curves.draw(workdir)
 
     loop.train(task, workdir, after_epoch=keep)

@@ -14,7 +14,9 @@ from hypothesis import settings
 
 from bnnjax.models import registry
 from bnnjax.models.network import AS_PUBLISHED, Architecture, Network
-from bnnjax.port import checkpoint, from_keras, load
+from bnnjax.port import load
+from bnnjax.port.keras import importer
+from bnnjax.port.storage import network_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -92,7 +94,7 @@ def quicknet(with_random_weights):
 @pytest.fixture(scope="session")
 def quicknet_directory(quicknet, tmp_path_factory):
     """Its checkpoint, which tests must not change."""
-    return checkpoint.save(quicknet, tmp_path_factory.mktemp("networks") / "quicknet")
+    return network_file.save(quicknet, tmp_path_factory.mktemp("networks") / "quicknet")
 
 
 @pytest.fixture(scope="session")
@@ -131,7 +133,7 @@ def keras_layers(draws):
     def make(entry, *, classes=AS_PUBLISHED):
         architecture = Architecture(entry, False, entry.options, classes)
         places, layers = Counter(), []
-        for target in from_keras.targets(architecture):
+        for target in importer.targets(architecture):
             key = (target.prefix, places[target.prefix])
             weights = {
                 name: draws.draw(entry.name, *key, name, shape)

@@ -100,13 +100,15 @@ class Network:
       architecture: the static half.
       variables: the pytree of weights.
       provenance: where the weights come from: source, sha256, paper.
-      path: the checkpoint it was loaded from, or None.
+      path: the file that it was loaded from, or None.
+      class_names: in the order of the logits, or None where they are not known.
     """
 
     architecture: Architecture
     variables: Variables
     provenance: Mapping[str, Any]
     path: str | None = None
+    class_names: tuple[str, ...] | None = None
 
     def apply(self, variables: Variables, images: Array) -> tuple[Array, dict[str, Array]]:
         """(logits, taps) of float pictures [N, H, W, 3], sRGB in [0, 1]; `Architecture.apply`."""

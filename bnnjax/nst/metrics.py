@@ -21,7 +21,7 @@ import numpy as np
 
 from bnnjax.models import vgg
 from bnnjax.nst.losses import gram
-from bnnjax.port.vgg_npz import read_vgg_npz
+from bnnjax.port.vgg.npz import read_vgg_npz
 
 Maps = Mapping[str, jax.Array]
 

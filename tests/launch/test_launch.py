@@ -21,7 +21,7 @@ from PIL import Image
 from bnnjax import images, png
 from bnnjax.models import registry
 from bnnjax.nst.files import RECIPE
-from bnnjax.port import checkpoint
+from bnnjax.port.storage import network_file
 
 LAUNCH = Path(__file__).parents[2] / "launch"
 FEW_TAPS = ["--style_taps=stem_conv,stem", "--content_taps=stem"]  # which compile soon
@@ -346,7 +346,7 @@ def test_evaluate_counts_right_guesses(launch, folder, quicknet):
     bias[SURE] = [1e4, 1e4 - 1, 1e4 - 2, 1e4 - 3, 1e4 - 4]
     params["dense"] = {"kernel": jnp.zeros((512, 1000)), "bias": jnp.asarray(bias)}
     sure = dataclasses.replace(quicknet, variables={"params": params})
-    checkpoint.save(sure, folder / "sure")
+    network_file.save(sure, folder / "sure")
     labels = ["file,class_index", "boat.png,3", "wave.png,15", "older/boat.png,2"]
     (folder / "labels.csv").write_text("\n".join(labels))
     ended = launch(
@@ -481,7 +481,7 @@ def test_a_keras_file_is_ported_and_compared_array_by_array(launch, keras_weight
     # Its 1-bit parameters, as published.
     assert (report["bits"], report["differing"], report["agrees"]) == (11980800, 0, True)
     assert report["kernels"] == "latent"
-    assert checkpoint.restore(tmp_path / "small").entry.name == "quicknet_small"
+    assert network_file.restore(tmp_path / "small").entry.name == "quicknet_small"
 
 
 def test_the_convolutions_of_vgg19_are_reported_by_their_own_name(launch, data_dir, tmp_path):

@@ -15,7 +15,8 @@ import pytest
 
 import bnnjax
 from bnnjax.models import evaluate, registry
-from bnnjax.port import checkpoint, load, verify
+from bnnjax.port import load, verify
+from bnnjax.port.storage import network_file
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +45,8 @@ def test_the_home_folder_may_be_written_as_a_tilde(
     for source in (f"~/{quicknet_directory.name}", Path("~", quicknet_directory.name)):
         assert bnnjax.load_model(source).path == str(quicknet_directory)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert checkpoint.save(quicknet, "~/saved") == tmp_path / "saved"
-    assert checkpoint.restore("~/saved").path == str(tmp_path / "saved")
+    assert network_file.save(quicknet, "~/saved") == tmp_path / "saved"
+    assert network_file.restore("~/saved").path == str(tmp_path / "saved")
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(ValueError, match=rf"{tmp_path}/text\.npz cannot be read"):
         load.port_file("~/text.npz", model="vgg19")
@@ -176,7 +177,7 @@ def flip_a_bit_of_the_largest_file(directory):
 
 
 def remove_the_card(directory):
-    (directory / checkpoint.CARD).unlink()
+    (directory / network_file.CARD).unlink()
 
 
 def remove_everything_inside(directory):
@@ -195,7 +196,7 @@ def test_a_damaged_copy_in_the_cache_is_made_anew(publish, server, cache, tiny, 
     assert_same_variables(bnnjax.load_model("tiny"), network)
     assert len(server.requests) == 2
     assert names(cache) == {name, f"{name}.lock"}
-    assert_same_variables(checkpoint.restore(cache / name), network)
+    assert_same_variables(network_file.restore(cache / name), network)
 
 
 def test_offline_a_name_that_is_not_cached_ends_in_one_line(cache):
@@ -275,7 +276,7 @@ def test_the_published_file_is_ported_with_its_origin(real_quicknet, real_tflite
     assert real_quicknet.provenance["source"] == real_tflite.name
     content = real_tflite.read_bytes()
     assert real_quicknet.provenance["sha256"] == hashlib.sha256(content).hexdigest()
-    restored = bnnjax.load_model(checkpoint.save(real_quicknet, tmp_path / "quicknet"))
+    restored = bnnjax.load_model(network_file.save(real_quicknet, tmp_path / "quicknet"))
     assert restored.provenance == real_quicknet.provenance
     jax.tree.map(np.testing.assert_array_equal, restored.variables, real_quicknet.variables)
 

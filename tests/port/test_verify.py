@@ -10,7 +10,8 @@ import pytest
 import bnnjax
 from bnnjax import images
 from bnnjax.models.quicknet_v0 import BLOCKS
-from bnnjax.port import from_keras, verify
+from bnnjax.port import verify
+from bnnjax.port.keras import importer
 
 CONVOLUTIONS = [
     f"section{section}_block{block}_conv"
@@ -117,7 +118,7 @@ def keras_file(tiny_layers, write_keras, tmp_path):
 @pytest.fixture
 def altered(keras_file, tiny):
     """A function: of the network out of that file, one array is changed."""
-    network = from_keras.read_network(keras_file, tiny)
+    network = importer.read_network(keras_file, tiny)
 
     def change(layer, name, change):
         params = dict(network.variables["params"])
@@ -136,7 +137,7 @@ def test_a_port_of_a_keras_file_agrees_with_it(tiny, tiny_layers, write_keras, t
     elif form == "without classifier":
         del tiny_layers[-1]
     path = write_keras(tmp_path / "tiny.h5", tiny_layers)
-    found = verify.verify(from_keras.read_network(path, tiny), path)
+    found = verify.verify(importer.read_network(path, tiny), path)
     assert found.arrays == sum(len(arrays) for _, arrays in tiny_layers)
     assert found.bits == 9 * 32 * 32 + 9 * 64 * 64
     assert found.differing == 0

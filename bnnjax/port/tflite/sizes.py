@@ -1,0 +1,54 @@
+"""The sizes of pictures that a program takes, from shapes alone: nothing is computed."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bnnjax.layers import Options
+from bnnjax.port.tflite.module import GraphNetwork
+from bnnjax.port.tflite.program import Program
+
+Size = tuple[int, int]  # height and width, px
+Shape = tuple[int, ...]
+
+
+def shapes(program: Program, size: Size) -> tuple[dict[int, Shape], dict[str, Any]]:
+    """The shapes of all values of a program, and those of its variables, for a picture of a size.
+
+    Raises:
+      ValueError: a step that cannot take its inputs, with its operator in the file.
+    """
+    steps = program.steps + program.head
+    whole = program.with_taps(tuple((str(step.output), step.output) for step in steps))
+    # The shapes are the same in every arithmetic; this one is the soonest traced.
+    module = GraphNetwork(whole, Options(backend="dense"))
+    picture = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+    (_, values), variables = jax.eval_shape(module.init_with_output, jax.random.key(0), picture)
+    found = {int(value): tuple(leaf.shape) for value, leaf in values.items()}
+    return {program.image: picture.shape, **found}, variables.get("params", {})
+
+
+@functools.lru_cache(maxsize=4096)
+def fits(program: Program, size: Size) -> bool:
+    """Whether the taps of a program can be computed at a size."""
+    return has_logits(program._replace(head=(), logits=None), size)
+
+
+@functools.lru_cache(maxsize=4096)
+def has_logits(program: Program, size: Size) -> bool:
+    """Whether a whole program can be computed at a size, its logits included."""
+    try:
+        return bool(shapes(program, size))
+    except ValueError:
+        return False
+
+
+def smallest(program: Program, size: Size, stride: int) -> Size:
+    """The smallest square picture whose sides are multiples of the stride and that has logits, as
+    the next larger one does; else the ``size`` that the file states."""
+    for side in range(stride, max(size) + 1, stride):
+        if all(has_logits(program, (s, s)) for s in (side, side + stride)):
+            return side, side
+    return size
