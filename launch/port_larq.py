@@ -1,6 +1,6 @@
 """Turns a network of Larq into a network file of bnnjax, without TensorFlow.
 
-python launch/port_larq.py --source=quicknet_weights.h5 --model=quicknet --output=my_quicknet --verify
+python launch/port_larq.py --source=weights.h5 --model=quicknet --output=my_quicknet --verify
 """
 
 import os

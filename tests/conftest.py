@@ -92,8 +92,8 @@ def quicknet(with_random_weights):
 
 
 @pytest.fixture(scope="session")
-def quicknet_directory(quicknet, tmp_path_factory):
-    """Its checkpoint, which tests must not change."""
+def quicknet_file(quicknet, tmp_path_factory):
+    """Its network file, which tests must not change."""
     return network_file.save(quicknet, tmp_path_factory.mktemp("networks") / "quicknet")
 
 

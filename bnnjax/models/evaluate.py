@@ -20,7 +20,7 @@ SIDE = 224  # px, of the pictures that networks of ImageNet are evaluated on
 
 
 class Accuracy(NamedTuple):
-    """The percentages of the ``n`` pictures whose class is the first guess, or among the first five."""
+    """Percentages of ``n`` pictures whose class is the first guess, or one of the first five."""
 
     top1: float
     top5: float
@@ -64,7 +64,7 @@ def _size(network: Network) -> tuple[int, int]:
 
 
 def _center(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The middle [height, width, 3] of [H, W, 3]; an odd margin is larger at the bottom and right."""
+    """The middle [height, width, 3] of [H, W, 3]; an odd margin is larger below and right."""
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]
 
@@ -111,7 +111,7 @@ def read_labels(
             absent = {"file", "class_index"} - set(reader.fieldnames or ())
             if absent:
                 raise ValueError(f"no column {', '.join(sorted(absent))}")
-            rows = [(Path(directory, row["file"]), _class_index(row, num_classes)) for row in reader]
+            rows = [(Path(directory, row["file"]), _index(row, num_classes)) for row in reader]
     except OSError as error:
         raise ValueError(f"{labels}: {error.strerror}") from None
     except (TypeError, ValueError, csv.Error) as error:
@@ -122,7 +122,7 @@ def read_labels(
     return rows
 
 
-def _class_index(row: Mapping[str, str], num_classes: int) -> int:
+def _index(row: Mapping[str, str], num_classes: int) -> int:
     index = int(row["class_index"])
     if not 0 <= index < num_classes:
         raise ValueError(f"class_index {index} is not one of {num_classes} classes")
@@ -153,13 +153,13 @@ def class_names(network: Network, path: str | Path | None = None) -> tuple[str, 
 
 def _read_names(path: str | Path, num_classes: int | None) -> tuple[str, ...]:
     try:
-        names = tuple(Path(path).expanduser().read_text("utf-8").splitlines())
+        names = tuple(Path(path).expanduser().read_text("utf-8-sig").splitlines())
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file ({error})") from None
     if len(names) != num_classes:
-        raise ValueError(f"{path} has {len(names)} names, needs one for each of {num_classes} classes")
+        raise ValueError(f"{path} has {len(names)} lines, needs a name for each of {num_classes}")
     return names
 
 
@@ -170,9 +170,7 @@ def imagenet_names() -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
-def top_guesses(
-    logits: np.ndarray, names: Sequence[str], *, count: int
-) -> list[tuple[str, float]]:
+def top_guesses(logits: np.ndarray, names: Sequence[str], *, count: int) -> list[tuple[str, float]]:
     """The ``count`` likeliest classes, or all if there are fewer: (name, probability), in order.
 
     Raises:

@@ -88,7 +88,7 @@ def verify(network: Network, source: str | Path) -> Comparison | ArrayComparison
 
 
 def fixed_pictures(count: int = 2, *, side: int = 224) -> Array:
-    """Pictures [count, side, side, 3] in [0, 1] from a fixed seed: smooth fields with fine noise."""
+    """Pictures [count, side, side, 3] in [0, 1], the same every time: smooth fields, fine noise."""
     generator = np.random.default_rng(0)
     coarse = jnp.asarray(generator.random((count, 7, 7, 3)), jnp.float32)
     smooth = jax.image.resize(coarse, (count, side, side, 3), "linear")

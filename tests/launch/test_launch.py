@@ -74,13 +74,13 @@ def folder(tmp_path_factory, make_picture):
 
 
 @pytest.fixture(scope="module")
-def painted(launch, folder, quicknet_directory):
+def painted(launch, folder, quicknet_file):
     """How a first run of ``stylize`` ended."""
     ended = launch(
         "stylize",
         "--content=boat.png,older/boat.png",
         "--style=wave.png",
-        f"--weights={quicknet_directory}",
+        f"--weights={quicknet_file}",
         "--output_dir=painted",
         "--content_weight=0.125",
         "--previews",
@@ -175,13 +175,13 @@ def test_a_recipe_without_weights_is_not_repeated_by_another_network(launch, fol
     assert "the weights of vgg19 cannot be downloaded" in ended.stderr
 
 
-def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_directory, painted):
+def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_file, painted):
     command = [
         sys.executable,
         LAUNCH / "stylize.py",
         "--content=boat.png",
         "--style=wave.png",
-        f"--weights={quicknet_directory}",
+        f"--weights={quicknet_file}",
         "--output_dir=interrupted",
         "--previews",
         "--size=64",
@@ -246,7 +246,7 @@ INSTALLED = "from bnnjax.launch.stylize import run; run()"  # what `bnnjax-styli
 
 
 @pytest.fixture(scope="module")
-def short_runs(launch, folder, quicknet_directory, tmp_path_factory):
+def short_runs(launch, folder, quicknet_file, tmp_path_factory):
     """How each of `REFUSED` and some ``--help`` ended, and whether the folder is as it was."""
     place = tmp_path_factory.mktemp("refused")
     for name in ("boat.png", "wave.png"):
@@ -254,7 +254,7 @@ def short_runs(launch, folder, quicknet_directory, tmp_path_factory):
     for name in ("text.png", "text.tflite", "taken/boat__wave.png"):
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text("text")
-    (place / "network").symlink_to(quicknet_directory)
+    (place / "network").symlink_to(quicknet_file)
     before = files_below(place)
     runs = {what: (script, *flags) for what, (script, flags, _) in REFUSED.items()}
     runs |= {f"{script} --help": (script, "--help") for script in ("stylize", "evaluate")}

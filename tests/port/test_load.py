@@ -30,20 +30,18 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "networks"
 
 
-def test_a_checkpoint_is_loaded_by_its_directory(quicknet, quicknet_directory):
-    for source in (quicknet_directory, str(quicknet_directory)):
+def test_a_checkpoint_is_loaded_by_its_directory(quicknet, quicknet_file):
+    for source in (quicknet_file, str(quicknet_file)):
         network = bnnjax.load_model(source)
         assert network.entry.name == "quicknet_v0"
-        assert network.path == str(quicknet_directory)
+        assert network.path == str(quicknet_file)
         jax.tree.map(np.testing.assert_array_equal, network.variables, dict(quicknet.variables))
 
 
-def test_the_home_folder_may_be_written_as_a_tilde(
-    quicknet, quicknet_directory, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("HOME", str(quicknet_directory.parent))
-    for source in (f"~/{quicknet_directory.name}", Path("~", quicknet_directory.name)):
-        assert bnnjax.load_model(source).path == str(quicknet_directory)
+def test_the_home_folder_may_be_written_as_a_tilde(quicknet, quicknet_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(quicknet_file.parent))
+    for source in (f"~/{quicknet_file.name}", Path("~", quicknet_file.name)):
+        assert bnnjax.load_model(source).path == str(quicknet_file)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert network_file.save(quicknet, "~/saved") == tmp_path / "saved"
     assert network_file.restore("~/saved").path == str(tmp_path / "saved")
@@ -70,10 +68,8 @@ def test_the_network_inside_the_package_is_small():
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 4.5e6
 
 
-def test_a_directory_called_like_a_network_is_that_directory(
-    quicknet_directory, tmp_path, monkeypatch
-):
-    shutil.copytree(quicknet_directory, tmp_path / "quicknet_v0")
+def test_a_directory_called_like_a_network_is_that_directory(quicknet_file, tmp_path, monkeypatch):
+    shutil.copytree(quicknet_file, tmp_path / "quicknet_v0")
     monkeypatch.chdir(tmp_path)
     assert bnnjax.load_model("quicknet_v0").provenance == {"source": "random"}
 
@@ -225,7 +221,7 @@ def test_what_was_downloaded_before_an_interruption_is_used(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save", interrupted)
+        patch.setattr(network_file, "save", interrupted)
         with pytest.raises(KeyboardInterrupt):
             bnnjax.load_model("tiny")
     assert_same_variables(bnnjax.load_model("tiny"), load.port_file(path, model="tiny"))

@@ -1,7 +1,7 @@
 """The layers in ``.h5`` files of Keras and Larq, read without TensorFlow.
 
-This needs the extra ``port`` (package ``h5py``). Files of ``save_weights`` and of ``save`` (Keras 2)
-are read alike, because only their arrays count.
+This needs the extra ``port`` (package ``h5py``). Files that Keras 2 wrote with ``save_weights`` and
+with ``save`` are read alike, because only their arrays count.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 
 class Source(NamedTuple):
-    """A layer of a file: its name, and its datasets by the last part of their names (``kernel`` …)."""
+    """A layer of a file: its name, and its datasets by the last part of theirs (``kernel`` …)."""
 
     name: str
     arrays: Mapping[str, Any]
@@ -93,7 +93,7 @@ def _layers_of_group(name: str, group: Any) -> Iterator[Source]:
 
 
 def _array_name(name: str, layer: str) -> str:
-    """``kernel`` for ``kernel:0``, and for ``LAYER_W_1:0``, as Keras 1 wrote it; its files of VGG are
+    """``kernel`` for ``kernel:0``, and for the ``LAYER_W_1:0`` of Keras 1, whose files of VGG are
     still in use."""
     name = name.removesuffix(":0")
     match = re.fullmatch(rf"{re.escape(layer)}_([Wb])(_\d+)?", name)

@@ -155,7 +155,7 @@ def _match(sources: Sequence[Source], entry: Entry, classes: int | None) -> Matc
 
 
 def _classes(match: Match) -> int | None:
-    """The classes of the file's classifier, the layer matched with our last kernel; None without."""
+    """How many classes the layer matched with our last kernel tells apart, or None without one."""
     kernels = [target.path for target in targets(match.architecture) if "kernel" in target.arrays]
     of = {target.path: source.arrays for target, source in match.pairs}
     arrays = of.get(kernels[-1], {})

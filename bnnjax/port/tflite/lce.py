@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnnjax.binary import bits
-from bnnjax.port.tflite.program import Window
 from bnnjax.port.tflite.graph import Graph, Operator
+from bnnjax.port.tflite.program import Window
 
 KINDS = ("LceBconv2d", "LqceBconv2d32", "LqceBconv2d64")
 _BY_NAME = {"": 0, "NONE": 0, "RELU": 1, "RELU1": 2, "RELU_N1_TO_1": 2, "RELU6": 3}
@@ -127,7 +127,7 @@ def _words(values: np.ndarray, options: Mapping[str, Any], channels: int) -> tup
 
 
 def _flipped(values: np.ndarray, channels: int) -> np.ndarray:
-    """LCE's int32 [O, kh, kw, words], a set bit −1, as our uint32 [kh, kw, words, O], a set bit +1."""
+    """LCE's int32 [O, kh, kw, words] (a set bit is −1) as our uint32 [kh, kw, words, O] (+1)."""
     used = np.full(bits.words_for(channels), 2**bits.WORD - 1, np.uint32)
     used[-1] >>= -channels % bits.WORD  # the last word has bits without a channel
     return np.ascontiguousarray(np.moveaxis(~values.view(np.uint32) & used, 0, 3))

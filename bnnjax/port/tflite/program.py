@@ -44,7 +44,7 @@ class Window(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """The numbers ``scale · (q − zero_point)`` that a tensor of integers low ≤ q ≤ high can hold."""
+    """The numbers ``scale · (q − zero_point)`` that a tensor of integers q in [low, high] holds."""
 
     scale: float
     zero_point: int

@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     kind: str
     options: Any = None
-    weights: Mapping[str, str] = {}  # noqa: RUF012 (never written to)
+    weights: Mapping[str, str] = {}
 
 
 ZERO = "a bias of zeros"  # which the converter adds, and our module lacks
@@ -49,12 +49,13 @@ def read_variables(graph: Graph, architecture: Architecture) -> Variables:
     faults: list[str] = []
     for row, step in zip_longest(_rows(), builder.steps):
         if step is None:
-            faults += [f"missing: {name}" for name in row.weights.values()]
+            names = [*row.weights.values()] or [f"a step {row.kind!r} at the end"]
+            faults += [f"missing: {name}" for name in names]
         elif row is None:
-            faults.append(f"left over: {step.where} as a step {step.kind!r}")
+            faults.append(f"left over: {step.where} a step {step.kind!r}")
         elif row.kind != step.kind:
-            faults.append(f"{step.where} is a step {step.kind!r}, needs {row.kind!r}")
-            break  # nothing further down stands where it should
+            faults.append(f"{step.where} is {step.kind!r}, needs {row.kind!r}")
+            break  # nothing that follows stands where it should
         else:
             faults += _option_faults(row, step) + _take(row, step, builder, shapes, variables)
     if faults:
@@ -99,8 +100,11 @@ def _take(
 
 
 def _arrays(step: Step, builder: GraphBuilder) -> dict[str, np.ndarray]:
-    constants = [ref for ref in step.inputs if isinstance(ref, str)]
-    return builder.params.get(step.name, {}) | {"constant": builder.params[c] for c in constants}
+    arrays = dict(builder.params.get(step.name, {}))
+    for ref in step.inputs:
+        if isinstance(ref, str):
+            arrays["constant"] = builder.params[ref]
+    return arrays
 
 
 # --- the steps of the network, in order of execution ---------------------------------------

@@ -130,8 +130,8 @@ def _arithmetic(apply: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 def _aligned(step: Step, x: Any, y: Any) -> tuple[Any, Any]:
-    """The first axis of computed values is the batch, whatever their rank, as in a gate [N, C] times
-    a map [N, h, w, C]. A file, written for one picture, need not say so."""
+    """Both values with the same rank. The first axis of computed values is the batch, as in a gate
+    [N, C] times a map [N, h, w, C]; a file, written for one picture, need not say so."""
     if any(isinstance(ref, str) for ref in step.inputs) or x.ndim == y.ndim:
         return x, y
     if x.ndim > y.ndim:

@@ -13,11 +13,11 @@ from bnnjax.models import registry, vgg
 from bnnjax.models.network import Architecture
 from bnnjax.port import load, verify
 from bnnjax.port.keras import importer
-from bnnjax.port.storage import network_file
 from bnnjax.port.keras.h5 import opened
+from bnnjax.port.storage import network_file
 
 h5py = pytest.importorskip("h5py")
-KERAS = np.load(Path(__file__).parents[1] / "reference" / "vgg.npz")
+KERAS = np.load(Path(__file__).parents[2] / "reference" / "vgg.npz")
 NARROW = ((4, 1), (2, 2), (3, 1), (5, 1), (6, 1))
 
 

@@ -1,13 +1,14 @@
-"""Where the cache lies on each platform, and locks between processes."""
+"""Where the cache lies, and locks between processes."""
 
-import errno
 import subprocess
 import sys
 import threading
-from pathlib import Path
-from types import SimpleNamespace
 
+import platformdirs
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
+from platformdirs.windows import Windows
 
 from bnnjax.port.storage import cache
 
@@ -23,27 +24,26 @@ with runpy.run_path(sys.argv[1])["locked"](Path(sys.argv[2])):
 @pytest.mark.parametrize(
     ("platform", "variables", "folder"),
     [
-        ("linux", {}, "home/.cache/bnnjax"),
-        ("linux", {"XDG_CACHE_HOME": "xdg"}, "xdg/bnnjax"),
-        ("linux", {"XDG_CACHE_HOME": ""}, "home/.cache/bnnjax"),
-        ("linux", {"XDG_CACHE_HOME": "xdg", "BNNJAX_CACHE": "ours"}, "ours"),
-        ("linux", {"BNNJAX_CACHE": ""}, "home/.cache/bnnjax"),
-        ("darwin", {}, "home/Library/Caches/bnnjax"),
-        ("darwin", {"BNNJAX_CACHE": "ours"}, "ours"),
-        ("win32", {"LOCALAPPDATA": "local"}, "local/bnnjax/Cache"),
-        ("win32", {}, "home/AppData/Local/bnnjax/Cache"),
-        ("win32", {"BNNJAX_CACHE": "ours"}, "ours"),
+        (Unix, {}, "/home/me/.cache/bnnjax"),
+        (Unix, {"XDG_CACHE_HOME": "/xdg"}, "/xdg/bnnjax"),
+        (Unix, {"XDG_CACHE_HOME": ""}, "/home/me/.cache/bnnjax"),
+        (Unix, {"XDG_CACHE_HOME": "/xdg", "BNNJAX_CACHE": "ours"}, "ours"),
+        (Unix, {"BNNJAX_CACHE": ""}, "/home/me/.cache/bnnjax"),
+        (MacOS, {}, "/home/me/Library/Caches/bnnjax"),
+        (MacOS, {"BNNJAX_CACHE": "ours"}, "ours"),
+        (Windows, {}, "/home/me/AppData/Local/bnnjax/Cache"),
+        (Windows, {"BNNJAX_CACHE": "ours"}, "ours"),
     ],
 )
-def test_the_folder_is_where_the_platform_has_its_caches(monkeypatch, platform, variables, folder):
-    for name in ("BNNJAX_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+def test_the_folder_is_where_the_platform_keeps_caches(monkeypatch, platform, variables, folder):
+    for name in ("BNNJAX_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in {"HOME": "home", **variables}.items():
+    for name, value in {"HOME": "/home/me", **variables}.items():
         monkeypatch.setenv(name, value)
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "platform", platform)
-        found = cache.cache_folder()
-    assert found == Path(folder)
+    monkeypatch.setattr(platformdirs, "PlatformDirs", platform)
+    local = {"CSIDL_LOCAL_APPDATA": "/home/me/AppData/Local"}  # what Windows would answer
+    monkeypatch.setattr(platformdirs.windows, "get_win_folder", local.__getitem__)
+    assert cache.cache_folder().as_posix() == folder
 
 
 def enter(path):
@@ -64,7 +64,7 @@ def test_a_lock_keeps_others_out_until_its_process_ends_even_if_killed(tmp_path)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"locked\n"
         entered = enter(path)
-        assert enter(tmp_path / "folder" / "other").wait(10)  # which is another matter
+        assert enter(tmp_path / "folder" / "other").wait(10)  # a lock of its own
         assert not entered.wait(0.2)
         holder.kill()
         assert entered.wait(10)
@@ -75,18 +75,3 @@ def test_a_lock_ends_with_an_error_inside(tmp_path):
     with pytest.raises(KeyboardInterrupt), cache.locked(tmp_path / "network"):
         raise KeyboardInterrupt
     assert enter(tmp_path / "network").wait(10)
-
-
-def test_on_windows_a_lock_is_waited_for_although_the_system_gives_up(tmp_path, monkeypatch):
-    answers = iter([OSError(errno.EDEADLK, "gave up"), OSError(errno.EDEADLK, "gave up"), None])
-
-    def locking(descriptor, mode, count):
-        assert (mode, count) == ("wait", 1)
-        if (error := next(answers)) is not None:
-            raise error
-
-    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_LOCK="wait"))
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "platform", "win32")
-        with cache.locked(tmp_path / "network"):
-            assert next(answers, "all asked") == "all asked"

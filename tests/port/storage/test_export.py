@@ -65,7 +65,7 @@ def test_numpy_computes_a_block_from_the_archive(
     assert layer["padding"] == "SAME"
     kernel = unpack(arrays[f"{name}/words"], layer["shape"], layer["packed_axis"])
     sums = convolve(np.where(taps[before] >= 0, 1, -1), kernel, layer["strides"][0])
-    np.testing.assert_array_equal(taps[name], sums)  # whole numbers, to the last one
+    np.testing.assert_array_equal(taps[name], sums)  # integers, so exactly
     assert sums.std() > 1
     if after:
         norm = name.replace("_conv", "_norm")
@@ -90,7 +90,8 @@ def test_numpys_unpackbits_gives_the_same(archive):
 
 def test_the_card_names_every_layer_and_every_array(archive, quicknet):
     arrays, card = archive
-    assert (card["format"], card["network"], card["classes"]) == (1, "quicknet_v0", 1000)
+    assert (card["format"], card["network"], card["num_classes"]) == (2, "quicknet_v0", 1000)
+    assert card["class_names"] is None
     assert card["provenance"] == {"source": "random"}
     assert {name.rpartition("/")[0] for name in arrays} == {row["name"] for row in card["layers"]}
     assert {str(array.dtype) for array in arrays.values()} == {"uint32", "float32"}
@@ -149,16 +150,47 @@ def test_what_cannot_be_written_is_refused(quicknet, tmp_path):
         export(thaw(quicknet), tmp_path / "network.npz")
     with pytest.raises(ValueError, match=r"network\.bin: .*ends in \.npz"):
         export(quicknet, tmp_path / "network.bin")
-    (tmp_path / "network.npz").write_text("something dear")
-    with pytest.raises(ValueError, match="exists"):
-        export(quicknet, tmp_path / "network.npz")
-    assert (tmp_path / "network.npz").read_text() == "something dear"
-    export(quicknet, tmp_path / "network.npz", overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["network.npz"]
 
 
-def test_a_checkpoint_gives_the_same_archive(quicknet_directory, archive, tmp_path):
-    path = export(network_file.restore(quicknet_directory), tmp_path / "again.npz")
+def test_an_archive_is_replaced_only_if_that_is_wanted(quicknet, tmp_path):
+    path = export(quicknet, tmp_path / "network.npz")
+    before = path.read_bytes()
+    named = dataclasses.replace(quicknet, class_names=("a",) * 1000)
+    with pytest.raises(ValueError, match="exists; choose another name"):
+        export(named, path)
+    assert path.read_bytes() == before
+    export(named, path, overwrite=True)
+    card = json.loads(np.load(path)[CARD].tobytes())
+    assert card["class_names"] == ["a"] * 1000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def text(path):
+    path.write_text("something dear")
+
+
+def other_archive(path):
+    np.savez(path, a=np.zeros(3))
+
+
+def directory(path):
+    path.mkdir()
+
+
+@pytest.mark.parametrize("other", [text, other_archive, directory])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_nothing_but_an_exported_network_is_ever_replaced(quicknet, tmp_path, other, overwrite):
+    path = tmp_path / "network.npz"
+    other(path)
+    before = path.is_file() and path.read_bytes()
+    with pytest.raises(ValueError, match=r"is not an exported network|is a directory"):
+        export(quicknet, path, overwrite=overwrite)
+    assert (path.is_file() and path.read_bytes()) == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_network_file_gives_the_same_archive(quicknet_file, archive, tmp_path):
+    path = export(network_file.restore(quicknet_file), tmp_path / "again.npz")
     with np.load(path) as file:
         assert {name: file[name].tobytes() for name in archive[0]} == {
             name: array.tobytes() for name, array in archive[0].items()

@@ -1,21 +1,21 @@
-"""Checkpoints: what is written is what is read, and every damage is noticed."""
+"""Network files: what is written is what is read, and every damage is noticed."""
 
 import dataclasses
 import hashlib
 import json
-import shutil
+import os
+import struct
 from functools import partial
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 import bnnjax
 from bnnjax.models import registry
 from bnnjax.models.quicknet_v0 import QuickNetV0
 from bnnjax.port.storage import network_file
-
-orbax = pytest.importorskip("orbax.checkpoint")
 
 
 def flat(network):
@@ -52,18 +52,38 @@ def small(with_random_weights):
 
 
 @pytest.fixture
-def directory(small, tmp_path):
+def file(small, tmp_path):
     return network_file.save(small, tmp_path / "small")
 
 
-def edit_card(directory, change):
+def read(path):
+    """Arrays by name and the card, by the definition of the format: the length of the header in
+    eight bytes, the header in JSON, the buffer."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    card = json.loads(header.pop("__metadata__")["bnnjax"])
+    arrays = {}
+    for name, row in header.items():
+        begin, end = row["data_offsets"]
+        dtype = {"F32": "<f4", "U32": "<u4", "I32": "<i4"}[row["dtype"]]
+        buffer = content[8 + length + begin : 8 + length + end]
+        arrays[name] = np.frombuffer(buffer, dtype).reshape(row["shape"])
+    return arrays, card
+
+
+def edit_card(path, change):
     """Changes a card and, unless that changed the seal, seals it again."""
-    card = json.loads((directory / "bnnjax.json").read_text())
+    arrays, card = read(path)
     before = card["sha256_of_this"]
     change(card)
     if card.get("sha256_of_this") == before:
         card["sha256_of_this"] = seal_of(card)
-    (directory / "bnnjax.json").write_text(json.dumps(card))
+    write_card(path, arrays, json.dumps(card))
+
+
+def write_card(path, arrays, text):
+    path.write_bytes(safetensors.numpy.save(arrays, {"bnnjax": text}))
 
 
 def seal_of(card):
@@ -75,12 +95,23 @@ def seal_of(card):
 # --- there and back ------------------------------------------------------------------------
 
 
-def test_what_is_written_is_what_is_read(quicknet, quicknet_directory):
-    restored = network_file.restore(quicknet_directory)
+def test_what_is_written_is_what_is_read(quicknet, quicknet_file):
+    restored = network_file.restore(quicknet_file)
     assert_same_arrays(restored, quicknet)
     assert restored.architecture == quicknet.architecture
     assert restored.provenance == quicknet.provenance
-    assert restored.path == str(quicknet_directory)
+    assert restored.path == str(quicknet_file)
+    assert restored.class_names is None
+
+
+def test_the_format_is_safetensors(small, file):
+    """Read by the definition, not by the package that wrote it."""
+    arrays, card = read(file)
+    assert card["format"] == 2
+    assert arrays.keys() == flat(small).keys()
+    for name, value in flat(small).items():
+        assert arrays[name].dtype == value.dtype
+        np.testing.assert_array_equal(arrays[name], value, name)
 
 
 def test_special_floats_survive(small, tmp_path):
@@ -92,15 +123,27 @@ def test_special_floats_survive(small, tmp_path):
     assert flat(restored)["dense/bias"].tobytes() == arrays["dense/bias"].tobytes()
 
 
-def test_the_card_says_what_is_inside(small, directory):
-    card = json.loads((directory / "bnnjax.json").read_text())
+def test_arrays_that_are_views_are_written_in_order(small, tmp_path):
+    """An importer transposes kernels, and safetensors writes the memory as it lies."""
+    arrays = flat(small)
+    kernel = arrays["dense/kernel"]
+    arrays["dense/kernel"] = np.ascontiguousarray(kernel.T).T
+    assert not arrays["dense/kernel"].flags.c_contiguous
+    path = network_file.save(with_arrays(small, arrays), tmp_path / "views")
+    np.testing.assert_array_equal(read(path)[0]["dense/kernel"], kernel)
+    assert_same_arrays(network_file.restore(path), small)
+
+
+def test_the_card_describes_the_network(small, file):
+    card = read(file)[1]
     assert card["network"] == "small"
     assert card["provenance"] == {"source": "dice", "sha256": "ab", "n": 3}
     assert card["sha256"] == {
         name: hashlib.sha256(value.astype(value.dtype.newbyteorder("<")).tobytes()).hexdigest()
         for name, value in flat(small).items()
     }
-    assert card["classes"] == 10
+    assert card["num_classes"] == 10
+    assert card["class_names"] is None
     assert card["sha256_of_this"] == seal_of(card)
 
 
@@ -117,37 +160,97 @@ def test_a_network_of_other_classes_or_none_is_restored_as_it_is(small, tmp_path
     assert_same_arrays(restored, network)
 
 
+def test_class_names_travel_with_the_network(small, tmp_path):
+    names = ("löwe", *(f"class {n}" for n in range(9)))
+    named = dataclasses.replace(small, class_names=names)
+    assert network_file.restore(network_file.save(named, tmp_path / "named")).class_names == names
+
+
+def test_class_names_must_match_the_logits(small, tmp_path):
+    named = dataclasses.replace(small, class_names=("one", "two"))
+    with pytest.raises(ValueError, match="2 class names for 10 classes"):
+        network_file.save(named, tmp_path / "named")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_path_may_be_text_and_relative(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network_file.save(small, "below/small")
     restored = network_file.restore("below/small")
     assert_same_arrays(restored, small)
-    assert restored.path == "below/small"
+    assert restored.path == "below/small.safetensors"
+
+
+@pytest.mark.parametrize("name", ["net", "net.safetensors", "net_v0.2", "net.npz"])
+def test_the_suffix_is_appended_where_it_is_missing(small, tmp_path, name):
+    path = network_file.save(small, tmp_path / name)
+    assert path == tmp_path / f"{name.removesuffix('.safetensors')}.safetensors"
+    assert list(tmp_path.iterdir()) == [path]
+    for given in (path, tmp_path / name):
+        assert network_file.restore(given).path == str(path)
 
 
 # --- writing -------------------------------------------------------------------------------
 
 
-def test_an_existing_directory_is_left_alone(small, directory):
-    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match="exists"):
-        network_file.save(small, directory)
-    assert {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()} == before
+def test_an_existing_file_is_left_alone(small, file):
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match=r"small\.safetensors exists; choose another name"):
+        network_file.save(small, file)
+    assert file.read_bytes() == before
 
 
-def test_overwriting_replaces_everything(small, directory):
-    (directory / "stray.txt").write_text("of another time")
+def test_overwriting_replaces_a_network_file(small, file):
     other = with_arrays(small, {**flat(small), "dense/bias": np.zeros(10, np.float32)})
-    network_file.save(other, directory, overwrite=True)
-    assert_same_arrays(network_file.restore(directory), other)
-    assert not (directory / "stray.txt").exists()
+    assert network_file.save(other, file, overwrite=True) == file
+    assert_same_arrays(network_file.restore(file), other)
 
 
-def test_a_network_that_no_name_stands_for_is_refused(small, tmp_path):
+def text(path):
+    path.write_text("something dear")
+
+
+def other_safetensors(path):
+    path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}, {"format": "pt"}))
+
+
+def other_safetensors_without_metadata(path):
+    path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}))
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-1] if path.exists() else b"\x08\0\0\0\0\0\0\0{}")
+
+
+@pytest.mark.parametrize(
+    "other", [text, other_safetensors, other_safetensors_without_metadata, cut_short]
+)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_nothing_but_a_network_file_is_ever_replaced(small, tmp_path, other, overwrite):
+    path = tmp_path / "small.safetensors"
+    other(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="exists and is not a network file"):
+        network_file.save(small, path, overwrite=overwrite)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_directory_is_never_replaced(small, tmp_path, overwrite):
+    path = tmp_path / "small.safetensors"
+    path.mkdir()
+    (path / "thesis.txt").write_text("something dear")
+    with pytest.raises(ValueError, match=r"small\.safetensors is a directory"):
+        network_file.save(small, path, overwrite=overwrite)
+    assert (path / "thesis.txt").read_text() == "something dear"
+
+
+def test_a_network_outside_the_registry_is_refused(small, tmp_path):
     entry = dataclasses.replace(small.entry, name="deployed.tflite")
     architecture = dataclasses.replace(small.architecture, entry=entry)
     nameless = dataclasses.replace(small, architecture=architecture)
-    with pytest.raises(ValueError, match=r"deployed\.tflite has no checkpoint; load the file"):
+    with pytest.raises(ValueError, match=r"deployed\.tflite is not in the registry; load its own"):
         network_file.save(nameless, tmp_path / "copy")
     assert list(tmp_path.iterdir()) == []
 
@@ -158,59 +261,59 @@ def test_a_latent_network_is_refused(small, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def unwritable_arrays(small, monkeypatch):
-    def save(*_, **__):
+def a_full_disk(small, monkeypatch):
+    def fsync(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(orbax.PyTreeCheckpointer, "save", save)
+    monkeypatch.setattr(os, "fsync", fsync)
     return small, OSError
 
 
-def interrupted_arrays(small, monkeypatch):
-    whole = orbax.PyTreeCheckpointer.save
-
-    def save(self, path, *rest, **named):
-        whole(self, path, *rest, **named)
+def an_interruption(small, monkeypatch):
+    def replace(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(orbax.PyTreeCheckpointer, "save", save)
+    monkeypatch.setattr(os, "replace", replace)
     return small, KeyboardInterrupt
 
 
-def unwritable_card(small, _):
+def an_unwritable_card(small, _):
     return dataclasses.replace(small, provenance={"not for JSON": object()}), TypeError
 
 
 @pytest.mark.parametrize("existing", [False, True])
-@pytest.mark.parametrize("failure", [unwritable_arrays, interrupted_arrays, unwritable_card])
+@pytest.mark.parametrize("failure", [a_full_disk, an_interruption, an_unwritable_card])
 def test_a_failed_save_leaves_things_as_they_were(small, tmp_path, monkeypatch, failure, existing):
-    directory = tmp_path / "small"
+    path = tmp_path / "small.safetensors"
     if existing:
-        network_file.save(small, directory)
+        network_file.save(small, path)
     before = sorted(tmp_path.rglob("*"))
     with monkeypatch.context() as patch:
         network, error = failure(small, patch)
         changed = {**flat(network), "dense/bias": np.zeros(10, np.float32)}
         with pytest.raises(error):
-            network_file.save(with_arrays(network, changed), directory, overwrite=existing)
+            network_file.save(with_arrays(network, changed), path, overwrite=existing)
     assert sorted(tmp_path.rglob("*")) == before
     if existing:
-        assert_same_arrays(network_file.restore(directory), small)
+        assert_same_arrays(network_file.restore(path), small)
+
+
+def test_a_file_is_flushed_before_it_takes_its_name(small, tmp_path, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda f: (events.append("flushed"), fsync(f)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (events.append("named"), replace(a, b)))
+    network_file.save(small, tmp_path / "small")
+    assert events == ["flushed", "named"]
 
 
 # --- damage --------------------------------------------------------------------------------
 
 
-def files_of(directory):
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    assert len(files) > 1
-    return files
-
-
-def assert_same_or_refused(directory, network, what):
+def assert_same_or_refused(path, network, what):
     """The network as it was written, or a ValueError; nothing else, and no other network."""
     try:
-        restored = network_file.restore(directory)
+        restored = network_file.restore(path)
     except ValueError as error:
         refusal = str(error)
     else:
@@ -218,56 +321,42 @@ def assert_same_or_refused(directory, network, what):
         assert restored.architecture == network.architecture, what
         assert restored.provenance == network.provenance, what
         return True
-    assert str(directory) in refusal, what
+    assert str(path) in refusal, what
     return False
 
 
-# Orbax leaves threads behind where reading fails, which complain when they end.
-_leaves_threads = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@_leaves_threads
-def test_one_altered_byte_in_any_file_is_harmless_or_noticed(small, directory):
+def test_one_altered_bit_is_harmless_or_noticed(small, file):
+    content = file.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
     rng = np.random.default_rng(0)
-    noticed = set()
-    for path in files_of(directory):
-        content = path.read_bytes()
-        for place in sorted({0, len(content) - 1, *rng.integers(len(content), size=5).tolist()}):
-            altered = bytearray(content)
-            altered[place] ^= 1 << rng.integers(8)
-            path.write_bytes(altered)
-            if not assert_same_or_refused(directory, small, f"byte {place} of {path.name}"):
-                noticed.add(path)
-        path.write_bytes(content)
-    assert max(files_of(directory), key=lambda path: path.stat().st_size) in noticed
-    assert directory / "bnnjax.json" in noticed
-    assert_same_arrays(network_file.restore(directory), small)
-
-
-def test_one_altered_bit_in_any_byte_of_the_card_is_noticed(directory):
-    card = directory / "bnnjax.json"
-    content = card.read_bytes()
-    rng = np.random.default_rng(0)
-    for place in range(len(content)):
+    header = rng.integers(8 + length, size=60)
+    buffer = rng.integers(8 + length, len(content), size=10)
+    for place in [*range(8), *header.tolist(), *buffer.tolist(), len(content) - 1]:
         altered = bytearray(content)
         altered[place] ^= 1 << rng.integers(8)
-        card.write_bytes(altered)
-        with pytest.raises(ValueError, match=r"bnnjax\.json: (damaged|format \d)") as raised:
-            network_file.restore(directory)
-        assert str(raised.value).startswith(f"{directory}/"), f"byte {place}"
+        file.write_bytes(altered)
+        same = assert_same_or_refused(file, small, f"byte {place}")
+        assert not (same and place >= 8 + length), f"byte {place} of the arrays went unnoticed"
+
+
+def test_one_altered_bit_of_the_card_is_noticed(small, file):
+    arrays, card = read(file)
+    text = json.dumps(card)
+    rng = np.random.default_rng(0)
+    for place in rng.integers(len(text), size=200).tolist():
+        altered = chr(ord(text[place]) ^ 1 << int(rng.integers(6)))
+        write_card(file, arrays, text[:place] + altered + text[place + 1 :])
+        with pytest.raises(ValueError, match=r"damaged card|has format") as raised:
+            network_file.restore(file)
+        assert str(raised.value).startswith(f"{file}: "), f"character {place}"
         assert len(str(raised.value).splitlines()) == 1
 
 
-@_leaves_threads
-def test_a_file_cut_short_or_gone_is_harmless_or_noticed(small, directory):
-    for path in files_of(directory):
-        content = path.read_bytes()
-        for length in (0, len(content) // 2, len(content) - 1):
-            path.write_bytes(content[:length])
-            assert_same_or_refused(directory, small, f"{length} bytes of {path.name}")
-        path.unlink()
-        assert_same_or_refused(directory, small, f"without {path.name}")
-        path.write_bytes(content)
+def test_a_file_cut_short_is_refused(small, file):
+    content = file.read_bytes()
+    for length in (0, 7, 8, 100, len(content) // 2, len(content) - 1):
+        file.write_bytes(content[:length])
+        assert not assert_same_or_refused(file, small, f"{length} bytes")
 
 
 def test_missing_extra_misshaped_and_changed_arrays_are_listed_at_once(small, tmp_path):
@@ -277,83 +366,101 @@ def test_missing_extra_misshaped_and_changed_arrays_are_listed_at_once(small, tm
     arrays["fc6/kernel"] = np.zeros((2, 2), np.float32)
     arrays["stem_norm/bias"] = np.zeros(63, np.float32)
     arrays["section1_block1_conv/words"] = words.view(np.int32)
-    directory = network_file.save(with_arrays(small, arrays), tmp_path / "broken")
-    edit_card(directory, lambda card: card["sha256"].update({"stem_conv/kernel": "0" * 64}))
-    with pytest.raises(ValueError, match="damaged checkpoint of small") as raised:
-        network_file.restore(directory)
+    path = network_file.save(with_arrays(small, arrays), tmp_path / "broken")
+    edit_card(path, lambda card: card["sha256"].update({"stem_conv/kernel": "0" * 64}))
+    with pytest.raises(ValueError, match="damaged file of small") as raised:
+        network_file.restore(path)
     first, *lines = str(raised.value).splitlines()
-    assert str(directory) in first
-    assert {line.strip() for line in lines} == {
-        "missing: dense/bias",
-        "left over: fc6/kernel",
-        "stem_norm/bias: is float32[63], needs float32[64]",
-        "section1_block1_conv/words: is int32[3, 3, 2, 64], needs uint32[3, 3, 2, 64]",
-        "stem_conv/kernel: its sha256 is not the one in bnnjax.json",
-    }
+    assert str(path) in first
+    assert sorted(line.strip() for line in lines) == sorted(
+        [
+            "missing: dense/bias",
+            "left over: fc6/kernel",
+            "stem_norm/bias: is float32[63], needs float32[64]",
+            "section1_block1_conv/words: is int32[3, 3, 2, 64], needs uint32[3, 3, 2, 64]",
+            "stem_conv/kernel: does not match its sha256 in the card",
+        ]
+    )
 
 
-def test_arrays_of_another_save_are_noticed(small, directory, tmp_path):
-    arrays = flat(small)
-    arrays["section2_block1_conv/words"] = arrays["section2_block1_conv/words"] ^ np.uint32(1)
-    other = network_file.save(with_arrays(small, arrays), tmp_path / "other")
-    shutil.rmtree(directory / "arrays")
-    shutil.copytree(other / "arrays", directory / "arrays")
-    with pytest.raises(ValueError, match="section2_block1_conv/words: its sha256") as raised:
-        network_file.restore(directory)
+def test_arrays_of_another_save_are_noticed(small, file):
+    arrays, card = read(file)
+    words = arrays["section2_block1_conv/words"] ^ np.uint32(1)
+    write_card(file, {**arrays, "section2_block1_conv/words": words}, json.dumps(card))
+    with pytest.raises(ValueError, match="section2_block1_conv/words: does not match") as raised:
+        network_file.restore(file)
     assert len(str(raised.value).splitlines()) == 2
 
 
+def test_a_type_that_numpy_lacks_is_refused(small, file):
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b'"F32"', b'"I32"', 1).replace(b'"F32"', b'"F16"', 1))
+    assert not assert_same_or_refused(file, small, "types")
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[]", '"text"', "{}", '{"format": 2}'])
+def test_a_card_that_is_none_is_refused(file, content):
+    write_card(file, read(file)[0], content)
+    with pytest.raises(ValueError, match=r"small\.safetensors: damaged card"):
+        network_file.restore(file)
+
+
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"\xff\xfe\x00", b"null", b"[]", b'"text"', b"{}", b'{"format": 1}'],
+    "name",
+    ["network", "num_classes", "class_names", "provenance", "sha256", "sha256_of_this"],
 )
-def test_a_card_that_is_none_is_refused(directory, content):
-    (directory / "bnnjax.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"bnnjax\.json: damaged"):
-        network_file.restore(directory)
-
-
-@pytest.mark.parametrize("name", ["format", "network", "provenance", "sha256", "sha256_of_this"])
-@pytest.mark.parametrize("wrong", ["absent", None, [1]])
-def test_a_card_without_a_field_is_refused(directory, name, wrong):
+@pytest.mark.parametrize("wrong", ["absent", 0.5])
+def test_a_card_without_a_field_is_refused(file, name, wrong):
     if wrong == "absent":
-        edit_card(directory, lambda card: card.pop(name))
+        edit_card(file, lambda card: card.pop(name))
     else:
-        edit_card(directory, lambda card: card.update({name: wrong}))
-    with pytest.raises(ValueError, match=rf"bnnjax\.json: damaged, field '{name}'"):
-        network_file.restore(directory)
+        edit_card(file, lambda card: card.update({name: wrong}))
+    with pytest.raises(ValueError, match=rf"damaged card, '{name}' is missing or of the wrong"):
+        network_file.restore(file)
 
 
-def test_a_card_that_was_changed_by_hand_is_refused(directory):
-    text = (directory / "bnnjax.json").read_text()
-    (directory / "bnnjax.json").write_text(text.replace('"source": "dice"', '"source": "Larq"'))
-    with pytest.raises(ValueError, match=r"bnnjax\.json: damaged, its contents are not those"):
-        network_file.restore(directory)
+@pytest.mark.parametrize("names", [["one"], [1] * 10])
+def test_a_card_with_other_class_names_is_refused(file, names):
+    edit_card(file, lambda card: card.update(class_names=names))
+    with pytest.raises(ValueError, match=r"small\.safetensors: .*class names"):
+        network_file.restore(file)
 
 
-def test_a_later_format_is_refused(directory):
-    edit_card(directory, lambda card: card.update(format=card["format"] + 1))
-    with pytest.raises(ValueError, match=r"bnnjax\.json: format 2, this version reads 1"):
-        network_file.restore(directory)
+def test_a_card_that_was_changed_by_hand_is_refused(file):
+    arrays, card = read(file)
+    write_card(file, arrays, json.dumps(card).replace('"source": "dice"', '"source": "Larq"'))
+    with pytest.raises(ValueError, match="damaged card, its contents do not match"):
+        network_file.restore(file)
 
 
-def test_a_card_of_an_unknown_network_is_refused(directory):
-    edit_card(directory, lambda card: card.update(network="smal"))
+def test_a_later_format_is_refused(file):
+    edit_card(file, lambda card: card.update(format=card["format"] + 1))
+    with pytest.raises(ValueError, match="has format 3; this version reads 2"):
+        network_file.restore(file)
+
+
+def test_a_card_of_an_unknown_network_is_refused(file):
+    edit_card(file, lambda card: card.update(network="smal"))
     with pytest.raises(ValueError, match="no network 'smal'; did you mean 'small'") as raised:
-        network_file.restore(directory)
-    assert str(directory) in str(raised.value)
+        network_file.restore(file)
+    assert str(file) in str(raised.value)
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
-    (tmp_path / "file").write_text("text")
-    for name in ("file", "none", "."):
-        with pytest.raises(ValueError, match=r"not a bnnjax checkpoint \(bnnjax\.json: ") as raised:
-            network_file.restore(tmp_path / name)
-        assert str(tmp_path) in str(raised.value)
-
-
-def test_a_checkpoint_is_told_by_its_card_in_whatever_state(directory, tmp_path):
-    (directory / "bnnjax.json").write_text("{")
-    assert network_file.is_checkpoint(directory)
-    for other in (tmp_path, tmp_path / "none", directory / "bnnjax.json"):
-        assert not network_file.is_checkpoint(other)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "No such file"),
+        (lambda path: path.mkdir(), "damaged or not a safetensors file|Is a directory|No such dev"),
+        (text, "damaged or not a safetensors file"),
+        (other_safetensors, "a safetensors file, but not one of bnnjax"),
+        (other_safetensors_without_metadata, "a safetensors file, but not one of bnnjax"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, make, message):
+    path = tmp_path / "other.safetensors"
+    make(path)
+    assert not network_file.is_network_file(path)
+    with pytest.raises(ValueError, match=message) as raised:
+        network_file.restore(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert len(str(raised.value).splitlines()) == 1

@@ -37,9 +37,9 @@ def graph_of(kind, options, filter_values, *affine, input_type="float32", output
     return Graph(tuple(tensors), (operator,), (0,), (len(tensors) - 1,))
 
 
-def read(*args, channels=CHANNELS, **types):
+def read(*args, **types):
     graph = graph_of(*args, **types)
-    return lce.read(graph, graph.operators[0], channels)
+    return lce.read(graph, graph.operators[0])
 
 
 LISTED = {"strides": [1, 2, 1, 1], "dilations": [1, 1, 3, 1], "padding": "SAME"}
@@ -148,14 +148,15 @@ def test_valid_has_another_number_in_the_months_before_0_4(kernel, padding, inpu
 def test_groups_follow_from_the_filters_depth():
     """64 channels, a filter of one word: two groups of 32."""
     words = lce_words(np.ones((1, 1, 32, 4), np.float32))
-    found = read("LceBconv2d", {**SINGLE, "padding": 1}, words, channels=64, input_type="int32")
+    options = {**SINGLE, "padding": 1, "channels_in": 64}
+    found = read("LceBconv2d", options, words, input_type="int32")
     assert found.window.groups == 2
     assert found.window.features == 4
 
 
 def test_a_threshold_is_met_exactly_by_every_sum():
-    """The bit is −1 where the popcount is above τ: all popcounts of 9 channels, all τ, and
-    those of channels that are always the same."""
+    """The bit is −1 where the popcount is above τ, for all popcounts of 9 channels and all τ, those
+    of constant channels included."""
     limits = np.iinfo(np.int32)
     thresholds = np.array([*range(-1, 11), limits.min, limits.max], np.int32)
     words = lce_words(np.ones((1, 1, 9, len(thresholds)), np.float32))
@@ -167,7 +168,6 @@ def test_a_threshold_is_met_exactly_by_every_sum():
         None,
         None,
         thresholds,
-        channels=9,
         input_type="int32",
         output_type="int32",
     )
@@ -200,4 +200,4 @@ def test_other_options_are_refused(kernel, options, message):
 
 def test_a_filter_that_does_not_fit_its_input_is_refused(kernel):
     with pytest.raises(ValueError, match=r"filter of shape \(5, 3, 2, 2\) on an input of 100"):
-        read("LceBconv2d", {**SINGLE, "padding": 1}, lce_words(kernel), channels=100)
+        read("LceBconv2d", {**SINGLE, "padding": 1, "channels_in": 100}, lce_words(kernel))

@@ -12,12 +12,14 @@ import pytest
 
 import bnnjax
 from bnnjax.models.forms import layers
-from bnnjax.port.tflite import network as graph_network, program, steps
+from bnnjax.models.network import Architecture
+from bnnjax.port.tflite import network as graph_network
+from bnnjax.port.tflite import program, steps
 from bnnjax.port.tflite.graph import Graph, Operator, Tensor, read_graph
 
 pytest.importorskip("tflite")
 
-ANSWERS = Path(__file__).parents[1] / "reference" / "lce.npz"
+ANSWERS = Path(__file__).parents[2] / "reference" / "lce.npz"
 CLIP, CLIPS = 1.25, {"densenet": 1.3}  # of the networks that were converted
 # Sums of floats in another order, relative to the largest value. No sign is so near to 0.
 ROUNDING = 1e-5
@@ -107,7 +109,7 @@ def test_results_are_those_of_larq(reference, name):
 
 
 def test_rounded_networks_are_a_step_apart(reference):
-    """LCE rounds sums of whole numbers by fixed-point arithmetic, we the numbers they stand for: a
+    """LCE rounds integer sums by fixed-point arithmetic, we round the numbers they stand for; so a
     result may lie on the other side of a tie, one step of its grid away."""
     case = reference("int8")
     grid = case.graph.tensors[case.graph.outputs[0]].quantization
@@ -179,7 +181,7 @@ def test_ends_of_stages_are_sums_or_concatenations(reference):
         assert entry.style_taps[-3:] == ("stage1", "stage2", "stage3")
 
 
-def test_sums_are_whole_numbers_of_all_products(reference):
+def test_sums_are_integers_over_all_products(reference):
     case = reference("zeros")
     taps = jax.jit(case.network.apply)(case.network.variables, np.full((1, 16, 14, 3), 0.5))[1]
     sums = np.asarray(taps["conv1"])
@@ -189,23 +191,63 @@ def test_sums_are_whole_numbers_of_all_products(reference):
     assert sums.std() > 1
 
 
-def test_a_flattened_map_fixes_the_size(reference):
+def test_a_flattened_map_has_taps_at_any_size_and_logits_at_its_own(reference):
     network = reference("sequential").network
-    assert not network.entry.free
-    assert network.entry.takes(17)
-    with pytest.raises(ValueError, match=r"images are 32×32 px, .*; it takes 17×19 px only$"):
-        network.apply(network.variables, jnp.zeros((1, 32, 32, 3)))
-
-
-def test_height_and_width_of_one_size_only_are_not_exchanged(reference):
-    network = reference("sequential").network
-    message = r"images are 19×17 px, .*; it takes 17×19 px only$"
-    with pytest.raises(ValueError, match=message):
-        network.apply(network.variables, jnp.zeros((1, 19, 17, 3)))
-    logits, _ = jax.eval_shape(network.apply, network.variables, jnp.zeros((1, 17, 19, 3)))
-    assert logits.shape == (1, 7)
+    assert network.entry.free
+    assert network.entry.smallest == (17, 19)
+    for height, width, has_logits in ((17, 19, True), (19, 17, False), (40, 32, False)):
+        picture = jnp.full((2, height, width, 3), 0.5)
+        logits, taps = jax.eval_shape(network.apply, network.variables, picture)
+        assert (logits.shape == (2, 7)) if has_logits else logits is None
+        assert set(taps) == set(network.entry.taps)
+        assert {tap.shape[0] for tap in taps.values()} == {2}
     names = ["/".join(path) for path in layers(network.architecture)]
     assert (names[0], names[-1]) == ("float_conv1", "dense1")
+
+
+def test_taps_of_a_larger_picture_begin_with_those_of_the_smaller(reference):
+    """Convolutions are local, so the upper left corner does not see the rest."""
+    network = reference("sequential").network
+    apply = jax.jit(network.apply)
+    large = np.random.default_rng(0).uniform(size=(1, 33, 35, 3)).astype(np.float32)
+    (logits, of_large), (_, of_small) = (
+        apply(network.variables, picture) for picture in (large, large[:, :17, :19])
+    )
+    assert logits is None
+    assert of_large["conv1"].std() > 1
+    np.testing.assert_array_equal(of_large["conv1"][:, :4, :4], of_small["conv1"][:, :4, :4])
+
+
+def test_a_map_that_fits_one_size_only_fixes_the_size():
+    """A sum with a constant map; height and width are not exchanged."""
+    constant = Tensor("constant", (1, 8, 6, 3), np.ones((1, 8, 6, 3), np.float32))
+    sums = Operator(0, "ADD", (0, 4), (1,), {}), Operator(1, "ADD", (1, 0), (2,), {})
+    graph = graph_of(*sums, tensors=(constant,))
+    tensors = [dataclasses.replace(tensor, shape=(1, 8, 6, 3)) for tensor in graph.tensors]
+    graph = dataclasses.replace(graph, tensors=tuple(tensors))
+    entry, variables = graph_network.network_of(graph, "fixed")
+    network = bnnjax.Network(Architecture(entry, True, entry.options), variables, {})
+    assert not network.entry.free
+    _, taps = network.apply(network.variables, jnp.zeros((1, 8, 6, 3)))
+    assert taps["add1"].shape == (1, 8, 6, 3)
+    for height, width in ((6, 8), (8, 8), (16, 12)):
+        message = rf"images are {height}×{width} px, .*; it takes 8×6 px only$"
+        with pytest.raises(ValueError, match=message):
+            network.apply(network.variables, jnp.zeros((1, height, width, 3)))
+
+
+def test_a_classifier_that_does_not_fit_its_own_file_is_refused():
+    """Its size is that of the file, where logits there must be."""
+    kernel = Tensor("kernel", (7, 5), np.ones((7, 5), np.float32))
+    graph = graph_of(
+        Operator(0, "RELU", (0,), (1,), {}),
+        Operator(1, "FULLY_CONNECTED", (1, 4), (2,), {}),
+        tensors=(kernel,),
+    )
+    tensors = [*graph.tensors[:2], Tensor("logits", (1, 7), None), *graph.tensors[3:]]
+    graph = dataclasses.replace(graph, tensors=tuple(tensors))
+    with pytest.raises(ValueError, match="dense layer needs 5 values per picture and gets 192"):
+        graph_network.network_of(graph, "name")
 
 
 def test_all_taps_are_maps(reference):
@@ -243,7 +285,7 @@ def test_an_unknown_operator_is_named_with_its_place():
         graph_network.network_of(graph_of(known, unknown), "name")
 
 
-def test_a_shape_that_the_file_does_not_say_is_named():
+def test_a_shape_that_the_file_does_not_state_is_named():
     pool = {"StrideH": 2, "StrideW": 2, "Padding": 0, "FilterHeight": 2, "FilterWidth": 2}
     graph = graph_of(Operator(0, "MAX_POOL_2D", (0,), (1,), pool))
     message = r"operator 0 \(MAX_POOL_2D\), .* has the shape \[1, 8, 8, 3\], not \[1, 4, 4, 3\]"
@@ -271,7 +313,7 @@ def test_preprocessing_is_chosen_by_name(reference, tmp_path):
 
 
 def test_altered_bytes_end_in_a_network_or_one_line(tmp_path):
-    """Small numbers are what tables, options and shapes are made of."""
+    """Tables, options and shapes are made of small numbers."""
     content = np.load(ANSWERS)["ones file"].tobytes()
     path, rng, refusals = tmp_path / "damaged.tflite", np.random.default_rng(0), []
     for _ in range(25):
@@ -317,12 +359,12 @@ def test_numbers_are_packed_along_the_first_axis_only():
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"none\.tflite: No such file"):
+    with pytest.raises(ValueError, match=r"none\.tflite: no such file"):
         bnnjax.load_model(tmp_path / "none.tflite")
 
 
 def test_the_same_file_read_again_is_the_same_architecture(reference):
-    """So that nothing is compiled again."""
+    """Equal architectures are not compiled again."""
     first, second = (reference("ones").network.architecture for _ in range(2))
     assert first == second
     assert hash(first) == hash(second)
@@ -332,7 +374,7 @@ def test_the_same_file_read_again_is_the_same_architecture(reference):
 
 
 def test_the_published_file_gives_what_its_own_module_gives(real_tflite, real_quicknet):
-    """Operator by operator the whole numbers are the same; taps have other names."""
+    """The integers are equal operator by operator; only the names of the taps differ."""
     general = bnnjax.load_model(real_tflite).with_options(clip=CLIP, backend="dense")
     registry = real_quicknet.with_options(backend="dense")
     names = {"stem1": "stem_conv", "stem2": "stem_depthwise", "stem": "stem"}

