@@ -127,7 +127,7 @@ class GraphBuilder:
         return None
 
 
-_ENDS_MAPS = ("whole_mean", "mean", "dense", "reshape", "transpose", "shape", "softmax")
+_ENDS_MAPS = ("whole_mean", "mean", "dense", "flatten", "reshape", "transpose", "shape", "softmax")
 _KEEPS_GRID = ("MAX_POOL_2D", "RESHAPE", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE")
 
 

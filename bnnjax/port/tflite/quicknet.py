@@ -127,7 +127,7 @@ def _rows() -> list[Row]:
         *rows,
         Row("activate", 1),
         Row("whole_mean"),
-        Row("reshape"),
+        Row("flatten", (1, 1, FILTERS[-1])),
         Row("dense", weights=dense),
         Row("softmax"),
     ]

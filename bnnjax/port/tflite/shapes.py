@@ -29,7 +29,23 @@ def reshape(builder: GraphBuilder, op: Operator) -> None:
     shape = tuple(_constant(builder, op, 1)) if len(op.inputs) > 1 else stated
     if not shape or shape[0] not in (1, -1):
         raise ValueError(f"has the shape {list(shape)}, which does not keep the pictures apart")
-    builder.sign_keeping("reshape", op, options=shape)
+    if len(shape) == 2 and (needed := flattened(builder, op)):
+        builder.sign_keeping("flatten", op, options=needed)
+    else:
+        builder.sign_keeping("reshape", op, options=shape)
+
+
+def flattened(builder: GraphBuilder, op: Operator) -> tuple[int, ...] | None:
+    """The shape [h, w, C] of the map that an operator flattens; None if it flattens no map, or if
+    the file leaves its size open.
+
+    The dense layer behind it needs this very map: one of 6×4 has as many values as one of 4×6.
+    """
+    shapes = [
+        builder.graph.tensors[index].shape for index in (op.inputs[0], builder.graph.inputs[0])
+    ]
+    known = len(shapes[0]) == 4 and min(shapes[1][1:3]) > 1
+    return shapes[0][1:] if known else None
 
 
 def squeeze(builder: GraphBuilder, op: Operator) -> None:

@@ -146,6 +146,12 @@ def _reshape(step: Step, options: Options, x: Array, shape: Any = None) -> Array
     return x.reshape([int(side) for side in shape])
 
 
+def _flatten(step: Step, options: Options, x: Array) -> Array:
+    if x.shape[1:] != step.options:
+        raise ValueError(f"what follows needs a map {list(step.options)}")
+    return x.reshape(x.shape[0], -1)
+
+
 def _mean(step: Step, options: Options, x: Array) -> Array:
     axes, keepdims = step.options
     return x.mean(axis=axes, keepdims=keepdims)
@@ -226,6 +232,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     "softmax": lambda step, options, x: jax.nn.softmax(step.options * x),
     "concat": lambda step, options, *xs: jnp.concatenate(xs, step.options),
     "reshape": _reshape,
+    "flatten": _flatten,
     "transpose": lambda step, options, x: x.transpose(step.options),
     "pad": _pad,
     "slice": _slice,

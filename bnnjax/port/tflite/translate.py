@@ -130,9 +130,10 @@ def _dense(builder: GraphBuilder, op: Operator) -> None:
     name = builder.new_name("dense")
     builder.params[name] = {"kernel": kernel.T, **bias}
     options = (kernel.shape[1], kernel.shape[0], bool(bias), bool(op.options.get("KeepNumDims")))
-    builder.finish(
-        op, builder.add(op, "dense", (builder.operand(op, 0),), name=name, options=options)
-    )
+    x = builder.operand(op, 0)
+    if not options[-1] and (needed := shapes.flattened(builder, op)):
+        x = builder.add(op, "flatten", (x,), options=needed)
+    builder.finish(op, builder.add(op, "dense", (x,), name=name, options=options))
 
 
 # --- pools ---------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ def test_a_flattened_map_has_taps_at_any_size_and_logits_at_its_own(reference):
     network = reference("sequential").network
     assert network.entry.free
     assert network.entry.smallest == (17, 19)
-    for height, width, has_logits in ((17, 19, True), (19, 17, False), (40, 32, False)):
+    for height, width, has_logits in ((17, 19, True), (40, 32, False), (31, 17, False)):
         picture = jnp.full((2, height, width, 3), 0.5)
         logits, taps = jax.eval_shape(network.apply, network.variables, picture)
         assert (logits.shape == (2, 7)) if has_logits else logits is None
@@ -234,6 +234,30 @@ def test_a_map_that_fits_one_size_only_fixes_the_size():
         message = rf"images are {height}×{width} px, .*; it takes 8×6 px only$"
         with pytest.raises(ValueError, match=message):
             network.apply(network.variables, jnp.zeros((1, height, width, 3)))
+
+
+@pytest.mark.parametrize("reshaped", [True, False])
+def test_height_and_width_of_a_flattened_map_are_not_exchanged(reshaped):
+    """The exchanged map has as many values, in an order that the dense layer does not know."""
+    steps = [Operator(0, "ADD", (0, 0), (1,), {})]
+    if reshaped:
+        steps.append(Operator(1, "RESHAPE", (1, 5), (2,), {}))
+    steps.append(Operator(len(steps), "FULLY_CONNECTED", (len(steps), 4), (len(steps) + 1,), {}))
+    kernel = np.ones((7, 8 * 6 * 3), np.float32)
+    constants = Tensor("kernel", kernel.shape, kernel), Tensor("shape", (2,), np.array([1, -1]))
+    graph = graph_of(*steps, tensors=constants)
+    sizes = [(1, 8, 6, 3), (1, 8, 6, 3), (1, 144) if reshaped else (1, 7), (1, 7)]
+    tensors = [Tensor(f"t{n}", shape, None) for n, shape in enumerate(sizes)]
+    graph = dataclasses.replace(graph, tensors=(*tensors, *constants))
+    entry, variables = graph_network.network_of(graph, "flattened")
+    network = bnnjax.Network(Architecture(entry, True, entry.options), variables, {})
+    ones = jnp.ones((2, 8, 6, 3))
+    logits, _ = network.apply(network.variables, ones)
+    expected = 2 * network.entry.normalize(ones).sum((1, 2, 3))
+    np.testing.assert_allclose(logits, np.tile(expected[:, None], 7), rtol=1e-5)
+    logits, taps = network.apply(network.variables, jnp.ones((2, 6, 8, 3)))
+    assert logits is None
+    assert taps["add1"].shape == (2, 6, 8, 3)
 
 
 def test_a_classifier_that_does_not_fit_its_own_file_is_refused():
