@@ -195,6 +195,6 @@ def test_a_source_is_compared_as_its_suffix_says(quicknet, tmp_path):
     with pytest.raises(ValueError, match=r"a\.TFLITE: not a \.tflite file"):
         verify.verify(quicknet, tmp_path / "a.TFLITE")
     (tmp_path / "a.h5").write_text("text")
-    with pytest.raises(ValueError, match=r"a\.h5: damaged, truncated or no HDF5 file"):
+    with pytest.raises(ValueError, match=r"a\.h5: damaged, truncated or not an HDF5 file"):
         verify.verify(quicknet, tmp_path / "a.h5")
     assert verify.verify(quicknet, tmp_path / "a.npz") is None

@@ -41,11 +41,9 @@ def flattened(builder: GraphBuilder, op: Operator) -> tuple[int, ...] | None:
 
     The dense layer behind it needs this very map: one of 6×4 has as many values as one of 4×6.
     """
-    shapes = [
-        builder.graph.tensors[index].shape for index in (op.inputs[0], builder.graph.inputs[0])
-    ]
-    known = len(shapes[0]) == 4 and min(shapes[1][1:3]) > 1
-    return shapes[0][1:] if known else None
+    tensors = builder.graph.tensors
+    shape, picture = tensors[op.inputs[0]].shape, tensors[builder.graph.inputs[0]].shape
+    return shape[1:] if len(shape) == 4 and min(picture[1:3]) > 1 else None
 
 
 def squeeze(builder: GraphBuilder, op: Operator) -> None:
