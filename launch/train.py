@@ -47,7 +47,8 @@ def main() -> int:
         curves.draw(workdir)
 
     loop.train(task, workdir, after_epoch=keep)
-    cli.print_json({**measured, **cli.costs(), "network": str(workdir / "network")})
+    network = str(network_file.with_suffix(workdir / "network"))
+    cli.print_json({**measured, **cli.costs(), "network": network})
     return 0
 
 

@@ -48,7 +48,7 @@ def load_model(model: str | Path | None = None, *, preprocessing: str | None = N
     if path and path.suffix.lower() == ".tflite":
         return load_graph(path, preprocessing=preprocessing or "imagenet")
     if preprocessing is not None:
-        raise ValueError(f"{model or SHIPPED}: only a .tflite file has a choice of preprocessing")
+        raise ValueError(f"{model or SHIPPED}: preprocessing is chosen for .tflite files only")
     if path:
         return network_file.restore(path)
     if model in (None, SHIPPED):

@@ -50,7 +50,7 @@ def test_ties_count_against_the_picture():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 3])
-def test_logits_that_are_no_numbers_are_wrong(value, place):
+def test_logits_that_are_not_numbers_are_wrong(value, place):
     """NaN counts wherever it stands, even where comparisons with it would favour the label."""
     logits = np.array([9.0, 1, 2, 3, 4, 5])
     logits[place] = value

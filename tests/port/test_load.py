@@ -90,20 +90,20 @@ def test_a_typo_gets_the_nearest_name(tmp_path, monkeypatch):
         bnnjax.load_model("zzz")
 
 
-def test_a_network_that_nobody_offers_says_how_to_get_it(tmp_path, monkeypatch):
+def test_a_network_without_a_download_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"port_larq\.py --model=vgg19"):
         bnnjax.load_model("vgg19")
 
 
 @pytest.mark.parametrize("name", ["quicknet_v0", "nowhere", "none.safetensors", "none.tflite"])
-def test_a_path_that_leads_nowhere_is_named(tmp_path, name):
+def test_a_path_without_a_file_is_named(tmp_path, name):
     for path in (tmp_path / name, str(tmp_path / name)):
         with pytest.raises(ValueError, match=f"^{path}: no such file$"):
             bnnjax.load_model(path)
 
 
-def test_directories_are_no_networks(tmp_path):
+def test_directories_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"is a directory; a network is a file, NAME\.safetensors"):
         bnnjax.load_model(tmp_path)
     (tmp_path / "bnnjax.json").write_text("{}")  # what an earlier format wrote
@@ -113,7 +113,7 @@ def test_directories_are_no_networks(tmp_path):
 
 def test_preprocessing_is_a_choice_of_tflite_files_only(quicknet_file):
     for model in (None, "quicknet", quicknet_file):
-        with pytest.raises(ValueError, match=r"only a \.tflite file has a choice"):
+        with pytest.raises(ValueError, match=r"preprocessing is chosen for \.tflite files only"):
             bnnjax.load_model(model, preprocessing="unit")
 
 
@@ -202,7 +202,7 @@ def empty(path):
 
 
 @pytest.mark.parametrize("damage", [flip_a_bit, cut_short, empty])
-def test_a_damaged_copy_in_the_cache_is_made_anew(publish, server, cache, tiny, damage):
+def test_a_damaged_copy_in_the_cache_is_replaced(publish, server, cache, tiny, damage):
     _, name = publish(tiny)
     network = bnnjax.load_model("tiny")
     damage(cache / name)

@@ -47,7 +47,7 @@ def test_the_port_agrees_with_its_source(ported, real_tflite, pictures):
     assert found.agrees
 
 
-def test_one_other_bit_is_noticed(ported, real_tflite, pictures):
+def test_one_wrong_bit_is_noticed(ported, real_tflite, pictures):
     params = dict(ported.variables["params"])
     words = np.array(params["section1_block2_conv"]["words"])
     words[1, 1, 0, 5] ^= np.uint32(1 << 9)
@@ -66,7 +66,7 @@ def test_a_comparison_agrees_only_without_differences():
     assert not verify.Comparison(10, 0, float("nan")).agrees
 
 
-def test_all_forms_have_the_same_whole_numbers(real_quicknet, pictures):
+def test_all_forms_have_the_same_integers(real_quicknet, pictures):
     """Operator by operator: a compiler would reassociate the float sums between them."""
     forms = {
         "packed": real_quicknet.with_options(backend="packed"),
@@ -145,7 +145,7 @@ def test_a_port_of_a_keras_file_agrees_with_it(tiny, tiny_layers, write_keras, t
     assert found.agrees
 
 
-def test_one_other_bit_of_a_keras_file_is_noticed(altered, keras_file):
+def test_one_wrong_bit_of_a_keras_file_is_noticed(altered, keras_file):
     def flip(words):
         words[1, 1, 0, 5] ^= np.uint32(1 << 9)
         return words
@@ -167,7 +167,7 @@ def test_one_other_bit_of_a_keras_file_is_noticed(altered, keras_file):
     ],
 )
 @pytest.mark.parametrize("factor", [1 + 1e-5, np.nan])
-def test_another_float_is_noticed(altered, keras_file, layer, name, factor):
+def test_a_wrong_float_is_noticed(altered, keras_file, layer, name, factor):
     def change(value):
         value.reshape(-1)[np.abs(value).argmax()] *= factor
         return value

@@ -90,7 +90,7 @@ def test_every_truncation_is_refused(file):
     cuts = np.linspace(1, len(content) - 1, 200, dtype=int)
     for length in [*range(100), *cuts.tolist()]:
         file.write_bytes(content[:length])
-        assert "damaged, truncated or no HDF5 file" in refusal(file), f"first {length} bytes"
+        assert "damaged, truncated or not an HDF5 file" in refusal(file), f"first {length} bytes"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_every_truncation_is_refused(file):
 )
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "other.h5").write_bytes(content)
-    assert "damaged, truncated or no HDF5 file" in refusal(tmp_path / "other.h5")
+    assert "damaged, truncated or not an HDF5 file" in refusal(tmp_path / "other.h5")
 
 
 def test_missing_files_and_folders_are_refused(tmp_path):
@@ -109,13 +109,13 @@ def test_missing_files_and_folders_are_refused(tmp_path):
 def test_a_file_of_keras_3_is_refused(tmp_path):
     with h5py.File(tmp_path / "later.weights.h5", "w") as file:
         file["layers/conv2d/vars/0"] = weight(3, 3, 3, 8)
-    assert "no layers as save or save_weights of Keras 2" in refusal(tmp_path / "later.weights.h5")
+    assert "holds no layers that Keras 2 saved" in refusal(tmp_path / "later.weights.h5")
 
 
 @pytest.mark.parametrize(
     "gone", ["conv2d_99", "conv2d_99/conv2d_99/kernel:0", "conv2d_99/conv2d_99"]
 )
-def test_a_layer_that_is_listed_and_not_there_is_refused(file, gone):
+def test_a_layer_that_is_listed_but_missing_is_refused(file, gone):
     with h5py.File(file, "a") as written:
         del written[gone]
     refusal(file)

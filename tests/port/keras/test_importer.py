@@ -1,4 +1,4 @@
-"""Networks out of Keras files: what they compute is what Larq computed, and misfits are refused.
+"""Networks from Keras files compute what Larq computed, and files of other networks are refused.
 
 The answers of real Larq are in reference/networks.npz; reference/networks.py asked for them.
 """
@@ -71,7 +71,7 @@ SIDES = {"binary_alexnet": 224, "xnornet": 224, "dorefanet": 224}  # px; of all 
 
 @pytest.fixture(scope="module")
 def as_asked():
-    """The registry, for as long as this module runs, of networks as Larq was asked about them."""
+    """The registry's networks as Larq was asked about them, while this module runs."""
     with pytest.MonkeyPatch.context() as patch:
         for name in SIDES:
             entry = registry.find(name)
@@ -82,7 +82,7 @@ def as_asked():
 
 @pytest.fixture(scope="module")
 def keras_file(keras_layers, write_keras, as_asked):
-    """A function network → its file, with the weights that Larq was given."""
+    """A function network → a file of it with the weights that Larq was given."""
     with tempfile.TemporaryDirectory() as folder:
 
         def path_of(name):
@@ -98,7 +98,7 @@ def keras_file(keras_layers, write_keras, as_asked):
 
 
 class Answers(NamedTuple):
-    """What a network computes of the picture that Larq saw; layers by PREFIX:PLACE."""
+    """What a network computes from the picture that Larq saw; layers by PREFIX:PLACE."""
 
     name: str
     logits: np.ndarray
@@ -113,7 +113,7 @@ class Answers(NamedTuple):
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def answers(request, keras_file, draws):
-    """Of a network frozen and packed, out of a file, compiled as one."""
+    """Of a packed network from a file, compiled as a whole."""
     name = request.param
     network = load.port_file(keras_file(name), model=name)
     network = network.with_options(gradient_dtype="float32", backend="packed")
@@ -162,8 +162,8 @@ def answers(request, keras_file, draws):
 
 
 def unit(layer):
-    """What a binary convolution's results are multiples of: its kernel's scale, of activations of
-    two bits a third of it."""
+    """The results of a binary convolution are multiples of this: its kernel's scale, or a third of
+    it after activations of two bits."""
     levels = 2 ** quant.precision(layer.input_quantizer) - 1
     scaled = layer.has_variable("params", "scale")
     return (layer.get_variable("params", "scale") if scaled else jnp.ones(())) / levels
@@ -182,7 +182,7 @@ def test_the_gradient_of_the_picture_is_larqs(answers):
     assert_close(answers.gradient, answers.larq("gradient"))
 
 
-def test_whole_numbers_of_binary_convolutions_are_larqs_to_the_last_one(answers):
+def test_integers_of_binary_convolutions_are_larqs_to_the_last_one(answers):
     assert len(answers.sums) == NETWORKS[answers.name]
     for key, found in answers.sums.items():
         ours, larqs = (x / answers.units[key] for x in (found, answers.larq(f"{key}/output")))
@@ -245,7 +245,7 @@ BINARY = ("section1_block1_conv", "section2_block1_conv")
 
 @pytest.fixture
 def port(tiny, write_keras, tmp_path, monkeypatch):
-    """A function layers → the network out of a file of them, which is called tiny.h5."""
+    """A function layers → the network from a file of them, tiny.h5."""
     monkeypatch.setitem(registry.REGISTRY, "tiny", tiny)
 
     def write_and_port(layers, *, frozen=True, **form):
@@ -314,7 +314,7 @@ def test_a_frozen_network_is_the_latent_one_frozen(port, tiny_layers):
     assert_same(frozen.variables, latent.variables)
 
 
-def test_frozen_words_hold_the_signs_and_nought_is_positive(port, tiny_layers):
+def test_packed_words_hold_the_signs_and_zero_is_positive(port, tiny_layers):
     params = port(tiny_layers).variables["params"]
     for name in BINARY:
         kernel = weights(tiny_layers, name)["kernel"]
@@ -354,8 +354,8 @@ def test_kernels_that_are_binarized_already_give_the_same_network_and_are_record
 
 @pytest.mark.parametrize("name", ["magnitude_aware_sign", "xnor_weight_scale"])
 def test_kernels_of_signs_times_a_scale_are_binarized_too(name):
-    """Of layers whose quantizer gives ± one scale an output channel; ± another number is not what
-    a quantizer of plain signs leaves behind."""
+    """A quantizer may give ± one scale per output channel. A quantizer of plain signs leaves no
+    other numbers behind."""
     kernel = np.random.default_rng(0).normal(size=(3, 3, 5, 4)).astype(np.float32)
     binarized = np.where(kernel >= 0, 1, -1) * np.float32([0.1, 0.7, 0.3, 1])
 
@@ -434,7 +434,7 @@ def test_everything_that_does_not_fit_is_listed_at_once(refusal, tiny_layers):
 
 
 @pytest.mark.parametrize("value", [np.complex64(1j), b"text"], ids=["complex", "text"])
-def test_numbers_that_are_none_are_refused(refusal, tiny_layers, value):
+def test_values_that_are_not_numbers_are_refused(refusal, tiny_layers, value):
     weights(tiny_layers, "dense")["bias"] = np.full(10, value)
     (line,) = refusal(tiny_layers)
     assert line.startswith("dense from quant_dense: bias is ")

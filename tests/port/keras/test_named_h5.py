@@ -133,7 +133,7 @@ def test_the_order_of_the_file_does_not_matter(tmp_path, narrow):
     assert_holds(load.port_file(path, model="narrow"), layers)
 
 
-def test_all_that_does_not_fit_is_named_at_once(tmp_path, narrow):
+def test_everything_that_does_not_fit_is_named_at_once(tmp_path, narrow):
     layers = random_layers(narrow, their_vgg_name, classes=None)
     layers["block6_conv1"] = layers.pop("block3_conv1")
     layers["block1_conv1"]["kernel"] = layers["block1_conv1"]["kernel"][:, :, :2]
@@ -164,7 +164,7 @@ def test_inception_is_read_by_caffes_names(tmp_path):
     assert verify.verify(network, path).agrees
 
 
-def test_inception_goes_through_a_checkpoint(tmp_path):
+def test_inception_survives_a_network_file(tmp_path):
     entry = registry.find("inception_v1")
     layers = random_layers(entry, their_inception_name, classes=None)
     network = load.port_file(write(tmp_path / "notop.h5", layers), model="inception_v1")

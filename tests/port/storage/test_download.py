@@ -67,7 +67,7 @@ def test_a_file_with_another_sha256_is_not_kept(fetch, folder, server):
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_download_that_broke_off_goes_on_where_it_was(fetch, folder, server, ranges):
+def test_a_download_that_broke_off_resumes(fetch, folder, server, ranges):
     server.cut = 100_000
     server.ranges = ranges
     assert f"broke off after 100000 of {len(CONTENT)} bytes" in refusal(fetch)
@@ -110,7 +110,7 @@ def test_a_download_that_only_lacks_its_name_gets_it(fetch, folder, part, server
     assert server.requests == [("/file", f"bytes={len(CONTENT)}-")]
 
 
-def test_what_the_server_has_not_is_named(fetch, folder, server):
+def test_a_file_that_the_server_lacks_is_named(fetch, folder, server):
     message = refusal(fetch, url=f"{server.url}/none")
     assert message.startswith(f"{server.url}/none: the server answers 404")
     assert folder() == {}

@@ -399,7 +399,7 @@ def test_a_type_that_numpy_lacks_is_refused(small, file):
 
 
 @pytest.mark.parametrize("content", ["", "{", "null", "[]", '"text"', "{}", '{"format": 2}'])
-def test_a_card_that_is_none_is_refused(file, content):
+def test_text_that_is_not_a_card_is_refused(file, content):
     write_card(file, read(file)[0], content)
     with pytest.raises(ValueError, match=r"small\.safetensors: damaged card"):
         network_file.restore(file)

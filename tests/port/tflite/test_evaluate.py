@@ -68,7 +68,7 @@ def test_a_set_bit_of_a_filter_is_minus_one():
     np.testing.assert_array_equal(unpack_filter(words, 3), [[[[-1], [1], [-1]]]])
 
 
-def test_filters_of_many_channels_go_on_in_the_next_word():
+def test_filters_of_many_channels_continue_in_the_next_word():
     words = np.zeros((2, 1, 1, 2), np.int32)
     words[1, 0, 0] = np.array([1 << 31, 1 << 7], np.uint32).view(np.int32)
     kernel = np.asarray(unpack_filter(words, 40))
@@ -177,7 +177,7 @@ def test_depthwise_convolution_makes_neighbours_of_one_input_channel(strides):
     ("kind", "reduce"), [("MAX_POOL_2D", np.max), ("AVERAGE_POOL_2D", np.mean)]
 )
 @pytest.mark.parametrize("padding", [SAME, VALID])
-def test_pools_leave_the_padding_out(kind, reduce, padding):
+def test_pools_ignore_the_padding(kind, reduce, padding):
     x = normal(1, 5, 4, 2) - 5  # all negative: a zero outside would win
     size, inside = windows(x, (2, 3), (2, 2), padding == SAME)
     expected = np.zeros((1, *size, 2))
@@ -234,7 +234,7 @@ def test_an_operator_that_is_not_evaluated_is_named():
         run("HARD_SWISH", normal(1, 2, 2, 1))
 
 
-def test_results_go_from_operator_to_operator():
+def test_results_pass_from_operator_to_operator():
     """(x·2 + 1) with the product used twice: by the sum and by the graph's output."""
     tensors = (
         Tensor("x", (1, 2), None),

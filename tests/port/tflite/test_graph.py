@@ -166,7 +166,7 @@ def test_a_file_is_read_as_it_was_written(scratch):
     assert (graph.inputs, graph.outputs) == ((0,), (4,))
 
 
-def test_constants_are_found_by_the_operators_slot():
+def test_constants_are_found_by_their_slot():
     value = np.ones(2, np.float32)
     tensors = (Tensor("x", (2,), None), Tensor("y", (2,), value))
     operator = Operator(3, "MUL", (0, 1, -1), (2,), {})

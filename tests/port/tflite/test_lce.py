@@ -109,7 +109,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_all_forms_say_the_same(form, kernel):
+def test_all_versions_agree(form, kernel):
     args, input_type = FORMS[form](kernel)
     found = read(*args, input_type=input_type)
     newer = not form.startswith("0.1")
@@ -139,7 +139,7 @@ def unpacked(words, channels):
 
 
 @pytest.mark.parametrize(("padding", "input_type"), [(2, "float32"), (1, "int32")])
-def test_valid_has_another_number_in_the_months_before_0_4(kernel, padding, input_type):
+def test_valid_has_another_number_before_0_4(kernel, padding, input_type):
     options = {**SINGLE, "padding": padding}
     found = read("LceBconv2d", options, lce_words(kernel), MULTIPLIER, BIAS, input_type=input_type)
     assert found.window.padding == "VALID"

@@ -282,7 +282,7 @@ def test_all_taps_are_maps(reference):
     assert {len(tap.shape) for tap in taps.values()} == {4}
 
 
-def test_several_pictures_are_apart(reference):
+def test_pictures_of_a_batch_are_independent(reference):
     case = reference("operators")
     apply = jax.jit(lambda x: logits_of(case, x))
     one = np.asarray(apply(case.answers["x"]))
