@@ -17,8 +17,8 @@ reads that file and computes the same. Columns:
     gradient    the same for the gradient of the picture (float32 products; TIES: see networks.py)
     counts      whether parameters, bytes and multiply-accumulates are those of lq.models.summary
 
-Gradients agree where there are neither flips nor edges. With --folder, Larq's answers are kept there
-and used again. AlexNet and its kin get pictures of 224 px, whatever --side says.
+Gradients agree where there are neither flips nor edges. With --folder, Larq's answers are kept
+there and used again. AlexNet and its kin get pictures of 224 px, whatever --side says.
 """
 
 import subprocess

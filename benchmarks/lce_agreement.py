@@ -4,8 +4,8 @@
     ~/.cache/bnnjax/lce-env/bin/python tests/reference/lce.py --zoo FOLDER
     python benchmarks/lce_agreement.py --folder=FOLDER
 
-For each file, this prints the largest difference of the logits from Keras', relative to the largest,
-and of the probabilities from the interpreter's.
+For each file, this prints the largest difference of the logits from Keras', relative to the
+largest, and of the probabilities from the interpreter's.
 """
 
 from pathlib import Path
