@@ -71,6 +71,11 @@ def test_the_network_inside_the_package_is_small():
     assert file.stat().st_size <= 2.7e6
 
 
+def test_loading_a_network_needs_no_checkpoint_library():
+    program = "import sys, bnnjax; bnnjax.load_model(); sys.exit('orbax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_a_network_file_takes_precedence_over_a_network_of_its_name(
     quicknet_file, tmp_path, monkeypatch
 ):
