@@ -62,14 +62,16 @@ def _find_file(model: str | Path | None) -> Path | None:
     if model is None:
         return None
     path = Path(os.path.expanduser(model))
-    if (file := network_file.with_suffix(path)).is_file():
+    if path.name and (file := network_file.with_suffix(path)).is_file():
         return file
     if str(model) in registry.REGISTRY:  # whatever else bears this name
         return None
-    if path.is_file():
-        return path
     if path.is_dir():
         raise ValueError(f"{path} is a directory; {_advice(path)}")
+    if path.is_file():
+        if path.suffix.lower() == ".tflite":
+            return path
+        raise ValueError(f"{path} is neither .safetensors nor .tflite; see launch/port_larq.py")
     if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
         raise ValueError(f"{path}: no such file")
     return None

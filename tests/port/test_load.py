@@ -111,9 +111,19 @@ def test_a_path_without_a_file_is_named(tmp_path, name):
 def test_directories_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"is a directory; a network is a file, NAME\.safetensors"):
         bnnjax.load_model(tmp_path)
+    with pytest.raises(ValueError, match=r"^\. is a directory; "):
+        bnnjax.load_model("")
     (tmp_path / "bnnjax.json").write_text("{}")  # what an earlier format wrote
     with pytest.raises(ValueError, match="its format is no longer read; port or train the network"):
         bnnjax.load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["weights.h5", "weights"])
+def test_files_of_other_kinds_are_sent_to_the_importer(tmp_path, name):
+    (tmp_path / name).write_text("no network at all")
+    message = rf"{name} is neither \.safetensors nor \.tflite; see launch/port_larq\.py$"
+    with pytest.raises(ValueError, match=message):
+        bnnjax.load_model(tmp_path / name)
 
 
 def test_preprocessing_is_a_choice_of_tflite_files_only(quicknet_file):
