@@ -21,18 +21,17 @@ def _constant(builder: GraphBuilder, op: Operator, slot: int) -> Any:
 
 def reshape(builder: GraphBuilder, op: Operator) -> None:
     """RESHAPE to a constant shape, or to one that the graph computes."""
-    computed = len(op.inputs) > 1 and builder.graph.constant(op, 1) is None
-    if computed:
+    stated = builder.graph.tensors[op.outputs[0]].shape
+    if len(stated) == 2 and (needed := flattened(builder, op)):
+        builder.sign_keeping("flatten", op, options=needed)
+        return
+    if len(op.inputs) > 1 and builder.graph.constant(op, 1) is None:
         builder.finish(op, builder.add(op, "reshape", (builder.operand(op, 0), op.inputs[1])))
         return
-    stated = builder.graph.tensors[op.outputs[0]].shape
     shape = tuple(_constant(builder, op, 1)) if len(op.inputs) > 1 else stated
     if not shape or shape[0] not in (1, -1):
         raise ValueError(f"has the shape {list(shape)}, which does not keep the pictures apart")
-    if len(shape) == 2 and (needed := flattened(builder, op)):
-        builder.sign_keeping("flatten", op, options=needed)
-    else:
-        builder.sign_keeping("reshape", op, options=shape)
+    builder.sign_keeping("reshape", op, options=shape)
 
 
 def flattened(builder: GraphBuilder, op: Operator) -> tuple[int, ...] | None:

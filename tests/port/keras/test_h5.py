@@ -125,7 +125,7 @@ def test_a_group_in_place_of_an_array_is_refused(file):
     with h5py.File(file, "a") as written:
         del written["dense_95/dense_95/kernel:0"]
         written.create_group("dense_95/dense_95/kernel:0")
-    assert "dense_95/kernel:0 is no array" in refusal(file)
+    assert "dense_95/kernel:0 is not an array" in refusal(file)
 
 
 def test_without_the_extra_one_line_says_what_to_install(file, monkeypatch):
