@@ -23,7 +23,7 @@ import numpy as np
 from absl import flags
 
 from bnnjax import cli
-from bnnjax.port.torch_legacy import read_torch_legacy
+from bnnjax.port.vgg.torch_legacy import read_torch_legacy
 
 # Per stage: blocks, kernel size, stride of the first block, expansion, output channels.
 STAGES = (

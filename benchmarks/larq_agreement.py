@@ -1,24 +1,24 @@
-"""How far our networks are from Larq's: layer by layer, logits, gradients, counts.
+"""How far our networks are from Larq's in layers, logits, gradients and counts.
 
     python benchmarks/larq_agreement.py [--networks=quicknet,quicknet_v0] [--side=64]
 
-Makes an environment of Larq on TensorFlow 2.15 (tests/reference/make_environment.sh), lets it build
-each network with weights from a seed, save it as .h5 and compute; then reads that file and computes
-the same. Columns:
+This makes an environment of Larq on TensorFlow 2.15 (tests/reference/make_environment.sh), where
+Larq builds each network with weights from a seed, saves it as .h5 and computes its answers. Then it
+reads that file and computes the same. Columns:
 
-    layers      largest difference of a layer's output given Larq's own input of that layer,
-                relative to its largest output
-    whole       results of binary convolutions, less their scales, that are not the same whole
-                numbers, of how many, same inputs
-    flips       values before binary convolutions that are quantized otherwise when each side runs
+    layers      largest difference of a layer's output, given the layer's input from Larq, relative
+                to its largest output
+    integers    results of binary convolutions, divided by their scales, that are different integers
+                for the same inputs, and how many there are
+    flips       values before binary convolutions that are quantized differently when each side runs
                 on its own
-    edges       of these, values where one side's pseudo-gradient is 0 and the other's is not
+    edges       such values where the pseudo-gradient of one side is 0 and that of the other is not
     logits      largest difference of the logits, relative to the largest
-    gradient    the same of the gradient of the picture (float32 products; see networks.py on TIES)
+    gradient    the same for the gradient of the picture (float32 products; TIES: see networks.py)
     counts      whether parameters, bytes and multiply-accumulates are those of lq.models.summary
 
-Gradients agree where there are neither flips nor edges. With --folder, what Larq computed is kept
-there and used again. AlexNet's kin are asked about pictures of 224 px, whatever --side.
+Gradients agree where there are neither flips nor edges. With --folder, Larq's answers are kept
+there and used again. AlexNet and its kin get pictures of 224 px, whatever --side says.
 """
 
 import subprocess
@@ -39,15 +39,16 @@ from bnnjax.binary.backend import using
 from bnnjax.layers import QuantConv
 from bnnjax.models import registry, summary
 from bnnjax.models.network import Network
-from bnnjax.port import from_keras, load
-from bnnjax.port.keras_h5 import opened
+from bnnjax.port import load
+from bnnjax.port.keras import importer
+from bnnjax.port.keras.h5 import opened
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("networks", None, "names; by default all that the reference script knows")
-flags.DEFINE_integer("side", 64, "of the picture, px")
-flags.DEFINE_string("folder", None, "keep the reference's files here, and use those that are there")
+flags.DEFINE_integer("side", 64, "side of the picture, px")
+flags.DEFINE_string("folder", None, "keep the reference's files here, and use those it has")
 
-TIES = ("xnornet", "dorefanet")  # whose gradients are those of mean-pools, see networks.py
+TIES = ("xnornet", "dorefanet")  # compared through mean-pools, see networks.py
 REFERENCE = Path(__file__).parents[1] / "tests" / "reference"
 ACTIVATIONS: dict[str, Callable] = {"relu": nn.relu, "sigmoid": nn.sigmoid, "linear": lambda x: x}
 
@@ -57,7 +58,7 @@ class Agreement(NamedTuple):
 
     layers: float
     different: int
-    whole: int
+    integers: int
     flips: int
     edges: int
     logits: float
@@ -66,7 +67,7 @@ class Agreement(NamedTuple):
 
 
 def ask_larq(names: list[str], folder: Path) -> None:
-    """Lets Larq compute what is not in the folder yet."""
+    """Lets Larq compute the answers that the folder lacks."""
     if not (missing := [name for name in names if not (folder / f"{name}.npz").exists()]):
         return
     made = subprocess.run([REFERENCE / "make_environment.sh"], check=True, stdout=subprocess.PIPE)
@@ -82,7 +83,7 @@ def side_of(entry: registry.Entry) -> int:
 
 
 def keys_by_path(path: Path, entry: registry.Entry) -> dict[tuple[str, ...], str]:
-    """Our layers' paths and the reference's names of them, PREFIX:PLACE."""
+    """The paths of our layers and their names in the reference, PREFIX:PLACE."""
     with opened(path) as sources:
         prefixes = dict.fromkeys(source.prefix for source in sources)
         keys = {
@@ -90,18 +91,18 @@ def keys_by_path(path: Path, entry: registry.Entry) -> dict[tuple[str, ...], str
             for prefix in prefixes
             for place, source in enumerate(s for s in sources if s.prefix == prefix)
         }
-        return {target.path: keys[s.name] for target, s in from_keras.fit(sources, entry)[1]}
+        return {target.path: keys[s.name] for target, s in importer.fit(sources, entry)[1]}
 
 
 def agreement(name: str, folder: Path) -> Agreement:
-    """Compares one network, frozen, with what Larq computed."""
+    """Compares one packed network with Larq's answers."""
     path = folder / f"{name}.h5"
     network = load.port_file(path, model=name).with_options(gradient_dtype="float32")
     larq = dict(np.load(folder / f"{name}.npz"))
     keys = keys_by_path(path, network.entry)
     picture = draws().picture(name, side_of(network.entry))
     ours = calls(network, picture, {path: larq[f"{key}/input"] for path, key in keys.items()})
-    worst, different, whole = 0.0, 0, 0
+    worst, different, integers = 0.0, 0, 0
     for layer_path, key in keys.items():
         layer, _, output = ours[layer_path]
         expected = larq[f"{key}/output"]
@@ -110,7 +111,7 @@ def agreement(name: str, folder: Path) -> Agreement:
         if is_binary(layer):
             unit = unit_of(layer, network.variables["params"][layer_path[-1]])
             different += int((np.round(found / unit) != np.round(expected / unit)).sum())
-            whole += output.size
+            integers += output.size
     flips, edges = 0, 0
     for path, (layer, x, _) in calls(network, picture, {}).items():
         if is_binary(layer):
@@ -125,7 +126,7 @@ def agreement(name: str, folder: Path) -> Agreement:
     return Agreement(
         worst,
         different,
-        whole,
+        integers,
         flips,
         edges,
         relative(logits, larq["logits"]),
@@ -139,7 +140,7 @@ def is_binary(layer: nn.Module) -> bool:
 
 
 def unit_of(layer: QuantConv, params: Mapping[str, jax.Array]) -> np.ndarray:
-    """What the results are multiples of: the kernel's scale, of two-bit activations a third."""
+    """The results are multiples of this: the kernel's scale, or a third of it after two bits."""
     return np.asarray(params.get("scale", 1.0)) / (2 ** quant.precision(layer.input_quantizer) - 1)
 
 
@@ -148,7 +149,7 @@ def differing(function: Callable, ours: np.ndarray, theirs: np.ndarray) -> int:
 
 
 def slope(quantizer: quant.Quantizer, x: np.ndarray) -> jax.Array:
-    """Where its pseudo-gradient is not 0."""
+    """Where the pseudo-gradient is not 0."""
     return jax.grad(lambda x: quantizer(x).sum())(jnp.asarray(x)) != 0
 
 
@@ -164,7 +165,7 @@ def draws():
 def calls(
     network: Network, picture: np.ndarray, inputs: Mapping[tuple[str, ...], np.ndarray]
 ) -> dict[tuple[str, ...], tuple[nn.Module, np.ndarray, np.ndarray]]:
-    """(layer, input, output) of each layer; a layer in ``inputs`` gets that input."""
+    """(layer, input, output) of every layer. A layer in ``inputs`` gets that input."""
     found = {}
 
     def record(call, args, kwargs, context):
@@ -215,14 +216,14 @@ def main() -> int:
         folder = Path(FLAGS.folder or temporary)
         folder.mkdir(parents=True, exist_ok=True)
         ask_larq(names, folder)
-        rows = [("network", "layers", "whole", "flips", "edges", "logits", "gradient", "counts")]
+        rows = [("network", "layers", "integers", "flips", "edges", "logits", "gradient", "counts")]
         for name in names:
             row = agreement(name, folder)
             rows.append(
                 (
                     name,
                     f"{row.layers:.1e}",
-                    f"{row.different} of {row.whole}",
+                    f"{row.different} of {row.integers}",
                     str(row.flips),
                     str(row.edges),
                     f"{row.logits:.1e}",

@@ -4,8 +4,8 @@
     ~/.cache/bnnjax/lce-env/bin/python tests/reference/lce.py --zoo FOLDER
     python benchmarks/lce_agreement.py --folder=FOLDER
 
-Prints for each file the largest difference of the logits from Keras', relative to the largest, and
-of the probabilities from the interpreter's.
+For each file, this prints the largest difference of the logits from Keras', relative to the
+largest, and of the probabilities from the interpreter's.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ import bnnjax
 from bnnjax import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("folder", None, "of NAME.tflite and NAME.npz", required=True)
+flags.DEFINE_string("folder", None, "folder of NAME.tflite and NAME.npz", required=True)
 
 
 def main() -> int:
@@ -28,7 +28,9 @@ def main() -> int:
     print(f"{'network':<28}{'logits, Keras':>16}{'probabilities, LCE':>20}")
     for path in paths:
         answers = np.load(path.with_suffix(".npz"))
-        network = bnnjax.load_model(path).with_options(backend="dense")  # exact, soonest compiled
+        network = bnnjax.load_model(path).with_options(
+            backend="dense"
+        )  # exact, and soonest compiled
         apply = jax.jit(network.architecture.module.apply)
         logits = apply(network.variables, answers["x"])
         of_keras = abs(logits - answers["logits"]).max() / abs(answers["logits"]).max()

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
-from bnnjax.port.cache import cache_folder
+from bnnjax.port.storage.cache import cache_folder
 
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # Flags belong to the scripts that call the functions below.

@@ -1,6 +1,6 @@
-"""Turns a network of Larq into a bnnjax checkpoint, without TensorFlow.
+"""Turns a network of Larq into a network file of bnnjax, without TensorFlow.
 
-python launch/port_larq.py --source=quicknet_weights.h5 --model=quicknet --output=DIR --verify
+python launch/port_larq.py --source=weights.h5 --model=quicknet --output=my_quicknet --verify
 """
 
 import os
@@ -9,24 +9,24 @@ from pathlib import Path
 from absl import flags
 
 from bnnjax import cli
-from bnnjax.port import checkpoint, load, verify
-from bnnjax.port.download import file_sha256
+from bnnjax.port import load, verify
+from bnnjax.port.storage import network_file
+from bnnjax.port.storage.download import file_sha256
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("source", None, "file to port: .h5, .tflite or .npz", required=True)
 flags.DEFINE_string("model", None, "name of the network that it holds", required=True)
-flags.DEFINE_string("output", None, "directory to write, which must not exist", required=True)
+flags.DEFINE_string("output", None, "file to write, NAME.safetensors", required=True)
 flags.DEFINE_string("sha256", None, "refuse a source with another sha256 (hexadecimal)")
 flags.DEFINE_boolean("verify", False, "compare with the source: results (.tflite), arrays (.h5)")
-flags.DEFINE_boolean("overwrite", False, "replace the output directory if it exists")
+flags.DEFINE_boolean("overwrite", False, "replace a network file that exists")
 cli.define_json()
 
 
 def main() -> int:
-    source, output = (Path(os.path.expanduser(path)) for path in (FLAGS.source, FLAGS.output))
-    if output.exists() and not FLAGS.overwrite:
-        raise ValueError(f"{output} exists; choose another --output or give --overwrite")
-    # Before anything reads the file: HDF5's library does not survive everything.
+    source = Path(os.path.expanduser(FLAGS.source))
+    output = network_file.target(FLAGS.output, overwrite=FLAGS.overwrite)
+    # This precedes any reader: HDF5's library does not survive every file.
     if FLAGS.sha256 and (found_sum := file_sha256(source)) != FLAGS.sha256.lower():
         raise ValueError(f"{source} has sha256 {found_sum}, needs {FLAGS.sha256}")
     network = load.port_file(source, model=FLAGS.model)
@@ -39,8 +39,8 @@ def main() -> int:
         print(f"compared with the source: {found}")
         if not found.agrees:
             raise ValueError(f"{source}: the port does not agree with it; nothing was written")
-    checkpoint.save(network, output, overwrite=FLAGS.overwrite)
-    report["bytes"] = sum(f.stat().st_size for f in output.rglob("*") if f.is_file())
+    network_file.save(network, output, overwrite=FLAGS.overwrite)
+    report["bytes"] = output.stat().st_size
     print(f"{source} → {output}: {network.entry.name}, {report['bytes'] / 1e6:.2f} MB")
     cli.print_json(report)
     return 0

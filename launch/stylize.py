@@ -10,7 +10,7 @@ from absl import flags
 from bnnjax import Recipe, assets, cli
 from bnnjax.nst import folder, inputs, report
 from bnnjax.nst.config import OPTIONS, PRESETS, StylizeConfig
-from bnnjax.port.graph_network import PREPROCESSINGS
+from bnnjax.port.tflite.network import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("content", None, "photographs: paths, separated by commas")

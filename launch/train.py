@@ -15,7 +15,7 @@ import bnnjax
 from bnnjax import cli
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
-from bnnjax.port import checkpoint
+from bnnjax.port.storage import network_file
 from bnnjax.train import curves, loop
 from bnnjax.train.photo_task import PhotoTask
 from bnnjax.train.photographs import load_split
@@ -43,11 +43,12 @@ def main() -> int:
     def keep(state: Any, epoch: int, figures: dict[str, float]) -> None:
         measured.update(figures, epoch=epoch)
         network = bnnjax.freeze(task.network(state))
-        checkpoint.save(network, workdir / "network", overwrite=True)
+        network_file.save(network, workdir / "network", overwrite=True)
         curves.draw(workdir)
 
     loop.train(task, workdir, after_epoch=keep)
-    cli.print_json({**measured, **cli.costs(), "network": str(workdir / "network")})
+    network = str(network_file.with_suffix(workdir / "network"))
+    cli.print_json({**measured, **cli.costs(), "network": network})
     return 0
 
 

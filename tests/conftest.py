@@ -15,7 +15,9 @@ from hypothesis import settings
 
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture, Network
-from bnnjax.port import checkpoint, from_keras, load
+from bnnjax.port import load
+from bnnjax.port.keras import importer
+from bnnjax.port.storage import network_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -102,9 +104,9 @@ def quicknet(with_random_weights):
 
 
 @pytest.fixture(scope="session")
-def quicknet_directory(quicknet, tmp_path_factory):
-    """Its checkpoint, which tests must not change."""
-    return checkpoint.save(quicknet, tmp_path_factory.mktemp("networks") / "quicknet")
+def quicknet_file(quicknet, tmp_path_factory):
+    """Its network file, which tests must not change."""
+    return network_file.save(quicknet, tmp_path_factory.mktemp("networks") / "quicknet")
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +145,7 @@ def keras_layers(draws):
     def make(entry, **changes):
         architecture = Architecture.published(entry, **changes)
         places, layers = Counter(), []
-        for target in from_keras.targets(architecture):
+        for target in importer.targets(architecture):
             key = (target.prefix, places[target.prefix])
             weights = {
                 name: draws.draw(entry.name, *key, name, shape)

@@ -1,4 +1,4 @@
-"""What ships with the package."""
+"""Files that ship with the package."""
 
 from importlib import resources
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Accuracy of a network on labelled pictures, and the names of what it sees."""
+"""The accuracy of a network on labelled pictures, and the names of its guesses."""
 
 import csv
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -11,17 +11,16 @@ import jax
 import numpy as np
 
 from bnnjax import images
+from bnnjax.models.imagenet import CLASSES
 from bnnjax.models.network import Network
 
-_RESIZES = {"pillow": images.pillow_crop_resize, "zoo": images.zoo_crop_resize}
-RESIZES = tuple(_RESIZES)
-IMAGENET = 1000
-_NAMES = {IMAGENET: "imagenet_classes.txt", 117: "inknet_classes.txt"}
+_CROPS = {"pillow": images.pillow_crop_resize, "zoo": images.zoo_crop_resize}
+RESIZES = tuple(_CROPS)
 SIDE = 224  # px, of the pictures that networks of ImageNet are evaluated on
 
 
 class Accuracy(NamedTuple):
-    """Per cent of the pictures whose class is the first guess or among the first five; how many."""
+    """Percentages of ``n`` pictures whose class is the first guess, or one of the first five."""
 
     top1: float
     top5: float
@@ -29,34 +28,39 @@ class Accuracy(NamedTuple):
 
 
 def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.ndarray]:
-    """A function picture file → logits [classes], by the zoo's centre crop to 224 px; of a network
-    that takes one size only, to that, as much of the square as its sides leave.
+    """A function from a picture file to logits [num_classes].
 
-    ``resize`` is "pillow" (antialiased bicubic) or "zoo" (TensorFlow 1's, as the zoo evaluates).
+    Pictures are cropped at the centre and resized to 224 px, as the zoo evaluates. A network whose
+    logits need another size gets that one: the middle of the square, as far as its sides need it.
+
+    Args:
+      network: with a classifier.
+      resize: "pillow" (antialiased bicubic) or "zoo" (TensorFlow 1's, as the zoo evaluates).
 
     Raises:
-      ValueError: an unknown ``resize``, a network without a classifier; the function, on an
-        unreadable picture.
+      ValueError: an unknown ``resize`` or a network without a classifier; and from the function, a
+        picture that cannot be read.
     """
-    if resize not in _RESIZES:
+    if resize not in _CROPS:
         raise ValueError(f"resize is {resize!r}, needs one of {RESIZES}")
     if network.architecture.num_classes is None:
         raise ValueError(f"{network.entry.name} has no classifier here, only features")
-    if network.architecture.num_classes not in _NAMES:
-        raise ValueError(
-            f"{network.name} here tells {network.architecture.num_classes} classes apart, whose "
-            f"names are not known; needs {' or '.join(map(str, _NAMES))}"
-        )
-    crop_resize = _RESIZES[resize]
+    crop_resize = _CROPS[resize]
     logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
-    free = network.entry.sizes.fit(SIDE, SIDE)
-    size = (SIDE, SIDE) if free else network.entry.sizes.smallest
+    size = _size(network)
 
     def of_file(path: Path) -> np.ndarray:
         square = crop_resize(images.load(path), size=max(size))
         return np.asarray(logits(network.variables, _center(square, *size)[None])[0])
 
     return of_file
+
+
+def _size(network: Network) -> tuple[int, int]:
+    """224 px where the network has logits at that size, else the size of its example, px."""
+    entry = network.entry
+    usual = entry.sizes.fit(SIDE, SIDE) and network.architecture.has_logits(SIDE)
+    return (SIDE, SIDE) if usual else entry.sizes.smallest
 
 
 def _center(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -71,7 +75,7 @@ def accuracy(
     """Accuracy over (picture file, class index) pairs.
 
     Raises:
-      ValueError: there are none.
+      ValueError: there are no pairs.
     """
     found = [ranks(logits_of(path)[None], np.array([label])) for path, label in labelled]
     if not found:
@@ -84,7 +88,7 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many other classes score at least as high as the right one, int [N].
 
     Args:
-      logits: [N, classes]; where one is not finite, the rank is the worst.
+      logits: [N, num_classes]; a row that is not finite gets the worst rank.
       labels: int [N], the right classes.
     """
     own = np.take_along_axis(logits, labels[:, None], axis=1)
@@ -93,14 +97,13 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def read_labels(
-    directory: str | Path, labels: str | Path, *, classes: int = IMAGENET
+    directory: str | Path, labels: str | Path, *, num_classes: int = CLASSES
 ) -> list[tuple[Path, int]]:
-    """(picture file, class index) pairs of a CSV with the columns ``file`` and ``class_index``,
-    indices of ``classes`` classes.
+    """(picture file, class index) pairs from a CSV with the columns ``file`` and ``class_index``.
 
     Raises:
-      ValueError: the CSV cannot be read, lacks a column, holds something else than class indices,
-        or names pictures that are not in the directory.
+      ValueError: the CSV cannot be read, lacks a column, holds anything but indices below
+        ``num_classes``, or names pictures that are not in the directory.
     """
     try:
         with open(labels, newline="", encoding="utf-8-sig") as file:
@@ -108,46 +111,73 @@ def read_labels(
             absent = {"file", "class_index"} - set(reader.fieldnames or ())
             if absent:
                 raise ValueError(f"no column {', '.join(sorted(absent))}")
-            pairs = [(Path(directory, row["file"]), _class_index(row, classes)) for row in reader]
+            rows = [(Path(directory, row["file"]), _index(row, num_classes)) for row in reader]
     except OSError as error:
         raise ValueError(f"{labels}: {error.strerror}") from None
     except (TypeError, ValueError, csv.Error) as error:
         raise ValueError(f"{labels}: needs the columns file and class_index ({error})") from None
-    missing = [path.name for path, _ in pairs if not path.is_file()]
+    missing = [path.name for path, _ in rows if not path.is_file()]
     if missing:
         raise ValueError(f"{directory} lacks {len(missing)} pictures: {', '.join(missing[:5])} …")
-    return pairs
+    return rows
 
 
-def _class_index(row: Mapping[str, str], classes: int) -> int:
+def _index(row: Mapping[str, str], num_classes: int) -> int:
     index = int(row["class_index"])
-    if not 0 <= index < classes:
-        raise ValueError(f"class_index {index} is none of {classes} classes")
+    if not 0 <= index < num_classes:
+        raise ValueError(f"class_index {index} is not one of {num_classes} classes")
     return index
 
 
-@functools.cache
-def class_names(classes: int = IMAGENET) -> tuple[str, ...]:
-    """Names in the order of the logits: of ImageNet's 1000 classes, or of InkNet's 117.
+def class_names(network: Network, path: str | Path | None = None) -> tuple[str, ...]:
+    """Names in the order of the logits.
+
+    Args:
+      network: whose own names are used, or ImageNet's if it was published with 1000 classes and has
+        no names of its own, or else numbers.
+      path: of a text file with one name per line, which takes precedence.
 
     Raises:
-      ValueError: another number of classes.
+      ValueError: the file cannot be read or has another number of names than the network has
+        classes.
     """
-    if classes not in _NAMES:
-        raise ValueError(f"no names of {classes} classes; there are of {tuple(_NAMES)}")
-    text = resources.files("bnnjax.assets").joinpath(_NAMES[classes]).read_text("utf-8")
+    num_classes = network.architecture.num_classes
+    if path is not None:
+        return _read_names(path, num_classes)
+    if network.class_names is not None:
+        return network.class_names
+    if num_classes == network.entry.card.num_classes == CLASSES:
+        return imagenet_names()
+    return tuple(map(str, range(num_classes or 0)))
+
+
+def _read_names(path: str | Path, num_classes: int | None) -> tuple[str, ...]:
+    try:
+        names = tuple(Path(path).expanduser().read_text("utf-8-sig").splitlines())
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file ({error})") from None
+    if len(names) != num_classes:
+        raise ValueError(f"{path} has {len(names)} lines, needs a name for each of {num_classes}")
+    return names
+
+
+@functools.cache
+def imagenet_names() -> tuple[str, ...]:
+    """The names of ImageNet's 1000 classes in their usual order."""
+    text = resources.files("bnnjax.assets").joinpath("imagenet_classes.txt").read_text("utf-8")
     return tuple(text.splitlines())
 
 
-def top_guesses(logits: np.ndarray, *, count: int) -> list[tuple[str, float]]:
-    """The likeliest classes, (name, probability), the likeliest first.
+def top_guesses(logits: np.ndarray, names: Sequence[str], *, count: int) -> list[tuple[str, float]]:
+    """The ``count`` likeliest classes, or all if there are fewer: (name, probability), in order.
 
     Raises:
-      ValueError: ``count`` is not between 1 and the number of classes.
+      ValueError: ``count`` is below 1.
     """
-    if not 1 <= count <= len(logits):
-        raise ValueError(f"topk is {count}, needs 1 to {len(logits)}")
+    if count < 1:
+        raise ValueError(f"topk is {count}, needs 1 or more")
     weights = np.exp(logits - logits.max())
     order = np.argsort(-logits)[:count]
-    names = class_names(len(logits))
     return [(names[i], float(weights[i] / weights.sum())) for i in order]

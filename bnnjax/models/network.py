@@ -164,8 +164,8 @@ class Network:
       architecture: the static half.
       variables: the pytree of weights, latent or frozen (see `bnnjax.models.forms`).
       provenance: where the weights come from: source, sha256, paper.
-      path: the file it was loaded from, or None.
-      class_names: in the order of the logits, or None.
+      path: the file that it was loaded from, or None.
+      class_names: in the order of the logits, or None where they are not known.
     """
 
     architecture: Architecture

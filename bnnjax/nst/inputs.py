@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from bnnjax import images
-from bnnjax.port.download import file_sha256
+from bnnjax.port.storage.download import file_sha256
 
 PAIRINGS = ("zip", "product")
 _LONGEST = 8  # times the shorter side; beyond, a canvas is all length

@@ -22,7 +22,7 @@ import numpy as np
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
 from bnnjax.nst.statistics import gram
-from bnnjax.port.vgg_npz import read_vgg_npz
+from bnnjax.port.vgg.npz import read_vgg_npz
 
 Maps = Mapping[str, jax.Array]
 

@@ -10,8 +10,8 @@ from bnnjax import assets
 from bnnjax.images import read_metadata
 from bnnjax.models.network import Network
 from bnnjax.nst.config import OPTIONS, StylizeConfig
-from bnnjax.port.download import file_sha256
 from bnnjax.port.load import load_model
+from bnnjax.port.storage.download import file_sha256
 
 if TYPE_CHECKING:
     from bnnjax.nst.result import StylizeResult

@@ -1,1 +1,1 @@
-"""Weights from elsewhere, our own 1-bit checkpoints, and `load_model`."""
+"""Weights: `load_model`, readers of other formats, and our own network files."""

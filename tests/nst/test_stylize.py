@@ -389,9 +389,9 @@ def test_pictures_that_are_none_are_named(stylize, photograph, painting, tmp_pat
     refused(stylize, "content2: ", [photograph, photograph * 255], painting)
 
 
-def test_networks_that_are_none_are_refused(photograph, painting, quicknet_directory, tmp_path):
+def test_networks_that_are_none_are_refused(photograph, painting, quicknet_file, tmp_path):
     call = partial(bnnjax.stylize_batch, progress=False)
     refused(call, "did you mean 'quicknet_v0'", photograph, painting, model="quicknet_v")
-    wrong = {"model": "vgg19", "weights": quicknet_directory}
+    wrong = {"model": "vgg19", "weights": quicknet_file}
     refused(call, "holds quicknet_v0, not vgg19", photograph, painting, **wrong)
-    refused(call, "not a bnnjax checkpoint", photograph, painting, weights=tmp_path)
+    refused(call, "is a directory; a network is a file", photograph, painting, weights=tmp_path)

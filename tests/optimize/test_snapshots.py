@@ -43,7 +43,7 @@ def run(goals):
 
 
 def saved(folder):
-    """Each group's folder → the step of its latest snapshot; what Orbax is still writing is none."""
+    """Each group's folder → the step of its latest snapshot that is written to the end."""
     return {p.parent.name: int(p.name) for p in folder.glob("group*/*") if p.name.isdigit()}
 
 

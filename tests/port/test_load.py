@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 
 import jax
@@ -15,7 +14,8 @@ import pytest
 
 import bnnjax
 from bnnjax.models import evaluate, registry
-from bnnjax.port import checkpoint, load, verify
+from bnnjax.port import load, verify
+from bnnjax.port.storage import network_file
 
 
 @pytest.fixture(autouse=True)
@@ -29,23 +29,24 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "networks"
 
 
-def test_a_checkpoint_is_loaded_by_its_directory(quicknet, quicknet_directory):
-    for source in (quicknet_directory, str(quicknet_directory)):
-        network = bnnjax.load_model(source)
+def test_a_network_file_is_loaded_with_or_without_its_suffix(quicknet, quicknet_file):
+    for path in (quicknet_file, quicknet_file.with_suffix("")):
+        for model in (path, str(path)):
+            assert bnnjax.load_model(model).path == str(quicknet_file)
+        network = bnnjax.load_model(path)
         assert network.entry.name == "quicknet_v0"
-        assert network.path == str(quicknet_directory)
+        assert network.path == str(quicknet_file)
         jax.tree.map(np.testing.assert_array_equal, network.variables, dict(quicknet.variables))
 
 
-def test_the_home_folder_may_be_written_as_a_tilde(
-    quicknet, quicknet_directory, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("HOME", str(quicknet_directory.parent))
-    for source in (f"~/{quicknet_directory.name}", Path("~", quicknet_directory.name)):
-        assert bnnjax.load_model(source).path == str(quicknet_directory)
+def test_the_home_folder_may_be_written_as_a_tilde(quicknet, quicknet_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(quicknet_file.parent))
+    for model in (f"~/{quicknet_file.name}", Path("~", quicknet_file.stem)):
+        assert bnnjax.load_model(model).path == str(quicknet_file)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert checkpoint.save(quicknet, "~/saved") == tmp_path / "saved"
-    assert checkpoint.restore("~/saved").path == str(tmp_path / "saved")
+    saved = tmp_path / "saved.safetensors"
+    assert network_file.save(quicknet, "~/saved") == saved
+    assert network_file.restore("~/saved").path == str(saved)
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(ValueError, match=rf"{tmp_path}/text\.npz cannot be read"):
         load.port_file("~/text.npz", model="vgg19")
@@ -55,7 +56,8 @@ def test_the_home_folder_may_be_written_as_a_tilde(
 def test_without_a_name_the_network_inside_the_package_is_loaded(name):
     network = bnnjax.load_model(*name)
     assert network.entry.name == "inknet"
-    assert network.architecture.num_classes == len(evaluate.class_names(117)) == 117
+    assert network.architecture.num_classes == len(network.class_names) == 117
+    assert network.class_names[:2] == ("tench", "English springer")
     assert network.path is None
     assert network.provenance["recipe"]["epochs"] > 0
     logits, taps = network.apply(network.variables, np.full((2, 48, 64, 3), 0.5, np.float32))
@@ -65,16 +67,24 @@ def test_without_a_name_the_network_inside_the_package_is_loaded(name):
 
 
 def test_the_network_inside_the_package_is_small():
-    folder = Path(str(resources.files("bnnjax.assets"))) / "inknet"
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 4.5e6
+    file = Path(bnnjax.__file__).parent / "assets" / "inknet.safetensors"
+    assert file.stat().st_size <= 2.7e6
 
 
-def test_a_directory_called_like_a_network_is_that_directory(
-    quicknet_directory, tmp_path, monkeypatch
+def test_loading_a_network_needs_no_checkpoint_library():
+    program = "import sys, bnnjax; bnnjax.load_model(); sys.exit('orbax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_network_file_takes_precedence_over_a_network_of_its_name(
+    quicknet_file, tmp_path, monkeypatch
 ):
-    shutil.copytree(quicknet_directory, tmp_path / "quicknet_v0")
+    shutil.copy(quicknet_file, tmp_path / "vgg19.safetensors")
+    (tmp_path / "vgg16").write_text("nothing that a name could mean")
     monkeypatch.chdir(tmp_path)
-    assert bnnjax.load_model("quicknet_v0").provenance == {"source": "random"}
+    assert bnnjax.load_model("vgg19").provenance == {"source": "random"}
+    with pytest.raises(ValueError, match="weights of vgg16 cannot be downloaded"):
+        bnnjax.load_model("vgg16")
 
 
 def test_a_typo_gets_the_nearest_name(tmp_path, monkeypatch):
@@ -85,17 +95,41 @@ def test_a_typo_gets_the_nearest_name(tmp_path, monkeypatch):
         bnnjax.load_model("zzz")
 
 
-def test_a_network_that_nobody_offers_says_how_to_get_it(tmp_path, monkeypatch):
+def test_a_network_without_a_download_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"port_larq\.py --model=vgg19"):
         bnnjax.load_model("vgg19")
 
 
-@pytest.mark.parametrize("name", ["quicknet_v0", "nowhere"])
-def test_a_path_that_leads_nowhere_is_named(tmp_path, name):
+@pytest.mark.parametrize("name", ["quicknet_v0", "nowhere", "none.safetensors", "none.tflite"])
+def test_a_path_without_a_file_is_named(tmp_path, name):
     for path in (tmp_path / name, str(tmp_path / name)):
-        with pytest.raises(ValueError, match=f"^{path}: no such directory$"):
+        with pytest.raises(ValueError, match=f"^{path}: no such file$"):
             bnnjax.load_model(path)
+
+
+def test_directories_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"is a directory; a network is a file, NAME\.safetensors"):
+        bnnjax.load_model(tmp_path)
+    with pytest.raises(ValueError, match=r"^\. is a directory; "):
+        bnnjax.load_model("")
+    (tmp_path / "bnnjax.json").write_text("{}")  # what an earlier format wrote
+    with pytest.raises(ValueError, match="its format is no longer read; port or train the network"):
+        bnnjax.load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["weights.h5", "weights"])
+def test_files_of_other_kinds_are_sent_to_the_importer(tmp_path, name):
+    (tmp_path / name).write_text("no network at all")
+    message = rf"{name} is neither \.safetensors nor \.tflite; see launch/port_larq\.py$"
+    with pytest.raises(ValueError, match=message):
+        bnnjax.load_model(tmp_path / name)
+
+
+def test_preprocessing_is_a_choice_of_tflite_files_only(quicknet_file):
+    for model in (None, "quicknet", quicknet_file):
+        with pytest.raises(ValueError, match=r"preprocessing is chosen for \.tflite files only"):
+            bnnjax.load_model(model, preprocessing="unit")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +170,7 @@ def publish(server, keras_layers, write_keras, tmp_path, monkeypatch):
         weights = dataclasses.replace(entry.weights, files=(file, *files[1:]))
         changed = dataclasses.replace(entry, weights=weights)
         monkeypatch.setitem(registry.REGISTRY, entry.name, changed)
-        return path, f"{entry.name}-{sha256[:8]}"
+        return path, f"{entry.name}-{sha256[:8]}.safetensors"
 
     return publish
 
@@ -146,7 +180,8 @@ def assert_same_variables(found, expected):
 
 
 def names(folder):
-    return {path.name for path in folder.iterdir()}
+    """The files of a folder, but for locks, which may stay or not."""
+    return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
 
 
 def test_a_name_is_downloaded_converted_and_cached(publish, server, cache):
@@ -162,42 +197,36 @@ def test_a_name_is_downloaded_converted_and_cached(publish, server, cache):
         "kernels": "latent",
     }
     assert network.path == str(cache / name)
-    assert names(cache) == {name, f"{name}.lock"}  # one bit a weight, and not the floats
+    assert names(cache) == {name}  # one bit per weight, and not the floats
     again = bnnjax.load_model("quicknet_small")
     assert_same_variables(again, network)
     assert again.provenance == network.provenance
     assert server.requests == [(place, None)]
 
 
-def flip_a_bit_of_the_largest_file(directory):
-    files = [path for path in directory.rglob("*") if path.is_file()]
-    largest = max(files, key=lambda path: path.stat().st_size)
-    content = bytearray(largest.read_bytes())
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
-    largest.write_bytes(content)
+    path.write_bytes(content)
 
 
-def remove_the_card(directory):
-    (directory / checkpoint.CARD).unlink()
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:100])
 
 
-def remove_everything_inside(directory):
-    shutil.rmtree(directory)
-    directory.mkdir()
+def empty(path):
+    path.write_bytes(b"")
 
 
-@pytest.mark.parametrize(
-    "damage", [flip_a_bit_of_the_largest_file, remove_the_card, remove_everything_inside]
-)
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax's threads
-def test_a_damaged_copy_in_the_cache_is_made_anew(publish, server, cache, tiny, damage):
+@pytest.mark.parametrize("damage", [flip_a_bit, cut_short, empty])
+def test_a_damaged_copy_in_the_cache_is_replaced(publish, server, cache, tiny, damage):
     _, name = publish(tiny)
     network = bnnjax.load_model("tiny")
     damage(cache / name)
     assert_same_variables(bnnjax.load_model("tiny"), network)
     assert len(server.requests) == 2
-    assert names(cache) == {name, f"{name}.lock"}
-    assert_same_variables(checkpoint.restore(cache / name), network)
+    assert names(cache) == {name}
+    assert_same_variables(network_file.restore(cache / name), network)
 
 
 def test_offline_a_name_that_is_not_cached_ends_in_one_line(cache):
@@ -205,16 +234,16 @@ def test_offline_a_name_that_is_not_cached_ends_in_one_line(cache):
         bnnjax.load_model("quicknet_small")
     assert len(str(raised.value).splitlines()) == 1
     assert str(raised.value).endswith("run again when there is a connection")
-    assert [path.suffix for path in cache.iterdir()] == [".lock"]
+    assert names(cache) == set()
 
 
 def test_another_file_in_the_place_of_the_published_one_is_refused(publish, server, cache, tiny):
-    _, name = publish(tiny)
+    publish(tiny)
     server.files = dict.fromkeys(server.files, b"another file")
     with pytest.raises(ValueError, match="has sha256 ") as raised:
         bnnjax.load_model("tiny")
     assert len(str(raised.value).splitlines()) == 1
-    assert names(cache) == {f"{name}.lock"}
+    assert names(cache) == set()
 
 
 def test_what_was_downloaded_before_an_interruption_is_used(
@@ -226,12 +255,12 @@ def test_what_was_downloaded_before_an_interruption_is_used(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save", interrupted)
+        patch.setattr(network_file, "save", interrupted)
         with pytest.raises(KeyboardInterrupt):
             bnnjax.load_model("tiny")
     assert_same_variables(bnnjax.load_model("tiny"), load.port_file(path, model="tiny"))
     assert len(server.requests) == 1
-    assert names(cache) == {name, f"{name}.lock"}
+    assert names(cache) == {name}
 
 
 def test_a_download_that_was_damaged_since_is_made_again(publish, server, cache, tiny):
@@ -239,7 +268,7 @@ def test_a_download_that_was_damaged_since_is_made_again(publish, server, cache,
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1  # in the weights, where only the sha256 tells
     cache.mkdir(parents=True)
-    (cache / f"{name}.h5").write_bytes(content)
+    (cache / name).with_suffix(".h5").write_bytes(content)
     assert_same_variables(bnnjax.load_model("tiny"), load.port_file(path, model="tiny"))
     assert len(server.requests) == 1
 
@@ -277,7 +306,7 @@ def test_the_published_file_is_ported_with_its_origin(real_quicknet, real_tflite
     assert real_quicknet.provenance["source"] == real_tflite.name
     content = real_tflite.read_bytes()
     assert real_quicknet.provenance["sha256"] == hashlib.sha256(content).hexdigest()
-    restored = bnnjax.load_model(checkpoint.save(real_quicknet, tmp_path / "quicknet"))
+    restored = bnnjax.load_model(network_file.save(real_quicknet, tmp_path / "quicknet"))
     assert restored.provenance == real_quicknet.provenance
     jax.tree.map(np.testing.assert_array_equal, restored.variables, real_quicknet.variables)
 

@@ -10,7 +10,8 @@ import pytest
 import bnnjax
 from bnnjax import images
 from bnnjax.models.quicknet_v0 import BLOCKS
-from bnnjax.port import from_keras, verify
+from bnnjax.port import verify
+from bnnjax.port.keras import importer
 
 CONVOLUTIONS = [
     f"section{section}_block{block}_conv"
@@ -46,7 +47,7 @@ def test_the_port_agrees_with_its_source(ported, real_tflite, pictures):
     assert found.agrees
 
 
-def test_one_other_bit_is_noticed(ported, real_tflite, pictures):
+def test_one_wrong_bit_is_noticed(ported, real_tflite, pictures):
     params = dict(ported.variables["params"])
     words = np.array(params["section1_block2_conv"]["words"])
     words[1, 1, 0, 5] ^= np.uint32(1 << 9)
@@ -65,7 +66,7 @@ def test_a_comparison_agrees_only_without_differences():
     assert not verify.Comparison(10, 0, float("nan")).agrees
 
 
-def test_all_forms_have_the_same_whole_numbers(real_quicknet, pictures):
+def test_all_forms_have_the_same_integers(real_quicknet, pictures):
     """Operator by operator: a compiler would reassociate the float sums between them."""
     forms = {
         "packed": real_quicknet.with_options(backend="packed"),
@@ -117,7 +118,7 @@ def keras_file(tiny_layers, write_keras, tmp_path):
 @pytest.fixture
 def altered(keras_file, tiny):
     """A function: of the network out of that file, one array is changed."""
-    network = from_keras.read_network(keras_file, tiny)
+    network = importer.read_network(keras_file, tiny)
 
     def change(layer, name, change):
         params = dict(network.variables["params"])
@@ -136,7 +137,7 @@ def test_a_port_of_a_keras_file_agrees_with_it(tiny, tiny_layers, write_keras, t
     elif form == "without classifier":
         del tiny_layers[-1]
     path = write_keras(tmp_path / "tiny.h5", tiny_layers)
-    found = verify.verify(from_keras.read_network(path, tiny), path)
+    found = verify.verify(importer.read_network(path, tiny), path)
     assert found.arrays == sum(len(arrays) for _, arrays in tiny_layers)
     assert found.bits == 9 * 32 * 32 + 9 * 64 * 64
     assert found.differing == 0
@@ -144,7 +145,7 @@ def test_a_port_of_a_keras_file_agrees_with_it(tiny, tiny_layers, write_keras, t
     assert found.agrees
 
 
-def test_one_other_bit_of_a_keras_file_is_noticed(altered, keras_file):
+def test_one_wrong_bit_of_a_keras_file_is_noticed(altered, keras_file):
     def flip(words):
         words[1, 1, 0, 5] ^= np.uint32(1 << 9)
         return words
@@ -166,7 +167,7 @@ def test_one_other_bit_of_a_keras_file_is_noticed(altered, keras_file):
     ],
 )
 @pytest.mark.parametrize("factor", [1 + 1e-5, np.nan])
-def test_another_float_is_noticed(altered, keras_file, layer, name, factor):
+def test_a_wrong_float_is_noticed(altered, keras_file, layer, name, factor):
     def change(value):
         value.reshape(-1)[np.abs(value).argmax()] *= factor
         return value
@@ -194,6 +195,6 @@ def test_a_source_is_compared_as_its_suffix_says(quicknet, tmp_path):
     with pytest.raises(ValueError, match=r"a\.TFLITE: not a \.tflite file"):
         verify.verify(quicknet, tmp_path / "a.TFLITE")
     (tmp_path / "a.h5").write_text("text")
-    with pytest.raises(ValueError, match=r"a\.h5: damaged, truncated or no HDF5 file"):
+    with pytest.raises(ValueError, match=r"a\.h5: damaged, truncated or not an HDF5 file"):
         verify.verify(quicknet, tmp_path / "a.h5")
     assert verify.verify(quicknet, tmp_path / "a.npz") is None

@@ -1,4 +1,4 @@
-"""Asks Larq Zoo what its networks compute; tests/port/test_from_keras.py reads the answers.
+"""Asks Larq Zoo what its networks compute; tests/port/keras/test_importer.py reads the answers.
 
 Run in the environment of make_environment.sh:
 

@@ -1,0 +1,1 @@
+"""Networks from the `.h5` files of Keras and Larq, read without TensorFlow."""

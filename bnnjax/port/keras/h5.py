@@ -1,0 +1,121 @@
+"""The layers in ``.h5`` files of Keras and Larq, read without TensorFlow.
+
+This needs the extra ``port`` (package ``h5py``). Files that Keras 2 wrote with ``save_weights`` and
+with ``save`` are read alike, because only their arrays count.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Source(NamedTuple):
+    """A layer of a file: its name, and its datasets by the last part of theirs (``kernel`` …)."""
+
+    name: str
+    arrays: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The kind of layer that has such arrays."""
+        if "moving_mean" in self.arrays:
+            return "norm"
+        if "depthwise_kernel" in self.arrays:
+            return "depthwise"
+        if "alpha" in self.arrays:
+            return "activation"
+        rank = len(self.arrays["kernel"].shape) if "kernel" in self.arrays else 0
+        return {4: "convolution", 2: "dense"}.get(rank, "other")
+
+    @property
+    def prefix(self) -> str:
+        """Its name without the counter that Keras appended."""
+        return _split(self.name)[0]
+
+    def __str__(self) -> str:
+        arrays = (f"{name} {list(array.shape)}" for name, array in self.arrays.items())
+        return f"{self.name} ({', '.join(arrays)})"
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[list[Source]]:
+    """The layers with weights in an ``.h5`` file; those of one class are in the order of creation.
+
+    Raises:
+      ValueError: there is no such file, it is not HDF5 or truncated, or it lacks Keras' list of
+        layers.
+      ModuleNotFoundError: the extra ``port`` is not installed.
+    """
+    h5py = _import_h5py()
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            sources = sorted(_sources(file), key=lambda source: _split(source.name)[1])
+            if not sources:
+                raise ValueError(f"{path}: holds no layers that Keras 2 saved")
+            yield sources
+    except (OSError, KeyError, RuntimeError, UnicodeDecodeError, TypeError) as error:
+        first = str(error).strip("'\" ").splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: damaged, truncated or not an HDF5 file ({first})") from error
+
+
+def _import_h5py() -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise ModuleNotFoundError(
+            "reading .h5 files needs the extra 'port': pip install 'bnnjax[port]'"
+        ) from None
+    return h5py
+
+
+def _sources(file: Any) -> Iterator[Source]:
+    root = file.get("model_weights", file)
+    for name in _strings(root, "layer_names"):
+        yield from _layers_of_group(name, root[name])
+
+
+def _layers_of_group(name: str, group: Any) -> Iterator[Source]:
+    """One layer, or all layers of a model inside the model."""
+    paths = [path.split("/") for path in _strings(group, "weight_names")]
+    parents = dict.fromkeys(path[-2] if len(path) > 1 else name for path in paths)
+    for parent in parents:
+        arrays = {
+            _array_name(path[-1], parent): _array(group, "/".join(path))
+            for path in paths
+            if len(path) < 2 or path[-2] == parent
+        }
+        yield Source(name if len(parents) == 1 else parent, arrays)
+
+
+def _array_name(name: str, layer: str) -> str:
+    """``kernel`` for ``kernel:0``, and for the ``LAYER_W_1:0`` of Keras 1, whose files of VGG are
+    still in use."""
+    name = name.removesuffix(":0")
+    match = re.fullmatch(rf"{re.escape(layer)}_([Wb])(_\d+)?", name)
+    return {"W": "kernel", "b": "bias"}[match[1]] if match else name
+
+
+def _array(group: Any, path: str) -> Any:
+    if not hasattr(group[path], "dtype"):
+        raise TypeError(f"{path} is not an array")
+    return group[path]
+
+
+def _strings(group: Any, attribute: str) -> list[str]:
+    """A list of strings, possibly empty. Keras splits a long one into ``attribute0``,
+    ``attribute1`` …"""
+    numbered = (f"{attribute}{part}" for part in itertools.count())
+    parts = [*itertools.takewhile(group.attrs.__contains__, numbered)]
+    values = itertools.chain(*(group.attrs.get(part, ()) for part in parts or [attribute]))
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _split(name: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(.*?)(?:_(\d+))?", name)
+    assert match is not None
+    return match[1], int(match[2] or 0)

@@ -1,0 +1,1 @@
+"""Network files, exported archives, downloads and the cache."""

@@ -1,0 +1,104 @@
+"""Downloads: verified, resumed where they broke off, whole or not there at all."""
+
+import errno
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from bnnjax.models.entry import ReleaseFile
+
+RELEASES = "https://github.com/larq/zoo/releases/download"
+CHUNK = 1 << 16  # bytes
+TIMEOUT = 30  # seconds without a byte
+_UNITS: dict[str, Any] = {"unit": "B", "unit_scale": True}
+_BROKEN = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+
+def release_url(file: ReleaseFile) -> str:
+    """The address of a file of Larq Zoo, below ``$BNNJAX_ZOO_URL`` if that names a mirror."""
+    return f"{os.environ.get('BNNJAX_ZOO_URL') or RELEASES}/{file.release}/{file.name}"
+
+
+def download(url: str, path: Path, *, sha256: str, progress: bool = True) -> Path:
+    """Downloads to ``path``, which appears only once its sha256 is right.
+
+    A download that broke off continues from ``path`` with ``.part`` appended.
+
+    Args:
+      url: of the file.
+      path: where to write it.
+      sha256: of the file, hexadecimal.
+      progress: whether to show a progress bar.
+
+    Raises:
+      ValueError: no connection, an answer other than the file, another sha256, or a full disk.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        resumed = part.exists()
+        _receive(url, part, progress)
+        if resumed and file_sha256(part) != sha256:  # perhaps of another file: start afresh
+            part.unlink()
+            _receive(url, part, progress)
+    except urllib.error.HTTPError as error:
+        raise ValueError(f"{url}: the server answers {error.code} {error.reason}") from None
+    except _BROKEN as error:
+        reason = getattr(error, "reason", None) or error
+        raise ValueError(
+            f"{url}: cannot be downloaded ({reason}); run again when there is a connection"
+        ) from None
+    except OSError as error:
+        raise ValueError(_disk_fault(error, path, part)) from None
+    found = file_sha256(part)
+    if found != sha256:
+        part.unlink()
+        raise ValueError(f"{url}: has sha256 {found}, needs {sha256}; nothing was kept")
+    part.replace(path)
+    return path
+
+
+def _disk_fault(error: OSError, path: Path, part: Path) -> str:
+    """What to say of it; a full disk also gets its room back."""
+    fault = f"{path}: {error.strerror or error}"
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return fault
+    part.unlink(missing_ok=True)
+    return f"{fault}; nothing was kept"
+
+
+def _receive(url: str, part: Path, progress: bool) -> None:
+    """Appends what is missing, or fetches the whole file where the server cannot resume."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # nothing is missing, and the sha256 decides
+        raise
+    with answer:
+        have = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        bar = tqdm(desc=part.stem, total=total, initial=have, disable=not progress, **_UNITS)
+        with bar, open(part, "ab" if have else "wb") as file:
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if total is not None and part.stat().st_size < total:
+        raise ConnectionError(
+            f"the connection broke off after {part.stat().st_size} of {total} bytes"
+        )
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Networks from `.tflite` files of Larq Compute Engine, read without TensorFlow."""

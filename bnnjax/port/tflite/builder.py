@@ -1,0 +1,146 @@
+"""A ``.tflite`` graph on its way into a `Program`, which `bnnjax.port.tflite.translate` extends
+operator by operator."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from bnnjax.port.tflite.graph import Graph, Operator
+from bnnjax.port.tflite.program import Grid, Params, Ref, Step, Window
+
+
+@dataclasses.dataclass
+class GraphBuilder:
+    """The steps so far, and what the handlers of the operators share.
+
+    Values have the numbers of the graph's tensors; values that no tensor stands for follow. A
+    tensor of signs, packed or not, is carried as the tensor that its signs are taken of: max-pools
+    give the same before as after, and the gradient is that of the network as it was trained.
+
+    Attributes:
+      graph: with its constants folded.
+      steps: in order of execution.
+      params: the weights by the names of their steps and constants.
+      constants: the names of the constants by their tensors.
+      strides: of the values that are maps, in pixels of the picture.
+      signs: values whose signs are meant.
+      signed: tensors of signs that an operator of their own makes → the tensors that it reads.
+      roles: maps to be tapped: ("stem", "conv", "add" or "concat", value).
+      first_signs: the value whose signs the first binary convolution takes.
+      values: how many values no tensor stands for.
+      counts: how many names of each kind are taken.
+    """
+
+    graph: Graph
+    steps: list[Step] = dataclasses.field(default_factory=list)
+    params: Params = dataclasses.field(default_factory=dict)
+    constants: dict[int, str] = dataclasses.field(default_factory=dict)
+    strides: dict[int, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    signs: set[int] = dataclasses.field(default_factory=set)
+    signed: dict[int, int] = dataclasses.field(default_factory=dict)
+    roles: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+    first_signs: int | None = None
+    values: int = 0
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def new_value(self) -> int:
+        """The number of a value that no tensor of the file stands for."""
+        self.values += 1
+        return len(self.graph.tensors) + self.values - 1
+
+    def new_name(self, kind: str) -> str:
+        """A name for the next weights of a kind: conv1, conv2 …"""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        return f"{kind}{self.counts[kind]}"
+
+    def add(
+        self,
+        op: Operator,
+        kind: str,
+        inputs: tuple[Ref, ...],
+        *,
+        name: str = "",
+        options: Any = None,
+        output: int | None = None,
+    ) -> int:
+        """Appends a step that makes ``output``, by default a new value, and returns that."""
+        output = self.new_value() if output is None else output
+        self.steps.append(Step(kind, name, inputs, output, options, describe(self.graph, op)))
+        maps = [ref for ref in inputs if isinstance(ref, int) and ref in self.strides]
+        if maps and kind not in _ENDS_MAPS:
+            factors = options.strides if isinstance(options, Window) else (1, 1)
+            before = self.strides[maps[0]]
+            self.strides[output] = (before[0] * factors[0], before[1] * factors[1])
+        return output
+
+    def tap(self, role: str, value: int) -> None:
+        """Marks a value to be tapped, if it is a map."""
+        if value in self.strides:
+            self.roles.append((role, value))
+
+    def operand(self, op: Operator, slot: int) -> Ref:
+        """An operator's input as a value or a constant; of a tensor of signs, the signs."""
+        index = op.inputs[slot]
+        if self.graph.tensors[index].value is not None:
+            return self._constant(index)
+        return self.add(op, "sign", (index,)) if index in self.signs else index
+
+    def _constant(self, index: int) -> str:
+        if index not in self.constants:
+            name = self.constants[index] = self.new_name("constant")
+            self.params[name] = np.asarray(self.graph.tensors[index].value, np.float32)
+        return self.constants[index]
+
+    def finish(self, op: Operator, value: int) -> int:
+        """Appends the activation and the rounding of an operator's result, which then becomes the
+        operator's output tensor.
+
+        Returns:
+          The number of the value before activation and rounding.
+        """
+        bare = value
+        activation = op.options.get("FusedActivationFunction", 0)
+        if activation:
+            value = self.add(op, "activate", (value,), options=activation)
+        grid = grid_of(self.graph, op.outputs[0])
+        if grid is not None and op.kind not in _KEEPS_GRID:
+            value = self.add(op, "round", (value,), options=grid)
+        last = self.steps[-1]
+        assert last.output == value
+        self.steps[-1] = last._replace(output=op.outputs[0])
+        if value in self.strides:
+            self.strides[op.outputs[0]] = self.strides.pop(value)
+        return op.outputs[0] if bare == value else bare
+
+    def unary(self, kind: str, op: Operator, *, options: Any = None) -> None:
+        """An operator that is one step on its first input."""
+        self.finish(op, self.add(op, kind, (self.operand(op, 0),), options=options))
+
+    def sign_keeping(self, kind: str, op: Operator, *, options: Any = None) -> None:
+        """The same for a step that gives the same before as after taking signs."""
+        signs = op.inputs[0] in self.signs and not op.options.get("FusedActivationFunction", 0)
+        if not signs:
+            return self.unary(kind, op, options=options)
+        self.signs.add(op.outputs[0])
+        self.finish(op, self.add(op, kind, (op.inputs[0],), options=options))
+        return None
+
+
+_ENDS_MAPS = ("whole_mean", "mean", "dense", "flatten", "reshape", "transpose", "shape", "softmax")
+_KEEPS_GRID = ("MAX_POOL_2D", "RESHAPE", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE")
+
+
+def describe(graph: Graph, op: Operator) -> str:
+    """An operator for messages: its position, its kind and the tensor that it makes."""
+    return f"{op}, which makes tensor {graph.tensors[op.outputs[0]].name!r},"
+
+
+def grid_of(graph: Graph, index: int) -> Grid | None:
+    """The numbers that a quantized tensor can hold; None for a tensor that is not quantized."""
+    tensor = graph.tensors[index]
+    if tensor.quantization is None or tensor.dtype not in ("int8", "uint8", "int16"):
+        return None
+    limits = np.iinfo(tensor.dtype)
+    scale, zero_point = tensor.quantization.scale[0], tensor.quantization.zero_point[0]
+    return Grid(scale, zero_point, int(limits.min), int(limits.max))

@@ -1,0 +1,44 @@
+"""The linen module that carries a `Program` out."""
+
+from typing import Any
+
+from flax import linen as nn
+from jax import Array
+
+from bnnjax.layers import Options
+from bnnjax.models.tapped import Tapped
+from bnnjax.port.tflite.program import Program
+from bnnjax.port.tflite.steps import perform
+
+
+class GraphNetwork(Tapped):
+    """[N, H, W, 3] → logits [N, num_classes] or None.
+
+    The logits are None for a program that ends in a map, and at sizes that its head cannot follow:
+    a flattened map fits the dense layer behind it at one size only.
+    """
+
+    program: Program
+    options: Options
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array | None:
+        program = self.program
+        values: dict[Any, Any] = {program.image: x}
+        for name, shape in program.constants:
+            values[name] = self.param(name, nn.initializers.zeros, shape)
+        for step in program.steps:
+            inputs = (values[ref] for ref in step.inputs)
+            values[step.output] = perform(step, self.options, *inputs)
+        for name, value in program.taps:
+            self.tap(name, values[value])
+        return self._logits(values)
+
+    def _logits(self, values: dict[Any, Any]) -> Array | None:
+        try:
+            for step in self.program.head:
+                inputs = (values[ref] for ref in step.inputs)
+                values[step.output] = perform(step, self.options, *inputs)
+        except ValueError:  # raised for shapes only, while they are traced
+            return None
+        return None if self.program.logits is None else values[self.program.logits]

@@ -1,0 +1,170 @@
+"""Any network of Larq Compute Engine from its ``.tflite`` file, with taps and gradients.
+
+The package's own layers compute the file's operators, so binary kernels stay packed and the
+network has the package's speed, pseudo-gradients and options. Quantized (int8) tensors are carried
+as the numbers that they stand for, and the gradient passes straight through the rounding.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
+from jax import Array
+
+from bnnjax.layers import Options
+from bnnjax.models import imagenet
+from bnnjax.models.entry import Card, Entry, Sizes, Style
+from bnnjax.models.network import Architecture, Network, Variables
+from bnnjax.port.storage.download import file_sha256
+from bnnjax.port.tflite import sizes
+from bnnjax.port.tflite.builder import GraphBuilder
+from bnnjax.port.tflite.graph import Graph, read_graph
+from bnnjax.port.tflite.module import GraphNetwork
+from bnnjax.port.tflite.program import Program
+from bnnjax.port.tflite.sizes import Shape, Size
+from bnnjax.port.tflite.taps import name_taps
+from bnnjax.port.tflite.translate import translate
+
+_DEFAULT = Options()
+UNKNOWN_SIZE = (224, 224)  # px, for files that leave it open
+
+PREPROCESSINGS: dict[str, Callable[[Array], Array]] = {
+    "imagenet": imagenet.normalize,
+    "unit": lambda images: images,
+    "symmetric": lambda images: 2 * images - 1,
+    "bytes": lambda images: 255 * images,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """`Entry.build` of a program. Equal programs have equal ones, so that a file that is read again
+    is not compiled again."""
+
+    program: Program
+
+    def __call__(
+        self, *, options: Options = _DEFAULT, num_classes: int | None = None
+    ) -> GraphNetwork:
+        """The module; the program alone decides how many classes it tells apart."""
+        del num_classes
+        return GraphNetwork(self.program, options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Takes:
+    """`Sizes.takes` of a program: the sides at which its taps can be computed, or those of the
+    file's ``size`` (height, width) alone."""
+
+    program: Program
+    size: Size
+    free: bool
+
+    def __call__(self, side: int) -> bool:
+        """Whether a picture may have a side of so many pixels."""
+        return sizes.fits(self.program, (side, side)) if self.free else side in self.size
+
+
+def load_graph(path: str | Path, *, preprocessing: str = "imagenet") -> Network:
+    """A network from any ``.tflite`` file of the operators in `translate.HANDLERS`.
+
+    Args:
+      path: of the file.
+      preprocessing: the pictures that it takes: "imagenet" (zero mean and unit deviation over
+        ImageNet, as all networks of Larq Zoo), "unit" ([0, 1], for a file that normalizes them
+        itself), "symmetric" ([−1, 1]) or "bytes" (0 to 255).
+
+    Raises:
+      ValueError: in one line, what the file holds that is not known here and where, or that it is
+        damaged; or an unknown ``preprocessing``.
+      ModuleNotFoundError: the extra ``port`` is not installed.
+    """
+    if preprocessing not in PREPROCESSINGS:
+        raise ValueError(f"preprocessing is {preprocessing!r}, needs one of {(*PREPROCESSINGS,)}")
+    graph = read_graph(path)
+    try:
+        entry, variables = network_of(graph, Path(path).name)
+    except ValueError as error:
+        raise ValueError(f"{path}: {_first_line(error)}") from None
+    except Exception as error:  # a damaged file may break any step in any manner
+        what = f"{type(error).__name__}: {_first_line(error)}"
+        raise ValueError(f"{path}: damaged .tflite file ({what})") from error
+    entry = dataclasses.replace(entry, normalize=PREPROCESSINGS[preprocessing])
+    provenance = {
+        "source": Path(path).name,
+        "sha256": file_sha256(path),
+        "kernels": "binarized",
+        "preprocessing": preprocessing,
+    }
+    return Network(Architecture.published(entry), variables, provenance, path=str(path))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def network_of(graph: Graph, name: str) -> tuple[Entry, Variables]:
+    """An entry and the variables of a graph.
+
+    Raises:
+      ValueError: operators or shapes that are not known here.
+    """
+    _check_image(graph)
+    bare, builder = translate(graph)
+    taps = name_taps(builder)
+    program = bare.with_taps(taps.all)
+    height, width = graph.tensors[graph.inputs[0]].shape[1:3]
+    size = (height, width) if min(height, width) > 1 else UNKNOWN_SIZE
+    shapes = _check_shapes(graph, builder, program, size)
+    stride = max(max(strides) for strides in builder.strides.values())
+    larger = (size[0] + 2 * stride, size[1] + 2 * stride)
+    free = sizes.fits(program, larger)
+    leaves = jax.tree.leaves(builder.params)
+    entry = Entry(
+        name=name,
+        build=Build(program),
+        normalize=imagenet.normalize,
+        sizes=Sizes(
+            Takes(program, size, free),
+            stride=stride if free else math.gcd(*size),
+            example=sizes.smallest(program, size, stride) if free else size,
+            free=free,
+        ),
+        card=Card(
+            num_classes=None if program.logits is None else shapes[program.logits][-1],
+            parameters=sum(leaf.size for leaf in leaves),
+            mebibytes=sum(leaf.nbytes for leaf in leaves) / 2**20,
+        ),
+        style=Style(taps.style, taps.content),
+    )
+    return entry, {"params": jax.tree.map(jnp.asarray, builder.params)}
+
+
+def _check_image(graph: Graph) -> None:
+    shapes = [list(graph.tensors[index].shape) for index in graph.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
+        raise ValueError(f"takes inputs of shapes {shapes}, needs a single one [1, h, w, 3]")
+
+
+def _check_shapes(
+    graph: Graph, builder: GraphBuilder, program: Program, size: Size
+) -> dict[int, Shape]:
+    """Shapes of all values, after comparing them and the weights' with what the file states."""
+    shapes, needed = sizes.shapes(program, size)
+    stated = graph.tensors[program.image].shape[1:3] == size
+    for step in program.steps + program.head:
+        if step.output >= len(graph.tensors) or not stated:
+            continue
+        last = -1 if step.output in builder.signs else None  # packed words, or channels
+        shape, wanted = shapes[step.output][:last], graph.tensors[step.output].shape[:last]
+        if shape != wanted:
+            raise ValueError(f"{step.where} has the shape {list(wanted)}, not {list(shape)}")
+    given = flatten_dict(builder.params, sep="/")
+    for name, leaf in flatten_dict(needed, sep="/").items():
+        if leaf.shape != given[name].shape:
+            raise ValueError(f"{name} has shape {given[name].shape}, needs {leaf.shape}")
+    return shapes

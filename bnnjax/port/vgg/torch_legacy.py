@@ -1,0 +1,92 @@
+"""Tensors in the format that torch wrote before 1.6, read without torch.
+
+A file is five pickles (magic number, version, machine, tensors, keys of the storages), followed by
+each storage as its element count (int64) and its raw elements. Only the pickled names of plain
+tensors are accepted, and none of them runs code from the file.
+"""
+
+import collections
+import os
+import pickle
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+MAGIC = 0x1950A86A20F9469CFC6C  # with which such a file begins
+
+
+class _Storage(NamedTuple):
+    dtype: str
+    key: str
+
+
+class _Tensor(NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class _PlainTensors(pickle.Unpickler):
+    """Unpickles a state dict of plain tensors as descriptions; refuses every other name."""
+
+    NAMES = {  # noqa: RUF012 (read only)
+        ("collections", "OrderedDict"): collections.OrderedDict,
+        ("torch._utils", "_rebuild_tensor_v2"): lambda *arguments: _Tensor(*arguments[:4]),
+        ("torch", "FloatStorage"): "<f4",
+        ("torch", "LongStorage"): "<i8",
+        ("torch", "ByteStorage"): "|u1",
+    }
+
+    def find_class(self, module: str, name: str):
+        if (module, name) not in self.NAMES:
+            raise ValueError(f"the file pickles {module}.{name}; need plain tensors only")
+        return self.NAMES[module, name]
+
+    def persistent_load(self, pid: tuple) -> _Storage:
+        _, dtype, key, *_ = pid
+        return _Storage(dtype, key)
+
+
+def read_torch_legacy(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The named arrays of a state dict saved by torch before 1.6.
+
+    Raises:
+      ValueError: there is no such file, it has another format, or it pickles anything but tensors.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _read_tensors(file)
+    except (OSError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"{path}: cannot be read as a file of torch before 1.6 ({error!r})"
+        ) from error
+    except (ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read_tensors(file: BinaryIO) -> dict[str, np.ndarray]:
+    magic, _, _ = (_PlainTensors(file).load() for _ in range(3))
+    if magic != MAGIC:
+        raise ValueError("not a file of torch before 1.6")
+    tensors = _PlainTensors(file).load()
+    keys = _PlainTensors(file).load()
+    dtypes = {tensor.storage.key: np.dtype(tensor.storage.dtype) for tensor in tensors.values()}
+    storages = {key: _read_storage(file, dtypes[key]) for key in keys}
+    return {name: _array(tensor, storages) for name, tensor in tensors.items()}
+
+
+def _read_storage(file: BinaryIO, dtype: np.dtype) -> bytes:
+    count = int.from_bytes(file.read(8), "little", signed=True)
+    data = file.read(count * dtype.itemsize)
+    if len(data) != count * dtype.itemsize:
+        raise ValueError(f"the file ends early: got {len(data)} bytes of {count} elements")
+    return data
+
+
+def _array(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
+    dtype = np.dtype(tensor.storage.dtype)
+    strides = [stride * dtype.itemsize for stride in tensor.strides]
+    # Unlike as_strided, np.ndarray checks that shape and strides stay inside the buffer.
+    offset = tensor.offset * dtype.itemsize
+    return np.ndarray(tensor.shape, dtype, storages[tensor.storage.key], offset, strides)
