@@ -22,7 +22,7 @@ from bnnjax.nst.config import (
     Weight,
     resolve,
 )
-from bnnjax.nst.inputs import Pair, Picture, as_list, pair_up, read_pictures
+from bnnjax.nst.inputs import Pair, Picture, as_list, pair_up, read_pictures, unused
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.terms import Color, Content, Style, Term, TotalVariation
 from bnnjax.nst.transfer import StyleTransfer, random_jitters
@@ -202,13 +202,13 @@ def _swept(
             raise ValueError(f"no sweep over {name!r}{nearest(name, able)}")
     if not sweep:
         return list(pairs), config
-    settings = list(itertools.product(*sweep.values()))
+    settings = list(itertools.product(*(_tried(*item, config) for item in sweep.items())))
     labels = [",".join(f"{n}={v:g}" for n, v in zip(sweep, s, strict=True)) for s in settings]
-    swept = [
-        pair._replace(name=f"{pair.name}__{label}", setting=label)
-        for pair in pairs
-        for label in labels
-    ]
+    swept, taken = [], set()
+    for pair, label in itertools.product(pairs, labels):
+        name = unused(f"{pair.name}__{label}", lambda name: name not in taken)
+        taken.add(name)
+        swept.append(pair._replace(name=name, setting=label))
     per_picture: dict[str, Any] = {}
     for name in TRACED:
         value, depth = getattr(config, name), name == "style_tap_weights"
@@ -217,6 +217,14 @@ def _swept(
     for place, name in enumerate(sweep):
         per_picture[name] = [setting[place] for setting in settings] * len(pairs)
     return swept, config.changed(**per_picture)
+
+
+def _tried(name: str, values: Any, config: StylizeConfig) -> tuple[float, ...]:
+    """The values of an option in a sweep."""
+    found = getattr(config.changed(**{name: values}), name)
+    if np.ndim(found) != 1 or not found:
+        raise ValueError(f"the sweep over {name} is {values!r}, needs a sequence of numbers")
+    return found
 
 
 def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) -> np.ndarray:
