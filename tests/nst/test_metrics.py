@@ -99,7 +99,7 @@ def test_strokes_ignore_brightness_contrast_and_colour():
     assert measures["style"] > 0.05
 
 
-# Under a Hann window a line of amplitude B keeps B/2 in its bin and leaves B/4 in the two beside it.
+# Under a Hann window a line of amplitude B keeps B/2 in its bin and leaves B/4 in those beside it.
 # So of the 8 bins that are 3 to 6 away, a line 4 away fills three, with B²/4 + 2 B²/16 in total.
 NEARBY_POWER = (1 / 4 + 2 / 16) / 8
 
