@@ -3,6 +3,7 @@
 import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -12,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from bnnjax import optimize
-from bnnjax.models.network import Network
+from bnnjax.models.network import Architecture, Network, Variables
 from bnnjax.nst import color
 from bnnjax.nst.config import (
     OPTIONS,
@@ -96,7 +97,7 @@ def stylize_batch(
 
     jitter_key, step_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
     jitters = random_jitters(jitter_key, reach=config.jitter)
-    variables = jax.jit(network.architecture.lay_out)(network.variables)
+    variables = _lay_out(network.architecture, network.variables)
 
     def data(number: int) -> Any:
         content, style = photographs[pairs[number].content], paintings[pairs[number].style]
@@ -125,6 +126,11 @@ def stylize_batch(
         snapshots=snapshots,
     )
     return StylizeResult(pairs, photographs, paintings, network, config, minimized)
+
+
+@partial(jax.jit, static_argnums=0)  # of a function, since every bound method is compiled anew
+def _lay_out(architecture: Architecture, variables: Variables) -> Variables:
+    return architecture.lay_out(variables)
 
 
 def _network(model: str | Path | Network | None, preprocessing: str | None) -> Network:
