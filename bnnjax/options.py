@@ -13,15 +13,15 @@ def option(default: Any, help: str, **metadata: Any) -> Any:
 
 
 def one_of(name: str, value: Any, choices: Any) -> Any:
-    """The value, which must be one of a ``Literal`` type's (or of a sequence).
+    """The one of a ``Literal`` type's values (or of a sequence's) that equals this value.
 
     Raises:
-      ValueError: it is none of them (the nearest is suggested).
+      ValueError: it is none of them.
     """
     allowed = get_args(choices) or tuple(choices)
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}, needs one of {', '.join(map(str, allowed))}")
-    return value
+    return allowed[allowed.index(value)]
 
 
 def integer(name: str, value: Any, low: int, high: int) -> int:

@@ -178,7 +178,8 @@ def _check(name: str, value: Any) -> Any:
     if name in TRACED:
         return None if value is None and name == "style_tap_weights" else _weight(name, value)
     if name == "clip":
-        if isinstance(value, str) or np.ndim(value) or not value > 0:
+        array = np.asarray(value)
+        if array.shape or array.dtype.kind not in "iuf" or not array > 0:
             raise ValueError(f"clip is {value!r}, needs a positive number")
         return float(value)
     if name == "optimizer" or (value is None and name == "pseudo_gradient"):

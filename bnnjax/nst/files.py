@@ -27,7 +27,8 @@ def picture_paths(names: Iterable[str], directory: str | Path, *, overwrite: boo
     existing = [str(path) for path in paths if path.exists()]
     if existing and not overwrite:
         raise ValueError(
-            f"{', '.join(existing)}: exists already; choose another output_dir or overwrite it"
+            f"{', '.join(existing)}: exists already; choose another directory, or give overwrite "
+            "(--overwrite on the command line)"
         )
     return paths
 

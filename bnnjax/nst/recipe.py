@@ -33,6 +33,17 @@ class Source:
     sha256: str
     path: str | None = None
 
+    @classmethod
+    def checked(cls, name: Any, sha256: Any, path: Any = None) -> "Source":
+        """A source of values that may be anything.
+
+        Raises:
+          ValueError: they are not texts.
+        """
+        if not (isinstance(sha256, str) and isinstance(name, str | None)):
+            raise ValueError(f"{name!r} with sha256 {sha256!r} is no picture")
+        return cls(name, sha256, None if path is None else str(path))
+
     def find(self, kind: str, *, beside: Path | None = None) -> Path:
         """The file, in the folder it is said to be in, the working folder, the folder of the recipe
         or among the samples; it must be the very same.
@@ -89,8 +100,8 @@ class Recipe:
             found = json.loads(text)
             options = {n: v for n, v in found["options"].items() if n in OPTIONS}
             return cls(
-                content=Source(**found["content"]),
-                style=Source(**found["style"]),
+                content=Source.checked(**found["content"]),
+                style=Source.checked(**found["style"]),
                 model=str(found["model"]),
                 provenance=dict(found["provenance"]),
                 config=StylizeConfig(**options),
@@ -110,10 +121,11 @@ class Recipe:
         Raises:
           ValueError: the recipe's own are needed, and are not to be found (see `Source.find`).
         """
-        return (
-            contents or [self.content.find("photograph", beside=self.path)],
-            styles or [self.style.find("painting", beside=self.path)],
-        )
+        if contents is None:
+            contents = self.content.find("photograph", beside=self.path)
+        if styles is None:
+            styles = self.style.find("painting", beside=self.path)
+        return contents, styles
 
     def run(self, contents: Any = None, styles: Any = None, **keywords: Any) -> "StylizeResult":
         """Makes the picture again, or others in the same way.
@@ -124,7 +136,7 @@ class Recipe:
         """
         from bnnjax.nst.stylize import stylize_batch  # whose results make recipes
 
-        keywords = {"model": keywords.get("model") or self.network(), **keywords}
+        keywords["model"] = keywords.get("model") or self.network()
         return stylize_batch(*self.sources(contents, styles), config=self.config, **keywords)
 
     def network(self) -> Network:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bnnjax.nst.config import TRACED, StylizeConfig
-from bnnjax.nst.inputs import Pair
+from bnnjax.nst.inputs import Pair, unused
 from bnnjax.options import nearest
 
 
@@ -21,13 +21,13 @@ def spread(
             raise ValueError(f"no sweep over {name!r}{nearest(name, able)}")
     if not sweep:
         return list(pairs), config
-    settings = list(itertools.product(*sweep.values()))
+    settings = list(itertools.product(*(_tried(*item, config) for item in sweep.items())))
     labels = [",".join(f"{n}={v:g}" for n, v in zip(sweep, s, strict=True)) for s in settings]
-    swept = [
-        pair._replace(name=f"{pair.name}__{label}", setting=label)
-        for pair in pairs
-        for label in labels
-    ]
+    swept: list[Pair] = []
+    for pair, label in itertools.product(pairs, labels):
+        taken = {other.name for other in swept}
+        name = unused(f"{pair.name}__{label}", lambda name, taken=taken: name not in taken)
+        swept.append(pair._replace(name=name, setting=label))
     per_picture: dict[str, Any] = {}
     for name in TRACED:
         value, depth = getattr(config, name), name == "style_tap_weights"
@@ -36,3 +36,11 @@ def spread(
     for place, name in enumerate(sweep):
         per_picture[name] = [setting[place] for setting in settings] * len(pairs)
     return swept, config.changed(**per_picture)
+
+
+def _tried(name: str, values: Any, config: StylizeConfig) -> tuple[float, ...]:
+    """The values of an option in a sweep."""
+    found = getattr(config.changed(**{name: values}), name)
+    if np.ndim(found) != 1 or not found:
+        raise ValueError(f"the sweep over {name} is {values!r}, needs a sequence of numbers")
+    return tuple(found)

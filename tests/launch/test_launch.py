@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from PIL import Image
 
 from bnnjax import images
 from bnnjax.models import registry
-from bnnjax.nst.files import RECIPE
+from bnnjax.nst.recipe import KEYWORD, Recipe
 from bnnjax.port.storage import network_file
 
 LAUNCH = Path(__file__).parents[2] / "launch"
@@ -80,7 +81,7 @@ def painted(launch, folder, quicknet_file):
         "stylize",
         "--content=boat.png,older/boat.png",
         "--style=wave.png",
-        f"--weights={quicknet_file}",
+        f"--model={quicknet_file}",
         "--output_dir=painted",
         "--content_weight=0.125",
         "--previews",
@@ -131,8 +132,8 @@ def test_the_last_line_is_json_and_names_the_files(painted, folder):
     figures = last_line(painted)
     assert figures["network"] == "quicknet_v0"
     assert figures["pictures"] == 2
-    assert figures["config"]["steps"] == 3
-    assert figures["weights"]["content_weight"] == 0.125
+    assert figures["options"]["steps"] == 3
+    assert figures["options"]["content_weight"] == 0.125
     assert figures["problems"] == []
     for name in (*figures["files"], *(f"painted/{name}.png" for name in NAMES)):
         assert (folder / name).is_file()
@@ -141,55 +142,98 @@ def test_the_last_line_is_json_and_names_the_files(painted, folder):
 
 
 @pytest.mark.usefixtures("painted")
-def test_a_recipe_makes_the_same_picture_again(launch, folder):
+def test_a_picture_tells_nothing_of_its_makers_folders(folder, quicknet_file):
+    text = images.read_metadata(folder / "painted" / "boat-2__wave.png")[KEYWORD]
+    assert json.loads(text)["options"]["content_weight"] == 0.125
+    for path in (folder, quicknet_file.parent):
+        assert path.name not in text
+    assert not (folder / "painted" / ".snapshots").exists()  # of a run that is done
+
+
+# Runs `stylize` with a snapshot after every turn, behind the first of which it waits to be killed.
+STALLING = """
+import runpy, sys, time
+from bnnjax.optimize import snapshots
+save = snapshots.Snapshots.save
+def save_and_wait(self):
+    save(self)
+    print("saved", flush=True)
+    time.sleep(600)
+snapshots.EVERY, snapshots.Snapshots.save = 0, save_and_wait
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.usefixtures("painted")
+def test_a_run_that_was_killed_is_resumed_to_the_same_pixels(
+    launch, environment, folder, quicknet_file
+):
+    """The run of ``painted`` again: by the recipe in its picture, killed after the first step."""
     original = folder / "painted" / "boat-2__wave.png"
-    assert json.loads(images.read_metadata(original)[RECIPE])["content_weight"] == 0.125
-    ended = launch("stylize", f"--recipe={original}", "--output_dir=again", cwd=folder)
+    shutil.copy(quicknet_file, folder / quicknet_file.name)
+    flags = [f"--recipe={original}", "--content=older/boat.png", "--output_dir=resumed"]
+    command = [sys.executable, "-c", STALLING, str(LAUNCH / "stylize.py"), *flags]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE) as process:
+        line = process.stdout.readline()
+        process.kill()
+    assert line == b"saved\n"
+    assert [*(folder / "resumed" / ".snapshots").glob("*/1")]
+    assert not [*(folder / "resumed").glob("*.png")]
+    ended = launch("stylize", *flags, "--resume", cwd=folder)
     assert ended.returncode == 0, ended.stderr
-    found = images.load(folder / "again" / "boat__wave.png")
+    found = images.load(folder / "resumed" / "boat__wave.png")
     np.testing.assert_array_equal(found, images.load(original))
+    tables = [(folder / name / "losses.csv").read_text() for name in ("painted", "resumed")]
+    assert tables[1].splitlines()[1:] == [
+        line.replace("boat-2", "boat") for line in tables[0].splitlines() if "boat-2" in line
+    ]
+    assert not (folder / "resumed" / ".snapshots").exists()
 
 
-def test_a_recipe_of_a_tflite_file_keeps_what_the_file_takes(launch, folder):
+def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
+    """Of a file of Larq Compute Engine, with what it takes; from elsewhere, by the paths kept."""
     pytest.importorskip("tflite")
     archive = np.load(Path(__file__).parents[1] / "reference" / "lce.npz")
     (folder / "deployed.tflite").write_bytes(archive["ones file"].tobytes())
-    pair = ["--content=boat.png", "--style=wave.png", "--size=32", "--steps=3"]
-    taken = ["--weights=deployed.tflite", "--preprocessing=bytes", "--output_dir=bytes"]
-    ended = launch("stylize", *pair, *taken, cwd=folder)
+    ended = launch(
+        "stylize",
+        "--content=older/boat.png",
+        "--style=wave.png",
+        "--size=32",
+        "--steps=3",
+        "--model=deployed.tflite",
+        "--preprocessing=bytes",
+        "--output_dir=bytes",
+        "--keep_paths",
+        cwd=folder,
+    )
     assert ended.returncode == 0, ended.stderr
     original = folder / "bytes" / "boat__wave.png"
-    ended = launch("stylize", f"--recipe={original}", "--output_dir=bytes_again", cwd=folder)
+    assert Recipe.read(original).content.path == str(folder / "older" / "boat.png")
+    shutil.copy(folder / "deployed.tflite", tmp_path)
+    ended = launch("stylize", f"--recipe={original}", "--output_dir=again", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    found = images.load(folder / "bytes_again" / "boat__wave.png")
+    found = images.load(tmp_path / "again" / "boat__wave.png")
     np.testing.assert_array_equal(found, images.load(original))
 
 
-def test_a_recipe_without_weights_is_not_repeated_by_another_network(launch, folder, make_picture):
-    """As of a picture made through a network object: the one that ships must not stand in."""
-    recipe = {"content": "boat.png", "style": "wave.png", "network": "vgg19", "weights": None}
-    path = folder / "by_vgg.png"
-    images.save_png(path, make_picture(0), metadata={RECIPE: json.dumps(recipe)})
-    ended = launch("stylize", f"--recipe={path}", "--output_dir=by_vgg", cwd=folder)
-    assert ended.returncode == 1
-    assert "the weights of vgg19 cannot be downloaded" in ended.stderr
-
-
-def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_file, painted):
+@pytest.mark.usefixtures("painted")
+def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_file):
+    """Here of a run by a recipe, of which the preset and the single options are other."""
     command = [
         sys.executable,
         LAUNCH / "stylize.py",
-        "--content=boat.png",
-        "--style=wave.png",
-        f"--weights={quicknet_file}",
+        "--recipe=painted/boat__wave.png",
+        f"--model={quicknet_file}",
+        "--preset=preview",
         "--output_dir=interrupted",
         "--previews",
-        "--size=64",
         "--steps=1000000",
-        *FEW_TAPS,
+        "--json",
     ]
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
     preview = folder / "interrupted" / "boat__wave.preview.png"
     try:
@@ -197,7 +241,7 @@ def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_file,
         while not preview.exists() and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 1
@@ -205,11 +249,15 @@ def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_file,
     assert b"Traceback" not in errors
     assert images.load(folder / "interrupted" / "boat__wave.png").shape == (64, 82, 3)
     assert len((folder / "interrupted" / "losses.csv").read_text().splitlines()) > 1
+    options = json.loads(output.splitlines()[-1])["options"]
+    assert options["content_weight"] == 0.125  # the recipe's
+    assert options["learning_rate"] == 0.025  # the preset's
+    assert options["steps"] == 1000000
 
 
 # --- bad input, and help: many short runs, two at a time -----------------------------------
 
-PAINT = ["--content=boat.png", "--style=wave.png", "--weights=network", "--output_dir=out"]
+PAINT = ["--content=boat.png", "--style=wave.png", "--model=network", "--output_dir=out"]
 REFUSED = {  # script, flags, what the one line says
     "a missing photograph": ("stylize", [*PAINT, "--content=none.png"], "none.png"),
     "a text for a painting": ("stylize", [*PAINT, "--style=text.png"], "text.png"),
@@ -217,7 +265,16 @@ REFUSED = {  # script, flags, what the one line says
     "a flag's value": ("stylize", [*PAINT, "--pairing=all"], "pairing"),
     "a flag's typo": ("stylize", [*PAINT, "--stlye_weight=1"], "style_weight"),
     "an existing picture": ("stylize", [*PAINT, "--output_dir=taken"], "taken/boat__wave.png"),
+    "a picture to overwrite": ("stylize", [*PAINT, "--output_dir=taken"], "--overwrite"),
     "no recipe": ("stylize", [*PAINT, "--recipe=boat.png"], "boat.png"),
+    "a recipe of an array": ("stylize", ["--recipe=array.png"], "was an array"),
+    "a recipe of other pictures": ("stylize", ["--recipe=others.png"], "boat.png (sha256 0000"),
+    # The network inside must not stand in for another.
+    "a recipe of a network that is not here": (
+        "stylize",
+        ["--recipe=others.png", "--content=boat.png", "--style=wave.png"],
+        "the weights of vgg19 cannot be downloaded",
+    ),
     "a text to port": (
         "port_larq",
         ["--source=text.tflite", "--model=quicknet_v0", "--output=out"],
@@ -265,7 +322,21 @@ def short_runs(launch, folder, quicknet_file, tmp_path_factory):
     for name in texts:
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text("text")
-    (place / "network.safetensors").symlink_to(quicknet_file)
+    for name, source in (("array", None), ("others", "boat.png")):
+        recipe = {
+            "bnnjax": "0.1.0",
+            "content": {"name": source, "sha256": 64 * "0"},
+            "style": {"name": "wave.png", "sha256": 64 * "0"},
+            "model": "vgg19",
+            "provenance": {},
+            "options": {},
+        }
+        images.save_png(
+            place / f"{name}.png",
+            np.zeros((4, 4, 3), np.float32),
+            metadata={KEYWORD: json.dumps(recipe)},
+        )
+    (place / "network").symlink_to(quicknet_file)
     before = files_below(place)
     runs = {what: (script, *flags) for what, (script, flags, _) in REFUSED.items()}
     runs |= {f"{script} --help": (script, "--help") for script in ("stylize", "evaluate")}
@@ -293,8 +364,9 @@ def test_bad_input_writes_nothing(short_runs):
 @pytest.mark.parametrize(
     ("script", "flags"),
     [
-        ("stylize", ["content", "size", "steps", "seed", "style_weight", "learning_rate", "json"]),
-        ("evaluate", ["model", "images", "topk", "json"]),
+        ("stylize", ["content", "model", "size", "style_weight", "learning_rate", "json"]),
+        ("stylize", ["recipe", "preset", "keep_paths", "overwrite", "resume", "previews"]),
+        ("evaluate", ["weights", "images", "topk", "json"]),
     ],
 )
 def test_help_says_what_a_script_does_and_lists_its_flags(short_runs, script, flags):
@@ -445,7 +517,7 @@ def framed(launch, studio, ported, data_dir):
         "stylize",
         f"--content={photograph}",
         f"--style={painting}",
-        f"--weights={ported['output']}",
+        f"--model={ported['output']}",
         "--size=64",
         "--steps=40",
         "--json",

@@ -1,5 +1,6 @@
-"""A few steps through each float network with its preset; weights from seeds."""
+"""A few steps through each float network; weights from seeds."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,11 +9,20 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 import bnnjax
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture, Network
-from bnnjax.nst.config import PRESETS, split_choices
+from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.stylize import make_objective
+from bnnjax.nst.transfer import random_jitters
+
+KEY = jax.random.key(0)
+EARLY = {"style_taps": ["conv2"], "content_taps": ["inception_3a"]}  # which compile soon
+OPTIONS = {  # and with each an option that is tried nowhere else
+    "vgg19": {"parametrization": "fourier"},
+    "inception_v1": {"pooling": "avg", **EARLY},
+}
 
 
 def with_random_weights(name):
-    """Without its classifier, kernels after which ReLU keeps activations of one size."""
+    """Without its classifier; kernels after which ReLU keeps activations of one size."""
     entry = registry.find(name)
     architecture = Architecture(entry, entry.options, None)
     rng = np.random.default_rng(0)
@@ -24,27 +34,33 @@ def with_random_weights(name):
 
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg19", "vgg19_conv5_1", "inception_v1"])
-def test_every_float_network_has_a_preset_that_paints(name, make_picture):
+def test_the_taps_of_every_float_network_suit_style_and_content(name):
+    """Its own, at which nothing is computed here."""
+    entry = registry.find(name)
+    architecture = Architecture(entry, True, entry.options, None)
+    variables, config = architecture.variable_shapes(), StylizeConfig()
+    network = Network(architecture, variables, {"source": "none"})
+    objective = make_objective(network, config)
+    picture, jitters = (jax.ShapeDtypeStruct((64, 64, 3), float), random_jitters(KEY, reach=4))
+    data = jax.eval_shape(objective.measure, variables, picture, picture, jitters)
+    weights = config.weights(1, taps=len(entry.style_taps))
+    weights = {name: values[0] for name, values in weights.items()}
+    _, terms = jax.eval_shape(objective.loss, variables, picture, data, weights, KEY)
+    assert {*data["targets"]["style"]} == {*entry.style_taps} != set()
+    assert {*data["targets"]["content"]} == {*entry.content_taps} != set()
+    assert {*terms} == {"content", "style", "tv", "color"}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_float_networks_paint(name, make_picture):
+    photograph, painting = (make_picture(seed, 32, 32) for seed in (0, 1))
     network = with_random_weights(name)
-    photograph, painting = make_picture(0), make_picture(1)
-    choices = {"model": network, "size": 64, "progress": False}
-    result = bnnjax.stylize_batch(photograph, painting, steps=10, **choices)
-    own = split_choices({"size": 64, "steps": 10}, preset=name)
-    assert (result.config, result.weights) == own
-    other = bnnjax.stylize_batch(photograph, painting, steps=1, preset="default", **choices)
-    assert other.weights == split_choices({})[1]
+    options = {"size": 32, "steps": 5, "jitter": 0, "progress": False, **OPTIONS[name]}
+    result = bnnjax.stylize_batch(photograph, painting, model=network, **options)
     picture = result.images[0]
-    assert picture.shape == (64, 64, 3)
+    assert picture.shape == (32, 32, 3)
     assert np.isfinite(picture).all()
-    assert picture.min() >= 0
-    assert picture.max() <= 1
+    assert 0 <= picture.min() <= picture.max() <= 1
     assert np.abs(picture - photograph).mean() > 0.001
     losses = result.losses[0]["total"]
     assert losses[-1] < losses[0]
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_made_of_choices(name):
-    config, weights = split_choices({}, preset=name)
-    for choice, value in PRESETS[name].items():
-        assert getattr(config, choice, getattr(weights, choice, None)) == value

@@ -1,5 +1,6 @@
 """What users hand over: names, pairs, canvases, and what is refused."""
 
+import hashlib
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ def test_no_pictures_are_refused(nothing):
 
 
 @pytest.mark.parametrize("wrong", [5, None, 1.5])
-def test_what_is_no_picture_at_all_is_refused(wrong):
+def test_something_that_cannot_be_pictures_is_refused(wrong):
     with pytest.raises(ValueError, match="style"):
         inputs.as_list(wrong, kind="style")
 
@@ -55,13 +56,13 @@ def test_what_is_no_picture_at_all_is_refused(wrong):
 # --- names ---------------------------------------------------------------------------------
 
 
-def test_files_are_called_by_their_stems_and_others_by_number(make_picture):
+def test_files_are_named_by_their_stems_and_others_by_number(make_picture):
     sources = ["a/boat.jpg", make_picture(0), Path("b/wave.tar.png"), Image.new("RGB", (4, 4))]
     names = inputs.names_of(sources, kind="content")
     assert names == ["boat", "content2", "wave.tar", "content4"]
 
 
-def test_other_files_of_one_stem_get_other_names():
+def test_different_files_of_one_stem_get_different_names():
     names = inputs.names_of(["a/boat.jpg", "b/boat.jpg", "boat.png"], kind="content")
     assert names == ["boat", "boat-2", "boat-3"]
 
@@ -86,7 +87,7 @@ def test_the_same_file_keeps_its_name(tmp_path, monkeypatch):
         max_size=8,
     )
 )
-def test_names_tell_all_pictures_apart(sources):
+def test_different_pictures_have_different_names(sources):
     names = inputs.names_of(sources, kind="content")
     stands_for = {}
     for number, (name, source) in enumerate(zip(names, sources, strict=True)):
@@ -105,26 +106,33 @@ def indices(pairs):
     return [(pair.content, pair.style) for pair in pairs]
 
 
-def test_zip_takes_the_first_with_the_first():
+def test_zip_pairs_the_first_with_the_first():
     pairs = inputs.make_pairs(["a", "b"], ["x", "y"], pairing="zip")
     assert indices(pairs) == [(0, 0), (1, 1)]
     assert [pair.name for pair in pairs] == ["a__x", "b__y"]
 
 
-def test_zip_takes_a_single_one_with_all():
+def test_zip_pairs_a_single_one_with_all():
     assert indices(inputs.make_pairs("abc", "x", pairing="zip")) == [(0, 0), (1, 0), (2, 0)]
     assert indices(inputs.make_pairs("a", "xy", pairing="zip")) == [(0, 0), (0, 1)]
 
 
-def test_product_takes_all_with_all():
+def test_product_pairs_all_with_all():
     pairs = inputs.make_pairs(["a", "b"], ["x", "y", "z"], pairing="product")
     assert indices(pairs) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     assert [pair.name for pair in pairs][:2] == ["a__x", "a__y"]
 
 
-def test_numbers_that_do_not_zip_are_refused():
+def test_numbers_of_pictures_that_do_not_zip_are_refused():
     with pytest.raises(ValueError, match=r"2 contents and 3 styles do not zip.*product"):
         inputs.make_pairs("ab", "xyz", pairing="zip")
+
+
+def test_pictures_are_paired_as_their_names_are(make_picture):
+    pairs = inputs.pair_up(["a/x.png", "b/x.png"], make_picture(0), pairing="zip")
+    assert [pair.name for pair in pairs] == ["x__style1", "x-2__style1"]
+    with pytest.raises(ValueError, match="no style pictures"):
+        inputs.pair_up("x.png", [], pairing="zip")
 
 
 def test_an_unknown_pairing_is_refused():
@@ -141,40 +149,52 @@ def test_pairs_never_share_a_name(contents, styles):
     assert len({pair.name for pair in pairs}) == len(contents) * len(styles)
 
 
-# --- loading -------------------------------------------------------------------------------
+# --- reading -------------------------------------------------------------------------------
 
 
-def test_pictures_are_loaded_with_their_paths(tmp_path, make_picture):
-    path = save(tmp_path / "boat.png", make_picture(0, 20, 30))
-    array = make_picture(1, 10, 12)
-    from_file, from_array = inputs.as_pictures([path, array], kind="content")
+def read(sources, kind="content", size=40, stride=8):
+    return inputs.read_pictures(sources, kind=kind, size=size, stride=stride)
+
+
+def test_pictures_are_read_with_their_names_paths_and_hashes(tmp_path, make_picture):
+    path, array = save(tmp_path / "boat.png", make_picture(0, 20, 30)), make_picture(1, 10, 12)
+    from_file, from_array = read([path, array])
     assert (from_file.name, from_file.path) == ("boat", str(path))
-    np.testing.assert_array_equal(from_file.pixels, images.load(path))
+    assert from_file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    np.testing.assert_array_equal(from_file.cropped, images.fit(images.load(path), size=40))
     assert (from_array.name, from_array.path) == ("content2", None)
-    np.testing.assert_array_equal(from_array.pixels, array)
+    assert from_array.sha256 == hashlib.sha256(array.tobytes()).hexdigest()
+    np.testing.assert_array_equal(from_array.cropped, images.fit(array, size=40))
+
+
+def test_what_is_made_of_a_canvas_is_cropped_as_the_picture_was(make_picture):
+    (picture,) = read([make_picture(0, 20, 30)], size=20, stride=16)
+    assert picture.pixels.shape == (32, 32, 3)
+    np.testing.assert_array_equal(picture.cropped, make_picture(0, 20, 30))
+    np.testing.assert_array_equal(picture.crop(1 - picture.pixels), 1 - make_picture(0, 20, 30))
 
 
 def test_an_array_that_is_no_picture_is_named_by_its_number():
     good = np.zeros((4, 4, 3), np.float32)
     for bad in (good + 2, good[..., :2], np.full((4, 4, 3), np.nan), np.array(["a"]), object()):
         with pytest.raises(ValueError, match="content2: "):
-            inputs.as_pictures([good, bad], kind="content")
+            read([good, bad])
 
 
 def test_a_file_that_is_no_picture_is_named(tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     for name in ("text.jpg", "none.jpg", "."):
         with pytest.raises(ValueError, match="cannot be read") as raised:
-            inputs.as_pictures([tmp_path / name], kind="content")
+            read([tmp_path / name])
         assert str(tmp_path / name) in str(raised.value)
         assert len(str(raised.value).splitlines()) == 1
 
 
 def test_strips_are_refused():
-    inputs.as_pictures([np.zeros((5, 40, 3))], kind="content")
+    read([np.zeros((5, 40, 3))])
     for shape in ((5, 41, 3), (41, 5, 3)):
         with pytest.raises(ValueError, match="style1: 41×5 px is longer than 8:1"):
-            inputs.as_pictures([np.zeros(shape)], kind="style")
+            read([np.zeros(shape)], kind="style")
 
 
 # --- canvases ------------------------------------------------------------------------------
@@ -189,24 +209,20 @@ def test_strips_are_refused():
 )
 def test_a_canvas_holds_the_picture_and_mirrors_it_outwards(height, width, size, stride):
     picture = np.random.default_rng(0).random((height, width, 3)).astype(np.float32)
-    canvas = inputs.put_on_canvas(picture, size=size, stride=stride)
+    canvas, *places = inputs.put_on_canvas(picture, size=size, stride=stride)
     fitted = images.fit(picture, size=size)
     assert min(fitted.shape[:2]) == size
-    np.testing.assert_array_equal(canvas.pixels[canvas.rows, canvas.columns], fitted)
-    for length, side in zip(canvas.pixels.shape[:2], fitted.shape[:2], strict=True):
+    np.testing.assert_array_equal(canvas[tuple(places)], fitted)
+    cells = []
+    for length, part, side in zip(canvas.shape[:2], places, fitted.shape[:2], strict=True):
         assert length % stride == 0
         assert side <= length < side + stride
-    rows, columns = (
-        mirrored(length, part.start, side)
-        for length, part, side in zip(
-            canvas.pixels.shape[:2], (canvas.rows, canvas.columns), fitted.shape[:2], strict=True
-        )
-    )
-    np.testing.assert_array_equal(canvas.pixels, fitted[rows][:, columns])
+        cells.append(mirrored(length, part.start, side))
+    np.testing.assert_array_equal(canvas, fitted[cells[0]][:, cells[1]])
 
 
 def mirrored(length, start, side):
-    """For every cell of a canvas the cell of the picture that it shows: 1 0 | 0 1 2 | 2 1."""
+    """Which cell of the picture each cell of the canvas shows: 1 0 | 0 1 2 | 2 1."""
     place = (np.arange(length) - start) % (2 * side)
     return np.minimum(place, 2 * side - 1 - place)
 
@@ -214,12 +230,12 @@ def mirrored(length, start, side):
 @given(side=st.integers(32, 200), stride=st.sampled_from([4, 32]))
 def test_a_picture_lies_in_the_middle_of_its_canvas(side, stride):
     picture = np.zeros((side, side, 3), np.float32)
-    canvas = inputs.put_on_canvas(picture, size=side, stride=stride)
-    for part, length in zip((canvas.rows, canvas.columns), canvas.pixels.shape[:2], strict=True):
+    canvas, *places = inputs.put_on_canvas(picture, size=side, stride=stride)
+    for part, length in zip(places, canvas.shape[:2], strict=True):
         assert abs(part.start - (length - part.stop)) <= 1
 
 
-def test_a_picture_that_suits_is_its_own_canvas(make_picture):
+def test_a_picture_of_fitting_sides_is_its_own_canvas(make_picture):
     picture = make_picture(0, 64, 96)
-    canvas = inputs.put_on_canvas(picture, size=64, stride=32)
-    np.testing.assert_array_equal(canvas.pixels, picture)
+    canvas, _, _ = inputs.put_on_canvas(picture, size=64, stride=32)
+    np.testing.assert_array_equal(canvas, picture)

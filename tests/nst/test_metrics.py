@@ -1,16 +1,11 @@
 """The measures against closed forms and NumPy, and on pictures of known rank."""
 
-import os
-from pathlib import Path
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from bnnjax import images
 from bnnjax.nst import metrics
-
-DATA = Path(os.environ.get("BNNJAX_DATA", Path(__file__).resolve().parents[2] / "../shared"))
 
 
 def features(batch):
@@ -23,7 +18,7 @@ def random_image(seed, height=64, width=72):
 
 
 def waves(length, amplitudes):
-    """Grey [length,length,3], a cosine along each row for every bin of `amplitudes`."""
+    """Grey [length, length, 3], with a cosine along each row for every bin of `amplitudes`."""
     x = np.arange(length)
     row = 0.5 + sum(a * np.cos(2 * np.pi * k * x / length) for k, a in amplitudes.items())
     return np.broadcast_to(row[None, :, None], (length, length, 3)).astype(np.float32)
@@ -79,7 +74,7 @@ def test_content_distance_of_silent_positions():
     np.testing.assert_allclose(metrics.content_distance(silent, loud), 1, rtol=1e-6)
 
 
-def test_match_luma_takes_mean_and_deviation():
+def test_matched_luma_has_the_mean_and_deviation_of_the_reference():
     image, reference = random_image(0), random_image(1, 80, 66) ** 2
     matched = np.asarray(metrics.match_luma(image, reference))
     luma = reference @ np.array([0.299, 0.587, 0.114])
@@ -89,7 +84,7 @@ def test_match_luma_takes_mean_and_deviation():
     assert correlation > 0.9999
 
 
-def test_match_luma_of_a_flat_picture_is_the_mean():
+def test_matched_luma_of_a_flat_picture_is_the_mean():
     reference = random_image(1)
     matched = metrics.match_luma(np.full((64, 64, 3), 0.7, np.float32), reference)
     np.testing.assert_allclose(matched, np.mean(reference @ metrics.LUMA), rtol=0.05)
@@ -104,8 +99,8 @@ def test_strokes_ignore_brightness_contrast_and_colour():
     assert measures["style"] > 0.05
 
 
-# Under a Hann window a line of amplitude B keeps B/2 and leaves B/4 in the bins beside it. So of
-# the 8 bins 3 to 6 away, a line 4 away fills three with B²/4 + 2 B²/16 in total.
+# Under a Hann window a line of amplitude B keeps B/2 in its bin and leaves B/4 in those beside it.
+# So of the 8 bins that are 3 to 6 away, a line 4 away fills three, with B²/4 + 2 B²/16 in total.
 NEARBY_POWER = (1 / 4 + 2 / 16) / 8
 
 
@@ -119,8 +114,8 @@ def test_checker_of_a_grating_between_two_others(period):
 
 
 def test_checker_of_the_finest_grating():
-    # At period 2 a cosine has twice the amplitude in its bin; the line beside it counts for both
-    # sides, where a real signal's spectrum mirrors.
+    # At period 2 a cosine has twice the amplitude in its bin, and the line beside it counts on both
+    # sides, since there the spectrum of a real signal is mirrored.
     image = waves(128, {64: 0.1, 60: 0.2})
     ratio = (4 * 0.1**2 / 4) / (NEARBY_POWER * 2 * 0.2**2)
     np.testing.assert_allclose(metrics.checker(image), (ratio + 5) / 6, rtol=1e-3)
@@ -132,7 +127,7 @@ def test_checker_without_a_grid_is_1():
     np.testing.assert_allclose(np.mean(noise), 1, atol=0.05)
 
 
-def test_checker_sees_both_directions_alike():
+def test_checker_is_the_same_in_both_directions():
     image = random_image(0, 64, 96)
     image[:, ::8] = 0
     turned = metrics.checker(image.transpose(1, 0, 2))
@@ -154,14 +149,15 @@ def test_judge_refuses_pictures_that_do_not_fit():
         metrics.judge(picture, random_image(0, 64, 80), picture, features)
 
 
-@pytest.mark.skipif(
-    not (DATA / "prototype_sheet.jpg").exists(), reason=f"no prototype_sheet.jpg in {DATA}"
-)
-def test_good_pictures_are_told_from_poor_ones():
-    # Rows of the sheet, 16 px of label above each: photograph, painting, plain pixels, recipe.
-    sheet = images.load(DATA / "prototype_sheet.jpg")[:, :224]
-    photograph, painting, poor, good = (sheet[top : top + 224] for top in (16, 256, 496, 736))
-    judge = metrics.vgg_features(DATA / "weights" / "vgg19_conv_to_conv5_1_q8.npz")
+def test_good_pictures_are_told_from_poor_ones(data_dir):
+    path = data_dir / "prototype_sheet.jpg"
+    if not path.is_file():
+        pytest.skip(f"no {path}; set BNNJAX_DATA")
+    # Rows of the sheet, below 16 px of label each: photograph, painting, plain pixels, pyramid.
+    sheet = images.load(path)[:, :224]
+    rows = [images.center_crop(sheet[top : top + 224], size=144) for top in (16, 256, 496, 736)]
+    photograph, painting, poor, good = rows
+    judge = metrics.vgg_features(data_dir / "weights" / "vgg19_conv_to_conv5_1_q8.npz")
     untouched, poor, good = (
         metrics.judge(picture, photograph, painting, judge) for picture in (photograph, poor, good)
     )

@@ -1,4 +1,4 @@
-"""What a stylization gives back: losses, problems, recipes, and what notebooks show."""
+"""What a stylization gives back: pictures, losses, problems, files, and what notebooks show."""
 
 import base64
 import dataclasses
@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import bnnjax
-from bnnjax.nst.config import CHOICES, LossWeights
-from bnnjax.nst.files import choices_of
+from bnnjax import images
+from bnnjax.nst.recipe import KEYWORD
 
 WEIGHTS = {
     "content_weight": 0.5,
@@ -24,22 +24,21 @@ WEIGHTS = {
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, make_picture):
-    """A photograph with a name that HTML must not take for a tag, and a painting."""
+def result(toy, tmp_path_factory, make_picture):
+    """Of a photograph with a name that HTML must not take for a tag, and of two arrays."""
     folder = tmp_path_factory.mktemp("pictures")
     paths = [folder / "<b>oat & sea.png", folder / "wave.png"]
     for seed, path in enumerate(paths):
         coded = np.rint(255 * make_picture(seed, 32, 32)).astype(np.uint8)
         Image.fromarray(coded).save(path)
-    return paths
-
-
-@pytest.fixture(scope="module")
-def result(toy, files, make_picture):
-    contents = [files[0], make_picture(2, 32, 32), make_picture(3, 48, 60)]
+    contents = [paths[0], make_picture(2, 32, 32), make_picture(3, 48, 60)]
     return bnnjax.stylize_batch(
-        contents, files[1], model=toy, size=32, steps=4, progress=False, **WEIGHTS
+        contents, paths[1], model=toy, size=32, steps=4, progress=False, **WEIGHTS
     )
+
+
+def changed(result, **changes):
+    return dataclasses.replace(result, minimized=dataclasses.replace(result.minimized, **changes))
 
 
 def test_pictures_and_losses_come_in_the_order_of_their_pairs(result):
@@ -51,10 +50,15 @@ def test_pictures_and_losses_come_in_the_order_of_their_pairs(result):
         assert {values.shape for values in losses.values()} == {(4,)}
 
 
+def test_pictures_are_made_once(result):
+    """Who looks at them twice must not wait twice."""
+    assert result.images is result.images
+
+
 def test_totals_are_weighted_sums_of_the_other_terms(result):
-    for index, losses in enumerate(result.losses):
+    for number, losses in enumerate(result.losses):
         total = sum(
-            np.broadcast_to(WEIGHTS[f"{term}_weight"], 3)[index] * losses[term]
+            np.broadcast_to(WEIGHTS[f"{term}_weight"], 3)[number] * losses[term]
             for term in ("content", "style", "tv", "color")
         )
         np.testing.assert_allclose(losses["total"], total, rtol=1e-5)
@@ -63,64 +67,80 @@ def test_totals_are_weighted_sums_of_the_other_terms(result):
 def test_a_run_that_went_well_has_no_problems(result):
     assert result.problems == []
     assert not result.interrupted
-    assert dataclasses.replace(result, interrupted=True).problems != []
+
+
+def test_problems_are_told_by_name_and_step(result):
+    assert changed(result, interrupted=True).problems == [
+        "interrupted; the best pictures so far are kept"
+    ]
+    second, third = changed(result, diverged={2: 3, 1: 4}).problems
+    assert second.startswith("content2__wave: the loss was no longer finite at step 4")
+    assert third.startswith("content3__wave: the loss was no longer finite at step 3")
 
 
 def test_what_was_run_is_plain_json(result):
     run = json.loads(json.dumps(result.run))
     assert run["network"] == "toy"
     assert run["pictures"] == 3
-    assert run["config"]["steps"] == 4
-    assert run["weights"]["style_weight"] == [2.0, 3.0, 4.0]
+    assert run["options"]["steps"] == 4
+    assert run["options"]["style_weight"] == [2.0, 3.0, 4.0]
     assert run["seconds"].keys() == {"prepare", "optimize"}
     assert min(run["seconds"].values()) > 0
     assert run["versions"].keys() == {"bnnjax", "jax", "flax", "optax"}
 
 
-# --- recipes -------------------------------------------------------------------------------
+# --- files ---------------------------------------------------------------------------------
 
 
-def test_a_recipe_holds_every_choice_and_where_all_came_from(result, files):
-    recipe = json.loads(json.dumps(result.recipe(0)))
-    assert set(CHOICES) <= recipe.keys()
-    assert recipe["content"] == str(files[0])
-    assert recipe["style"] == str(files[1])
-    assert recipe["network"] == "toy"
-    assert recipe["size"] == 32
-    assert result.recipe(1)["content"] is None  # an array has no path
+@pytest.fixture(scope="module")
+def saved(result, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "below"
+    return folder, result.save(folder)
 
 
-@pytest.mark.parametrize("index", [0, 1, 2])
-def test_a_recipe_holds_the_weights_of_its_own_picture(result, index):
-    recipe = result.recipe(index)
-    for name, value in WEIGHTS.items():
-        expected = value[index] if np.ndim(value) else value
-        np.testing.assert_array_equal(recipe[name], expected, name)
+def test_all_is_saved_and_told(saved):
+    pytest.importorskip("matplotlib")
+    folder, paths = saved
+    assert sorted(paths) == sorted(folder.iterdir())
+    assert [path.name for path in paths] == [
+        "<b>oat & sea__wave.png",
+        "content2__wave.png",
+        "content3__wave.png",
+        "losses.csv",
+        "losses.png",
+        "contact_sheet.png",
+    ]
 
 
-def test_a_recipe_makes_the_same_picture_again(result, files, toy):
-    recipe = json.loads(json.dumps(result.recipe(0)))
-    again = bnnjax.stylize_batch(
-        recipe["content"], recipe["style"], model=toy, progress=False, **choices_of(recipe)
-    )
-    for name, values in result.losses[0].items():
-        np.testing.assert_array_equal(again.losses[0][name], values, name)
-    np.testing.assert_array_equal(again.images[0], result.images[0])
+def test_saved_pictures_are_the_results_with_their_recipes(result, saved):
+    for number, (path, image) in enumerate(zip(saved[1], result.images, strict=False)):
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), np.rint(255 * image))
+        assert images.read_metadata(path)[KEYWORD] == result.recipe(number).to_json()
 
 
-@pytest.mark.parametrize(
-    "given_weights", [[1.0, 2.0, 3.0], [[1.0, 2.0, 3.0]] * 3, 2.0, np.array([1.0, 2.0, 3.0])]
-)
-def test_tap_weights_stay_whole_where_there_are_as_many_taps_as_pictures(result, given_weights):
-    """Three pictures and, in another run, three taps: the one list must not be cut up."""
-    weights = LossWeights(style_tap_weights=given_weights)
-    spread = weights.for_pictures(3, taps=3).style_tap_weights
-    recipe = dataclasses.replace(result, weights=weights).recipe(1)
-    again = LossWeights(style_tap_weights=recipe["style_tap_weights"]).for_pictures(1, taps=3)
-    np.testing.assert_array_equal(again.style_tap_weights, spread[1:2])
+def test_the_sheet_shows_photograph_painting_and_result(result, saved):
+    painting = result.paintings[0].cropped
+    photographs = [photograph.cropped for photograph in result.photographs]
+    rows = [[*pair, painting] for pair in zip(photographs, strict=True)]
+    rows = [[*row, image] for row, image in zip(rows, result.images, strict=True)]
+    contents = ["<b>oat & sea", "content2", "content3"]
+    labels = [[content, "wave", f"{content}__wave"] for content in contents]
+    expected = images.contact_sheet(rows, labels=labels)
+    sheet = images.load(saved[0] / "contact_sheet.png")
+    np.testing.assert_allclose(sheet, expected, atol=0.51 / 255)
 
 
-# --- notebooks -----------------------------------------------------------------------------
+def test_saving_twice_asks_for_permission(result, saved, tmp_path):
+    folder, _ = saved
+    before = sorted(folder.iterdir())
+    with pytest.raises(ValueError, match=r"content3__wave\.png: .*exists"):
+        result.save(folder)
+    assert sorted(folder.iterdir()) == before
+    result.save(tmp_path)
+    assert tmp_path / "losses-2.csv" in result.save(tmp_path, overwrite=True)
+
+
+# --- notebooks and consoles ----------------------------------------------------------------
 
 
 def test_a_notebook_shows_the_pictures_themselves(result):
@@ -133,7 +153,7 @@ def test_a_notebook_shows_the_pictures_themselves(result):
 
 
 def test_a_notebook_shows_names_and_problems_as_text(result):
-    html = dataclasses.replace(result, interrupted=True)._repr_html_()
+    html = changed(result, interrupted=True)._repr_html_()
     assert "&lt;b&gt;oat &amp; sea__wave" in html
     assert "<b>" not in html
     assert "interrupted" in html
@@ -143,6 +163,8 @@ def test_a_notebook_shows_names_and_problems_as_text(result):
 def test_a_console_shows_a_line(result):
     text = repr(result)
     assert len(text.splitlines()) == 1
-    assert "3 pictures" in text
+    assert "3 pictures by toy" in text
     assert "content2__wave" in text
     assert len(text) < 300
+    alone = dataclasses.replace(result, pairs=result.pairs[:1])
+    assert "1 picture by toy" in repr(alone)

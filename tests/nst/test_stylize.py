@@ -1,7 +1,9 @@
-"""`stylize_batch` from what a user hands over to what he gets, through a small network."""
+"""`stylize_batch` from what a user hands over to what comes back, through a small network."""
 
+import inspect
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import jax
 import numpy as np
@@ -10,10 +12,11 @@ import pytest
 from PIL import Image
 
 import bnnjax
-from bnnjax import images
-from bnnjax.nst import color, optimize
-from bnnjax.nst.config import CHOICES, StylizeConfig
-from bnnjax.nst.stylize import configured
+from bnnjax import images, optimize
+from bnnjax.nst import color
+from bnnjax.nst.config import OPTIONS, PRESETS, Parametrized, StylizeConfig
+from bnnjax.nst.stylize import PARAMETRIZATIONS, configured
+from bnnjax.optimize import devices, memory, snapshots
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +34,39 @@ def painting(make_picture):
     return make_picture(1, 40, 40)
 
 
-# --- pictures in, pictures out -------------------------------------------------------------
+@pytest.fixture(scope="module")
+def photographs(photograph, make_picture):
+    """Three of one shape and one of another."""
+    return [photograph, *(make_picture(seed, 32, 32) for seed in (4, 5)), make_picture(6, 32, 40)]
 
 
-def test_the_loss_falls(stylize, photograph, painting):
-    total = stylize(photograph, painting, steps=60, init="content").losses[0]["total"]
+@pytest.fixture(scope="module")
+def singles(stylize, photographs, painting):
+    """Each photograph run by itself."""
+    return [stylize(photograph, painting, steps=6) for photograph in photographs]
+
+
+def assert_same_run(found, place, single):
+    np.testing.assert_array_equal(found.images[place], single.images[0])
+    for name, values in single.losses[0].items():
+        np.testing.assert_array_equal(found.losses[place][name], values, name)
+
+
+# --- what becomes of a picture -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sixty_steps(stylize, photograph, painting):
+    return stylize(photograph, painting, steps=60, init="content")
+
+
+def test_the_loss_falls(sixty_steps):
+    total = sixty_steps.losses[0]["total"]
     assert len(total) == 60
     assert total[-10:].mean() < 0.3 * total[0]
 
 
-def test_the_picture_moves_towards_the_painting(stylize, toy, photograph, painting):
+def test_the_picture_moves_towards_the_painting(sixty_steps, toy, photograph, painting):
     """Measured by NumPy at a tap of the network, outside of all losses."""
 
     def colours(picture):
@@ -50,38 +76,86 @@ def test_the_picture_moves_towards_the_painting(stylize, toy, photograph, painti
         _, taps = toy.apply(toy.variables, picture[None])
         return np.cov(np.asarray(taps["stem"]).reshape(-1, 32), rowvar=False)
 
-    found = stylize(photograph, painting, steps=60).images[0]
     for measure in (colours, responses):
         goal = measure(images.fit(painting, size=32))
         before = np.linalg.norm(measure(photograph) - goal)
-        assert np.linalg.norm(measure(found) - goal) < 0.5 * before
+        assert np.linalg.norm(measure(sixty_steps.images[0]) - goal) < 0.5 * before
 
 
-def test_a_tflite_file_is_a_network(photograph, painting, tmp_path):
-    pytest.importorskip("tflite")
-    path = tmp_path / "deployed.tflite"
-    archive = np.load(Path(__file__).parents[1] / "reference" / "lce.npz")
-    path.write_bytes(archive["ones file"].tobytes())
-    choices = {"size": 32, "steps": 20, "progress": False}
-    result = bnnjax.stylize_batch(photograph, painting, weights=path, **choices)
-    assert result.run["network"] == "deployed.tflite"
-    assert result.recipe(0)["weights"] == str(path)
-    total = result.losses[0]["total"]
-    assert total[-1] < 0.7 * total[0]
-    other = bnnjax.stylize_batch(
-        photograph, painting, weights=path, preprocessing="unit", **choices
+@pytest.mark.parametrize("init", ["content", "matched"])
+def test_without_a_real_step_the_first_picture_comes_back(stylize, photograph, painting, init):
+    """But for values near 0 and 1, which the pyramid's logits cannot take."""
+    found = stylize(photograph, painting, steps=1, learning_rate=0.0, init=init).images[0]
+    first = photograph
+    if init == "matched":
+        first = np.asarray(color.match(photograph, images.fit(painting, size=32)))
+        assert np.abs(first - photograph).max() > 0.05
+    np.testing.assert_allclose(found, np.clip(first, 0.02, 0.98), atol=1e-5)
+
+
+def test_the_painting_has_a_size_of_its_own(stylize, photograph, make_picture):
+    painting = make_picture(1, 96, 96)
+    small = stylize(photograph, painting, steps=1)
+    large = stylize(photograph, painting, steps=1, style_size=96)
+    assert large.images[0].shape == small.images[0].shape == (32, 32, 3)
+    assert small.losses[0]["style"] != large.losses[0]["style"]
+    shrunk = stylize(photograph, images.fit(painting, size=32), steps=1)
+    np.testing.assert_allclose(small.losses[0]["style"], shrunk.losses[0]["style"], rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def other_options(photograph, painting):
+    """A call with other options than the defaults."""
+    return partial(
+        bnnjax.stylize_batch,
+        photograph,
+        painting,
+        size=32,
+        progress=False,
+        steps=30,
+        init="noise",
+        parametrization="pixels",
+        statistics="gram",
+        tv="absolute",
+        pooling="avg",
+        pseudo_gradient="swish_sign",
+        jitter=0,
+        optimizer=optax.adam(0.02),
+        style_taps=["binary"],
+        content_taps=["stem"],
     )
-    assert other.recipe(0)["provenance"]["preprocessing"] == "unit"
-    assert np.abs(other.images[0] - result.images[0]).max() > 0.01
-    with pytest.raises(ValueError, match=r"chosen for \.tflite files only"):
-        bnnjax.stylize_batch(photograph, painting, preprocessing="unit", **choices)
-    with pytest.raises(ValueError, match="a loaded network has its preprocessing"):
-        bnnjax.stylize_batch(
-            photograph, painting, model=result.network, preprocessing="unit", **choices
-        )
 
 
-def test_results_are_pictures_of_the_photographs_shape(stylize, make_picture, painting):
+def compilations(caplog):
+    return [record.message for record in caplog.records if "Compiling" in record.message]
+
+
+def test_the_other_options_work_together_and_compile_their_step_once(other_options, toy, caplog):
+    with jax.log_compiles(True), caplog.at_level("WARNING"):
+        found = other_options(model=toy)
+    total = found.losses[0]["total"]
+    assert total[-1] < 0.7 * total[0]
+    assert not found.problems
+    assert sum("run_chunk" in message for message in compilations(caplog)) == 1
+
+
+def test_every_parametrization_has_a_name():
+    assert {*PARAMETRIZATIONS} == {*get_args(Parametrized)}
+    for name, make in PARAMETRIZATIONS.items():
+        assert make.__name__ == name
+
+
+def test_options_reach_the_network(toy):
+    config = StylizeConfig(pooling="avg", clip=float("inf"), pseudo_gradient="approx_sign")
+    options = configured(toy, config).architecture.options
+    assert (options.pooling, options.clip, options.pseudo_gradient) == ("avg", None, "approx_sign")
+    assert configured(toy, StylizeConfig(clip=0.5)).architecture.options.clip == 0.5
+
+
+# --- forms and numbers of pictures ---------------------------------------------------------
+
+
+def test_results_have_the_shapes_of_their_photographs(stylize, make_picture, painting):
     found = stylize([make_picture(0, 50, 62), make_picture(1, 20, 20)], painting, steps=1)
     assert [image.shape for image in found.images] == [(32, 40, 3), (32, 32, 3)]
     for image in found.images:
@@ -111,75 +185,162 @@ def test_every_form_of_a_picture_gives_the_same_result(stylize, photograph, pain
     np.testing.assert_array_equal(stacked.images[1], found.images[0])
 
 
-def test_product_pairs_everything_in_order(stylize, make_picture):
-    contents = [make_picture(seed, 32, 32) for seed in (0, 1)]
+def test_product_pairs_everything_in_order(stylize, photographs, make_picture):
     styles = [make_picture(seed, 32, 32) for seed in (2, 3)]
-    found = stylize(contents, styles, steps=2, pairing="product")
+    found = stylize(photographs[:2], styles, steps=2, pairing="product")
     assert found.names == [f"content{i}__style{j}" for i in (1, 2) for j in (1, 2)]
-    alone = stylize(contents[1], styles[0], steps=2)
-    np.testing.assert_array_equal(found.images[2], alone.images[0])
+    assert_same_run(found, 2, stylize(photographs[1], styles[0], steps=2))
 
 
-@pytest.mark.parametrize("init", ["content", "matched"])
-def test_without_any_step_the_first_picture_is_what_was_chosen(stylize, photograph, painting, init):
-    """But for the values at the ends of the range, which the pyramid's logits cannot take."""
-    found = stylize(photograph, painting, steps=1, learning_rate=0.0, init=init).images[0]
-    first = photograph
-    if init == "matched":
-        first = np.asarray(color.match(photograph, images.fit(painting, size=32)))
-        assert np.abs(first - photograph).max() > 0.05
-    np.testing.assert_allclose(found, np.clip(first, 0.02, 0.98), atol=1e-5)
+@pytest.fixture
+def without_steps(monkeypatch):
+    """Leaves the optimisation out."""
+
+    def minimize(objective, variables, pictures, *_, **__):
+        return optimize.Minimized(pictures, [{} for _ in pictures])
+
+    monkeypatch.setattr(optimize, "minimize", minimize)
 
 
-def test_the_paintings_size_is_its_own(stylize, photograph, make_picture):
-    painting = make_picture(1, 96, 96)
-    small = stylize(photograph, painting, steps=1)
-    large = stylize(photograph, painting, steps=1, style_size=96)
-    assert large.images[0].shape == small.images[0].shape == (32, 32, 3)
-    assert small.losses[0]["style"] != large.losses[0]["style"]
-    shrunk = stylize(photograph, images.fit(painting, size=32), steps=1)
-    np.testing.assert_allclose(small.losses[0]["style"], shrunk.losses[0]["style"], rtol=1e-4)
+@pytest.fixture
+def paint_by_tflite(photograph, painting, tmp_path):
+    """A call whose ``model`` is Larq Compute Engine's file."""
+    pytest.importorskip("tflite")
+    path = tmp_path / "deployed.tflite"
+    archive = np.load(Path(__file__).parents[1] / "reference" / "lce.npz")
+    path.write_bytes(archive["ones file"].tobytes())
+    options = {"model": path, "size": 32, "steps": 20, "progress": False}
+    return partial(bnnjax.stylize_batch, photograph, painting, **options)
 
 
-def test_all_other_choices_work_together(stylize, photograph, painting):
-    found = stylize(
-        photograph,
-        painting,
-        steps=30,
-        init="noise",
-        parametrization="pixels",
-        statistics="gram",
-        tv="absolute",
-        pooling="avg",
-        pseudo_gradient="swish_sign",
-        shift=0,
-        optimizer=optax.adam(0.02),
-        style_taps=["binary"],
-        content_taps=["stem"],
-    )
-    total = found.losses[0]["total"]
+def test_a_tflite_file_is_a_network(paint_by_tflite):
+    result = paint_by_tflite()
+    assert result.run["network"] == "deployed.tflite"
+    assert result.recipe(0).model == "deployed.tflite"
+    total = result.losses[0]["total"]
     assert total[-1] < 0.7 * total[0]
-    assert not found.problems
 
 
-def test_options_reach_the_network(toy):
-    options = configured(
-        toy, StylizeConfig(pooling="avg", clip=float("inf"), pseudo_gradient="approx_sign")
-    ).architecture.options
-    assert (options.pooling, options.clip, options.pseudo_gradient) == ("avg", None, "approx_sign")
-    assert configured(toy, StylizeConfig(clip=0.5)).architecture.options.clip == 0.5
-    with pytest.raises(ValueError, match="clip"):
-        configured(toy, StylizeConfig(clip=-1.0))
+@pytest.mark.usefixtures("without_steps")
+def test_preprocessing_is_chosen_for_tflite_files_alone(paint_by_tflite, toy):
+    found = paint_by_tflite(preprocessing="unit")
+    assert found.recipe(0).provenance["preprocessing"] == "unit"
+    with pytest.raises(ValueError, match=r"chosen for \.tflite files only"):
+        paint_by_tflite(model=None, preprocessing="unit")
+    with pytest.raises(ValueError, match="a loaded network has its preprocessing"):
+        paint_by_tflite(model=toy, preprocessing="unit")
 
 
-# --- speed ---------------------------------------------------------------------------------
+# --- in company ----------------------------------------------------------------------------
+
+
+def test_a_batch_equals_single_runs(stylize, photographs, painting, singles):
+    """To the bit on a CPU, where every picture is run by itself, by the same compiled step."""
+    order = [3, 1, 0, 2]
+    found = stylize([photographs[i] for i in order], painting, steps=6)
+    for place, i in enumerate(order):
+        assert_same_run(found, place, singles[i])
+
+
+def test_wide_groups_give_what_single_runs_give(
+    stylize, photographs, painting, singles, monkeypatch
+):
+    """Close and not equal: sums over a wider array may be ordered otherwise, and a sign may flip
+    at a zero. Every second group is filled up."""
+    monkeypatch.setattr(devices, "find", lambda: devices.Devices(None, most=2, workers=1))
+    found = stylize(photographs, painting, steps=6)
+    for place, single in enumerate(singles):
+        assert np.abs(found.images[place] - single.images[0]).mean() < 1e-3
+        total = single.losses[0]["total"]
+        np.testing.assert_allclose(found.losses[place]["total"], total, rtol=1e-2)
+
+
+def test_weights_of_each_picture_are_its_own(stylize, photographs, painting):
+    weights = {"content_weight": [0.0, 5.0, 1.0], "learning_rate": [0.01, 0.03, 0.002]}
+    found = stylize(photographs[:3], painting, steps=4, **weights)
+    for place, photograph in enumerate(photographs[:3]):
+        own = {name: values[place] for name, values in weights.items()}
+        assert_same_run(found, place, stylize(photograph, painting, steps=4, **own))
+
+
+# --- sweeps --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def swept(stylize, photographs, painting):
+    """Two photographs, with learning rates of their own, by two weights of content and of style."""
+    sweep = {"content_weight": [0, 5], "style_weight": np.array([0.5, 2])}
+    return stylize(photographs[:2], painting, steps=4, learning_rate=[0.01, 0.03], sweep=sweep)
+
+
+SETTINGS = [(content, style) for content in (0, 5) for style in (0.5, 2)]
+LABELS = [f"content_weight={content},style_weight={style}" for content, style in SETTINGS]
+
+
+def test_a_sweep_makes_every_pair_with_every_setting(swept):
+    expected = [f"content{i}__style1__{label}" for i in (1, 2) for label in LABELS]
+    assert swept.names == expected
+
+
+def test_each_picture_of_a_sweep_has_its_setting(stylize, photographs, painting, swept):
+    for place in (0, 1, 6):
+        content, style = SETTINGS[place % 4]
+        own = {"content_weight": content, "style_weight": style}
+        rate = (0.01, 0.03)[place // 4]
+        config = swept.recipe(place).config
+        assert (config.content_weight, config.style_weight) == (content, style)
+        assert config.learning_rate == rate
+        single = stylize(photographs[place // 4], painting, steps=4, learning_rate=rate, **own)
+        assert_same_run(swept, place, single)
+
+
+def test_the_sheet_of_a_sweep_has_a_row_per_pair_labelled_with_the_settings(swept, tmp_path):
+    paths = swept.save(tmp_path)
+    assert [path.stem for path in paths[:8]] == swept.names
+    painting, rows, labels = swept.paintings[0].cropped, [], []
+    for i in range(2):
+        rows.append([swept.photographs[i].cropped, painting, *swept.images[4 * i : 4 * i + 4]])
+        labels.append([f"content{i + 1}", "style1", *LABELS])
+    expected = images.contact_sheet(rows, labels=labels)
+    sheet = images.load(tmp_path / "contact_sheet.png")
+    np.testing.assert_allclose(sheet, expected, atol=0.51 / 255)
+
+
+def test_settings_that_look_alike_have_different_names(stylize, photograph, painting):
+    sweep = {"tv_weight": [0.12345671, 0.12345672]}
+    first, second = stylize(photograph, painting, steps=1, sweep=sweep).names
+    assert first == "content1__style1__tv_weight=0.123457"
+    assert second == "content1__style1__tv_weight=0.123457-2"
+
+
+# --- randomness ----------------------------------------------------------------------------
+
+
+def test_the_seed_decides_on_the_pixels(stylize, photographs, painting, singles):
+    assert_same_run(stylize(photographs[0], painting, steps=6, seed=0), 0, singles[0])
+    other = stylize(photographs[0], painting, steps=6, seed=1)
+    assert (other.images[0] != singles[0].images[0]).any()
+
+
+def test_noise_to_begin_with_comes_from_the_seed(stylize, photographs, painting):
+    options = {"init": "noise", "steps": 1, "learning_rate": 0.0}
+    a, b, c = (
+        stylize(photographs[:2], painting, seed=seed, **options).images for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(a[0], b[0])
+    np.testing.assert_array_equal(a[0], a[1])  # the same for all pictures
+    assert (a[0] != c[0]).any()
+    assert abs(a[0].mean() - 0.5) < 0.03
+    assert abs(a[0].std() - 12**-0.5) < 0.03  # of a uniform distribution
+
+
+# --- compilation ---------------------------------------------------------------------------
 
 
 def test_a_second_call_with_other_numbers_compiles_nothing(
     stylize, photograph, painting, make_picture, caplog
 ):
     stylize(photograph, painting, steps=3)
-    compiled = optimize.run_chunk._cache_size()
     with jax.log_compiles(True), caplog.at_level("WARNING"):
         stylize(
             make_picture(7, 32, 32),
@@ -193,30 +354,57 @@ def test_a_second_call_with_other_numbers_compiles_nothing(
             style_tap_weights=[1.0, 3.0],
             learning_rate=0.01,
         )
-    assert optimize.run_chunk._cache_size() == compiled
-    assert [r.message for r in caplog.records if "Compiling" in r.message] == []
+    assert compilations(caplog) == []
 
 
-def test_compilations_are_seen_by_the_test_above(caplog):
-    with jax.log_compiles(True), caplog.at_level("WARNING"):
-        jax.jit(lambda x: x * 3 + 1.25)(np.arange(7.0))
-    assert any("Compiling" in record.message for record in caplog.records)
+# --- options and presets -------------------------------------------------------------------
+
+
+def test_the_signature_names_every_option_with_its_default():
+    parameters = inspect.signature(bnnjax.stylize_batch).parameters
+    assert [name for name in parameters if name in OPTIONS] == [*OPTIONS]
+    for name in OPTIONS:
+        assert parameters[name].default == getattr(StylizeConfig(), name)
+        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+    assert not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    assert {"contents", "styles", "model", "sweep", "extra_terms", "preset"} < {*parameters}
+
+
+@pytest.fixture
+def config_of(photograph, painting, without_steps):
+    """A function options of a call → all its options."""
+    return lambda **options: bnnjax.stylize_batch(photograph, painting, **options).config
+
+
+def test_the_network_inside_has_a_preset_of_its_own(config_of):
+    assert config_of() == StylizeConfig(content_weight=0.9)
+    assert config_of(preset="preview") == StylizeConfig(content_weight=0.9, **PRESETS["preview"])
+    assert config_of(content_weight=2).content_weight == 2
+    assert config_of(config=StylizeConfig(steps=7)) == StylizeConfig(steps=7)
+
+
+def test_other_networks_have_the_defaults(config_of, toy):
+    assert config_of(model=toy) == StylizeConfig()
 
 
 # --- signs of life -------------------------------------------------------------------------
 
 
-def test_previews_show_names_and_pictures_of_the_moment(stylize, photograph, painting):
+def test_previews_show_names_and_the_best_pictures_so_far(stylize, photographs, painting):
     seen = []
-    found = stylize([photograph, photograph], painting, steps=9, preview=lambda *a: seen.append(a))
-    steps, names, pictures = zip(*seen, strict=True)
-    assert steps[-1] == 9
-    assert all(name == found.names for name in names)
-    for shown in pictures:
-        assert [picture.shape for picture in shown] == [(32, 32, 3)] * 2
-        assert all(np.isfinite(picture).all() for picture in shown)
-    np.testing.assert_array_equal(pictures[-1][1], found.images[1])
-    assert (pictures[0][0] != pictures[-1][0]).any()
+    found = stylize(photographs[2:], painting, steps=9, preview=lambda *a: seen.append(a))
+    for place, name in enumerate(found.names):
+        steps, pictures = zip(
+            *((done, pictures[0]) for done, names, pictures in seen if names == [name]), strict=True
+        )
+        assert list(steps) == sorted({*steps})
+        assert steps[-1] == 9
+        for picture in pictures:
+            assert picture.shape == found.images[place].shape
+            assert np.isfinite(picture).all()
+        np.testing.assert_array_equal(pictures[-1], found.images[place])
+        assert (pictures[0] != pictures[-1]).any()
+    assert {name for _, names, _ in seen for name in names} == {*found.names}
 
 
 def test_progress_is_shown_unless_it_is_not_wanted(stylize, photograph, painting, capsys):
@@ -226,54 +414,78 @@ def test_progress_is_shown_unless_it_is_not_wanted(stylize, photograph, painting
     assert "2/2" in capsys.readouterr().err
 
 
+# --- interruptions -------------------------------------------------------------------------
+
+
 def test_an_interruption_keeps_the_best_so_far(stylize, photograph, painting):
     shown = []
 
     def interrupt(done, names, pictures):
         shown.append((done, pictures))
-        if len(shown) == 2:
+        if done >= 3:
             raise KeyboardInterrupt
 
-    found = stylize([photograph, photograph], painting, steps=500, preview=interrupt)
+    found = stylize(photograph, painting, steps=500, preview=interrupt)
     assert found.interrupted
     assert found.problems[0].startswith("interrupted")
     done, pictures = shown[-1]
     assert 0 < done < 500
-    for place in range(2):
-        assert len(found.losses[place]["total"]) == done
-        np.testing.assert_array_equal(found.images[place], pictures[place])
-    assert set(found.seconds) == {"prepare", "optimize"}
+    assert len(found.losses[0]["total"]) == done
+    np.testing.assert_array_equal(found.images[0], pictures[0])
+    assert {*found.minimized.seconds} == {"prepare", "optimize"}
 
 
-@pytest.mark.parametrize("chunks", [0, 1])
+@pytest.mark.filterwarnings("ignore:No artists with labels")
 def test_an_interruption_between_two_pictures_keeps_both(
-    stylize, photograph, painting, monkeypatch, chunks
+    stylize, photographs, painting, monkeypatch, tmp_path
 ):
-    """The first picture has made a step and the second none, or none of them any."""
-    made = []
-    run_chunk = optimize.run_chunk
+    """The first has made a step and the second none; both are saved."""
+    monkeypatch.setattr(devices, "find", lambda: devices.Devices(None, most=1, workers=1))
 
-    def interrupted(*args):
-        if len(made) == chunks:
-            raise KeyboardInterrupt
-        made.append(args)
-        return run_chunk(*args)
+    def interrupt(*_):
+        raise KeyboardInterrupt
 
-    interrupted.lower = run_chunk.lower  # by which memory is estimated
-    monkeypatch.setattr(optimize, "run_chunk", interrupted)
-    found = stylize([photograph, photograph], painting, steps=5, init="content")
+    found = stylize(photographs[:2], painting, steps=5, init="content", preview=interrupt)
     assert found.interrupted
-    assert [len(losses.get("total", ())) for losses in found.losses] == [chunks, 0]
-    np.testing.assert_allclose(found.images[1], np.clip(photograph, 0.02, 0.98), atol=1e-5)
+    assert [len(losses.get("total", ())) for losses in found.losses] == [1, 0]
+    np.testing.assert_array_equal(found.images[1], photographs[1])
+    paths = found.save(tmp_path)
+    assert [images.load(path).shape for path in paths[:2]] == [(32, 32, 3)] * 2
+    assert len((tmp_path / "losses.csv").read_text().splitlines()) == 1 + 1
 
 
-# --- not a number --------------------------------------------------------------------------
+class Killed(Exception):
+    pass
+
+
+def test_a_run_that_was_killed_goes_on_from_its_snapshots(
+    stylize, photograph, painting, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(snapshots, "EVERY", 0)
+    whole = stylize(photograph, painting, steps=40)
+
+    def kill(done, *_):
+        if done >= 3:
+            raise Killed
+
+    options = {"steps": 40, "snapshots": tmp_path / "snapshots"}
+    with pytest.raises(Killed):
+        stylize(photograph, painting, preview=kill, **options)
+    with pytest.raises(ValueError, match="holds snapshots of another run"):
+        stylize(photograph, painting, content_weight=2.0, **options)
+    seen = []
+    resumed = stylize(photograph, painting, preview=lambda done, *_: seen.append(done), **options)
+    assert seen[0] > 3
+    assert_same_run(resumed, 0, whole)
+
+
+# --- divergence ----------------------------------------------------------------------------
 
 
 def test_a_picture_that_diverges_is_named_and_kept_as_it_was(stylize, photograph, painting):
-    choices = {"steps": 6, "init": "content"}
-    found = stylize([photograph] * 3, painting, learning_rate=[0.03, 3e38, 0.03], **choices)
-    healthy = stylize(photograph, painting, **choices)
+    options = {"steps": 6, "init": "content"}
+    found = stylize([photograph] * 3, painting, learning_rate=[0.03, 3e38, 0.03], **options)
+    healthy = stylize(photograph, painting, **options)
     assert len(found.problems) == 1
     assert found.problems[0].startswith("content2__style1: the loss was no longer finite at step")
     assert "learning_rate" in found.problems[0]
@@ -285,7 +497,7 @@ def test_a_picture_that_diverges_is_named_and_kept_as_it_was(stylize, photograph
 
 @pytest.fixture(scope="module")
 def poison():
-    """An optimiser all of whose updates are NaN once it has made three steps."""
+    """An optimizer all of whose updates are NaN once it has made three steps."""
     descent = optax.adam(0.01)
 
     def update(updates, state, params=None, **_):
@@ -316,8 +528,9 @@ def test_the_best_picture_before_the_damage_is_kept(stylize, photograph, paintin
 
 
 def test_damage_by_the_very_last_step_is_a_problem_too(stylize, photograph, painting, poison):
-    """The loss is of the picture before a step, so that the last step has none."""
+    """The loss is that of the picture before a step, so it cannot tell."""
     found = stylize(photograph, painting, steps=4, optimizer=poison)
+    assert np.isfinite(found.losses[0]["total"]).all()
     assert np.isfinite(found.images[0]).all()
     assert found.problems
 
@@ -325,54 +538,38 @@ def test_damage_by_the_very_last_step_is_a_problem_too(stylize, photograph, pain
 # --- refusals ------------------------------------------------------------------------------
 
 
-def refused(stylize, message, content, style, **choices):
+def refused(stylize, message, content, style, **options):
     with pytest.raises(ValueError, match=message) as raised:
-        stylize(content, style, **choices)
+        stylize(content, style, **options)
     assert len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("choices", "message"),
+    ("options", "message"),
     [
-        ({"stlye_weight": 1.0}, "no choice 'stlye_weight'; did you mean 'style_weight'"),
+        ({"stlye_weight": 1.0}, "no option 'stlye_weight'; did you mean 'style_weight'"),
+        ({"preset": "preveiw"}, "no preset 'preveiw'; did you mean 'preview'"),
         ({"style_taps": ["stemm"]}, "toy has no tap 'stemm'; did you mean 'stem'"),
         ({"content_taps": ["zzz"]}, r"toy has no tap 'zzz'\. There are: stem, binary_conv"),
         ({"optimizer": "adamm"}, "no optimizer 'adamm'"),
         ({"optimizer": "clip"}, "clip"),
+        ({"size": 64.5}, "size is 64.5, needs"),
         ({"pooling": "min"}, "pooling is 'min', needs one of"),
-        ({"pseudo_gradient": "relu"}, "pseudo_gradient is 'relu', needs one of"),
         ({"clip": 0.0}, "clip is 0.0, needs a positive number"),
         ({"pairing": "all"}, "pairing is 'all', needs one of"),
         ({"learning_rate": [0.1, 0.2]}, r"learning_rate has shape \(2,\)"),
         ({"style_tap_weights": [1, 2, 3]}, r"style_tap_weights has shape \(3,\)"),
-        ({"weights": "somewhere"}, "both a loaded network and weights were given"),
+        ({"sweep": {"content_wieght": [1]}}, "no sweep over 'content_wieght'; did you mean"),
+        ({"sweep": {"style_tap_weights": [1]}}, "no sweep over 'style_tap_weights'"),
+        ({"sweep": {"steps": [1, 2]}}, "no sweep over 'steps'"),
+        ({"sweep": {"tv_weight": 1.0}}, "the sweep over tv_weight is 1.0, needs a sequence"),
+        ({"sweep": {"tv_weight": []}}, r"the sweep over tv_weight is \[\], needs a sequence"),
+        ({"sweep": {"tv_weight": [1, -1]}}, r"tv_weight is \[1, -1\], needs finite numbers"),
+        ({"sweep": {"tv_weight": ["a"]}}, r"tv_weight is \['a'\], needs numbers"),
     ],
 )
-def test_a_choice_that_cannot_be_is_refused(stylize, photograph, painting, choices, message):
-    refused(stylize, message, photograph, painting, **choices)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("size", "64"),
-        ("size", 64.5),
-        ("style_size", "64"),
-        ("steps", 2.5),
-        ("steps", "3"),
-        ("shift", 2.5),
-        ("shift", None),
-        ("seed", "x"),
-        ("seed", 1.5),
-        ("seed", None),
-        ("clip", "wide"),
-        ("style_taps", 5),
-        ("style_taps", "stem"),
-    ],
-)
-def test_a_choice_of_another_type_is_named(stylize, photograph, painting, name, value):
-    assert name in CHOICES
-    refused(stylize, name, photograph, painting, **{name: value})
+def test_an_impossible_option_is_refused(stylize, photograph, painting, options, message):
+    refused(stylize, message, photograph, painting, **options)
 
 
 def test_numbers_of_pictures_that_do_not_fit_are_refused(stylize, photograph, painting):
@@ -381,7 +578,7 @@ def test_numbers_of_pictures_that_do_not_fit_are_refused(stylize, photograph, pa
     refused(stylize, "no style pictures", photograph, [])
 
 
-def test_pictures_that_are_none_are_named(stylize, photograph, painting, tmp_path):
+def test_what_is_no_picture_is_named(stylize, photograph, painting, tmp_path):
     (tmp_path / "text.png").write_text("text")
     refused(stylize, r"text\.png: cannot be read", tmp_path / "text.png", painting)
     refused(stylize, r"none\.png: cannot be read", photograph, [painting, tmp_path / "none.png"])
@@ -389,9 +586,20 @@ def test_pictures_that_are_none_are_named(stylize, photograph, painting, tmp_pat
     refused(stylize, "content2: ", [photograph, photograph * 255], painting)
 
 
-def test_networks_that_are_none_are_refused(photograph, painting, quicknet_file, tmp_path):
+def test_a_run_that_does_not_fit_into_memory_is_refused(stylize, photograph, painting, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    seen = []
+    message = r"1 picture.* of this size need.* GiB of memory, .* free"
+    refused(stylize, message, photograph, painting, preview=lambda *a: seen.append(a))
+    assert not seen
+
+
+def test_larger_pictures_need_more_memory(singles):
+    small, large = (singles[place].minimized.estimated_memory for place in (0, 3))
+    assert large > small > 5 * 32 * 32 * 3 * 4  # Adam's moments, best so far, gradient, picture
+
+
+def test_networks_that_are_none_are_refused(photograph, painting, tmp_path):
     call = partial(bnnjax.stylize_batch, progress=False)
     refused(call, "did you mean 'quicknet_v0'", photograph, painting, model="quicknet_v")
-    wrong = {"model": "vgg19", "weights": quicknet_file}
-    refused(call, "holds quicknet_v0, not vgg19", photograph, painting, **wrong)
-    refused(call, "is a directory; a network is a file", photograph, painting, weights=tmp_path)
+    refused(call, "is a directory; a network is a file", photograph, painting, model=tmp_path)
