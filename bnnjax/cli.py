@@ -135,7 +135,9 @@ def _define(name: str, hint: Any, default: Any, help: str) -> None:
         flags.DEFINE_list(name, default, help)
         return
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if kinds[0] is int:
+    if typing.get_origin(kinds[0]) is typing.Literal:
+        flags.DEFINE_enum(name, default, typing.get_args(kinds[0]), help)
+    elif kinds[0] is int:
         flags.DEFINE_integer(name, default, help)
     elif kinds[0] is float or isinstance(default, float):
         flags.DEFINE_float(name, default, help)

@@ -8,7 +8,6 @@ import contextlib
 import io
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
@@ -40,10 +39,15 @@ def load(source: str | os.PathLike[str] | Image.Image | np.ndarray) -> np.ndarra
     above Pillow's limit of pixels, or if an array has another shape, dtype or range.
     """
     if isinstance(source, str | os.PathLike):
-        return _from_file(Path(source))
+        return _opened(source, str(source))
     if isinstance(source, Image.Image):
         return _from_pillow(source, f"PIL image {getattr(source, 'filename', '')}".rstrip())
     return _from_array(np.asarray(source), "image")
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """`load` of the bytes of a picture file; `name` tells the user which file it was."""
+    return _opened(io.BytesIO(data), name)
 
 
 def resize(image: np.ndarray, *, height: int, width: int) -> np.ndarray:
@@ -105,13 +109,13 @@ def failure(name: object, what: str, error: Exception) -> ValueError:
     return ValueError(f"{name}: {what} ({' '.join(reason.split())})")
 
 
-def _from_file(path: Path) -> np.ndarray:
+def _opened(file: str | os.PathLike[str] | io.BytesIO, name: str) -> np.ndarray:
     try:
-        picture = Image.open(path)
+        picture = Image.open(file)
     except Exception as error:  # missing, a folder, no picture, too many pixels, a damaged header
-        raise failure(path, "cannot be read", error) from error
+        raise failure(name, "cannot be read", error) from error
     with picture:
-        return _from_pillow(picture, str(path))
+        return _from_pillow(picture, name)
 
 
 def _from_pillow(picture: Image.Image, name: str) -> np.ndarray:
