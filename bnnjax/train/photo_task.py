@@ -67,7 +67,8 @@ class PhotoTask:
             steps=config.epochs * self.steps_per_epoch,
             warmup_steps=int(config.warmup_epochs * self.steps_per_epoch),
         )
-        self._weight_clips = {"student": jax.jit(self._init_student)().get("weight_clip", {})}
+        self._jitted_init = jax.jit(self._init_student)
+        self._weight_clips = {"student": self._jitted_init().get("weight_clip", {})}
         self._optimizer = optimizer(config.optimizer, self._learning_rate, self._weight_clips)
         self._jitted_step = jax.jit(self._step, static_argnames="side", donate_argnums=0)
         self._jitted_logits = jax.jit(self._logits)
@@ -85,7 +86,7 @@ class PhotoTask:
 
     def init(self) -> TrainState:
         """The state before the first step."""
-        variables = self._init_student()
+        variables = self._jitted_init()
         params = {"student": variables["params"]}
         if self._hint_maps:
             _, taps = self.architecture.apply(variables, self._example)

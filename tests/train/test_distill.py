@@ -1,89 +1,107 @@
-"""Lessons of a teacher: divergences and hints against NumPy and their closed forms."""
+"""Teachers: divergences and hints against NumPy and closed forms."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
-from bnnjax.train import teacher
-from bnnjax.train.teacher import Lesson, ask, hint_loss, soft_loss, translation
+from bnnjax.models import registry
+from bnnjax.models.network import Architecture
+from bnnjax.train import distill
+from bnnjax.train.config import TrainConfig
+from bnnjax.train.distill import Outputs, hint_loss, hint_maps, soft_loss, teacher_outputs
+
+TAPS = TrainConfig().hint_taps
 
 
-def lesson(seed, *, tap=(4, 5, 5, 6), classes=7):
+def outputs(seed, *, tap=(4, 5, 5, 6), num_classes=7):
     rng = np.random.default_rng(seed)
     taps = {"stem": rng.normal(2, 3, tap), "section1": rng.normal(0, 1, (4, 2, 2, 9))}
-    return Lesson(jnp.asarray(rng.normal(0, 3, (4, classes))), jax.tree.map(jnp.asarray, taps))
+    logits = jnp.asarray(rng.normal(0, 3, (4, num_classes)))
+    return Outputs(logits, jax.tree.map(jnp.asarray, taps))
 
 
 def test_soft_loss_is_the_divergence():
-    guess, taught = lesson(0), lesson(1)
-    p, q = (np.exp(np.float64(x.logits)) for x in (taught, guess))
+    predicted, targets = outputs(0), outputs(1)
+    p, q = (np.exp(np.float64(x.logits)) for x in (targets, predicted))
     p, q = p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
     expected = (p * np.log(p / q)).sum(1).mean()
-    np.testing.assert_allclose(soft_loss(guess, taught), expected, rtol=1e-5)
+    np.testing.assert_allclose(soft_loss(predicted, targets), expected, rtol=1e-5)
 
 
-def test_soft_loss_is_none_where_probabilities_agree():
-    taught = lesson(1)
-    shifted = taught._replace(logits=taught.logits + 5)  # the same probabilities
-    np.testing.assert_allclose(soft_loss(shifted, taught), 0, atol=1e-6)
+def test_soft_loss_is_zero_where_probabilities_agree():
+    targets = outputs(1)
+    shifted = targets._replace(logits=targets.logits + 5)  # the same probabilities
+    np.testing.assert_allclose(soft_loss(shifted, targets), 0, atol=1e-6)
 
 
-def test_hint_loss_is_none_where_all_is_guessed():
-    assert hint_loss(lesson(1), lesson(1)) == 0
+def test_hint_loss_is_zero_where_the_taps_are_predicted():
+    assert hint_loss(outputs(1), outputs(1)) == 0
 
 
-def test_hint_loss_is_one_where_only_means_are_guessed():
-    taught = lesson(1)
-    means = {tap: jnp.broadcast_to(x.mean((0, 1, 2)), x.shape) for tap, x in taught.taps.items()}
-    np.testing.assert_allclose(hint_loss(Lesson(taught.logits, means), taught), 1, rtol=1e-5)
+def test_hint_loss_is_one_where_only_the_means_are_predicted():
+    targets = outputs(1)
+    means = {tap: jnp.broadcast_to(x.mean((0, 1, 2)), x.shape) for tap, x in targets.taps.items()}
+    np.testing.assert_allclose(hint_loss(Outputs(targets.logits, means), targets), 1, rtol=1e-5)
 
 
 def test_hint_loss_is_the_mean_share_over_taps():
-    taught = lesson(1)
-    stem = taught.taps["stem"]
+    targets = outputs(1)
+    stem = targets.taps["stem"]
     half_way = stem.mean((0, 1, 2)) + 0.5 * (stem - stem.mean((0, 1, 2)))  # a quarter unexplained
-    guess = Lesson(taught.logits, {**taught.taps, "stem": half_way})
-    np.testing.assert_allclose(hint_loss(guess, taught), 0.25 / 2, rtol=1e-5)
+    predicted = Outputs(targets.logits, {**targets.taps, "stem": half_way})
+    np.testing.assert_allclose(hint_loss(predicted, targets), 0.25 / 2, rtol=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 7, 12])
-def test_the_teacher_is_asked_in_groups_and_answers_in_order(count):
+def test_the_teacher_sees_groups_of_pictures_and_answers_in_order(count):
     seen = []
 
-    def apply(variables, views):
-        seen.append(views.shape[0])
-        level = views.mean((1, 2, 3))
-        taps = {name: views[:, ::2, ::2] * (k + 1) for k, name in enumerate(teacher.TAPS)}
+    def apply(variables, images):
+        seen.append(images.shape[0])
+        level = images.mean((1, 2, 3))
+        taps = {name: images[:, ::2, ::2] * (k + 1) for k, name in enumerate(TAPS)}
         return jnp.stack([level, variables * level], axis=1), taps
 
-    views = jnp.asarray(np.random.default_rng(0).uniform(size=(count, 8, 8, 3)))
-    told = ask(SimpleNamespace(apply=apply), 3.0, views)
-    assert max(seen) * teacher.GROUP_BYTES <= 20 * 2**20 or jax.default_backend() != "cpu"
-    level = views.mean((1, 2, 3))
-    np.testing.assert_allclose(told.logits, jnp.stack([level, 3 * level], axis=1), rtol=1e-6)
-    assert told.taps.keys() == set(teacher.TAPS)
-    for k, tap in enumerate(teacher.TAPS):
-        np.testing.assert_allclose(told.taps[tap], views[:, ::2, ::2] * (k + 1), rtol=1e-6)
+    images = jnp.asarray(np.random.default_rng(0).uniform(size=(count, 8, 8, 3)))
+    found = teacher_outputs(SimpleNamespace(apply=apply), 3.0, images, taps=TAPS[1:])
+    assert max(seen) * distill.GROUP_BYTES <= 20 * 2**20 or jax.default_backend() != "cpu"
+    level = images.mean((1, 2, 3))
+    np.testing.assert_allclose(found.logits, jnp.stack([level, 3 * level], axis=1), rtol=1e-6)
+    assert found.taps.keys() == set(TAPS[1:])
+    for k, tap in enumerate(TAPS[1:], start=1):
+        np.testing.assert_allclose(found.taps[tap], images[:, ::2, ::2] * (k + 1), rtol=1e-6)
 
 
-def test_nothing_flows_back_into_the_teacher():
-    def apply(variables, views):
-        taps = dict.fromkeys(teacher.TAPS, views * variables)
-        return variables * views.mean((1, 2)), taps
+def test_no_gradient_reaches_the_teacher():
+    def apply(variables, images):
+        return variables * images.mean((1, 2)), dict.fromkeys(TAPS, images * variables)
 
     def total(weight):
-        told = ask(SimpleNamespace(apply=apply), weight, jnp.ones((2, 4, 4, 3)))
-        return told.logits.sum() + sum(tap.sum() for tap in told.taps.values())
+        teacher, images = SimpleNamespace(apply=apply), jnp.ones((2, 4, 4, 3))
+        found = teacher_outputs(teacher, weight, images, taps=TAPS)
+        return found.logits.sum() + sum(tap.sum() for tap in found.taps.values())
 
     assert jax.grad(total)(2.0) == 0
 
 
-def test_the_translation_speaks_the_teachers_widths(quicknet):
+# --- maps between the taps of two networks ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def student(narrow):
+    return Architecture(narrow, False, narrow.options)
+
+
+def test_the_maps_have_the_teachers_channels(quicknet):
     """QuickNet v0.2: 8 and 64 channels in the stem, then 64, 128, 256, 512; 1000 classes."""
-    maps = translation(quicknet)
+    inknet = registry.find("inknet")
+    student = Architecture(inknet, False, inknet.options)
+    maps = hint_maps(student, quicknet.architecture, taps=TAPS, sides=(64,))
     assert maps.channels == {
         "stem_conv": 8,
         "stem": 64,
@@ -93,8 +111,43 @@ def test_the_translation_speaks_the_teachers_widths(quicknet):
         "section4": 512,
     }
     taps = {tap: jnp.ones((2, 4, 4, 5)) for tap in maps.channels}
-    guess = maps.apply(maps.init(jax.random.key(0), taps), taps)
-    assert guess.logits.shape == (2, 1000)
+    predicted = maps.apply(maps.init(jax.random.key(0), taps), taps)
+    assert predicted.logits.shape == (2, 1000)
     for tap, width in maps.channels.items():
-        assert guess.taps[tap].shape == (2, 4, 4, width)
-        assert not guess.taps[tap].any()  # it begins by knowing nothing
+        assert predicted.taps[tap].shape == (2, 4, 4, width)
+        assert not predicted.taps[tap].any()  # the maps start as zeros
+
+
+class Pool(nn.Module):
+    """Averages of 16×16 pixels under the name of a tap, and two logits or none."""
+
+    tap: str
+    num_classes: int | None = 2
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        pooled = nn.avg_pool(x, (16, 16), (16, 16))
+        logits = nn.Dense(2)(pooled.mean((1, 2)))
+        return logits if self.num_classes else None, {self.tap: pooled}
+
+
+@pytest.mark.parametrize(
+    ("role", "module", "message"),
+    [
+        ("student", Pool("end"), "the student pool has no tap stem, section1; it has end"),
+        ("teacher", Pool("end"), "the teacher pool has no tap stem, section1; it has end"),
+        ("teacher", Pool("end", None), "pool cannot be a teacher: it has no logits"),
+        (
+            "student",
+            Pool("stem"),
+            r"at 64 px stem has shape \(4, 4, 3\) in the student and \(16, 16, 32\) in the teacher",
+        ),
+    ],
+)
+def test_networks_that_do_not_fit_each_other_are_refused(student, narrow, role, module, message):
+    entry = dataclasses.replace(narrow, name="pool", build=lambda **_: module)
+    pool = Architecture(entry, False, narrow.options)
+    pair = (pool, student) if role == "student" else (student, pool)
+    taps = ("stem",) if module.tap == "stem" else ("stem", "section1")
+    with pytest.raises(ValueError, match=message):
+        hint_maps(*pair, taps=taps, sides=(64,))
