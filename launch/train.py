@@ -1,9 +1,10 @@
-"""Trains a binary network on labelled photographs.
+"""Trains a binarized network on labelled photographs.
 
 python launch/train.py --data_dir=photographs --workdir=inknet --teacher=quicknet_v0
 
-The data are the shards ``train-*.tar*`` and ``val-*.tar*``. The work folder gets checkpoints, the
-curves and, after every epoch, the frozen network. Run again, it goes on where it was stopped.
+The photographs are read from the folders train/CLASS and val/CLASS, or from the shards train-*.tar*
+and val-*.tar*. The working directory receives checkpoints, curves, and the frozen network after
+every epoch. An interrupted run resumes when the command is repeated.
 """
 
 from pathlib import Path
@@ -14,41 +15,39 @@ from absl import flags
 import bnnjax
 from bnnjax import cli
 from bnnjax.models import registry
-from bnnjax.models.network import Architecture
 from bnnjax.port.storage import network_file
 from bnnjax.train import curves, loop
+from bnnjax.train.config import TrainConfig
 from bnnjax.train.photo_task import PhotoTask
 from bnnjax.train.photographs import load_split
-from bnnjax.train.recipe import Recipe
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data_dir", None, "folder of the shards", required=True)
-flags.DEFINE_string("workdir", None, "folder for all that the run writes", required=True)
+flags.DEFINE_string("data_dir", None, "directory of the photographs", required=True)
+flags.DEFINE_string("workdir", None, "directory for everything the run writes", required=True)
 flags.DEFINE_string("model", "inknet", "name of the network to train")
-flags.DEFINE_string("teacher", None, "name or checkpoint of a network to learn from")
-cli.define_fields(Recipe)
+flags.DEFINE_string("teacher", None, "name or file of a network to learn from")
+cli.define_fields(TrainConfig)
 cli.define_json()
 
 
 def main() -> int:
-    recipe = Recipe(**cli.given(Recipe.__dataclass_fields__))
+    config = TrainConfig(**cli.given(TrainConfig.__dataclass_fields__))
     entry = registry.find(FLAGS.model)
     workdir = Path(FLAGS.workdir).expanduser()
     teacher = bnnjax.load_model(FLAGS.teacher) if FLAGS.teacher else None
     photographs, validation = (load_split(FLAGS.data_dir, split) for split in ("train", "val"))
-    architecture = Architecture.published(entry)
-    task = PhotoTask(architecture, photographs, validation, recipe, teacher)
-    measured: dict[str, float] = {}
+    task = PhotoTask(entry, photographs, validation, config, teacher)
 
-    def keep(state: Any, epoch: int, figures: dict[str, float]) -> None:
-        measured.update(figures, epoch=epoch)
+    def save(state: Any, epoch: int, metrics: dict[str, float]) -> None:
         network = bnnjax.freeze(task.network(state))
         network_file.save(network, workdir / "network", overwrite=True)
-        curves.draw(workdir)
+        curves.plot(workdir)
 
-    loop.train(task, workdir, after_epoch=keep)
+    loop.train(task, workdir, after_epoch=save)
+    columns = curves.read(workdir / curves.VALIDATION)
+    metrics = {name: values[-1] for name, values in columns.items()}
     network = str(network_file.with_suffix(workdir / "network"))
-    cli.print_json({**measured, **cli.costs(), "network": network})
+    cli.print_json({**metrics, **cli.costs(), "network": network})
     return 0
 
 

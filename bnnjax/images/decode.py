@@ -49,10 +49,15 @@ def load(
         above Pillow's limit of pixels; or an array has another shape, dtype or range.
     """
     if isinstance(source, str | os.PathLike):
-        return _from_file(Path(source), size)
+        return _opened(Path(source), str(source), size)
     if isinstance(source, Image.Image):
         return _from_pillow(source, f"PIL image {getattr(source, 'filename', '')}".rstrip())
     return _from_array(np.asarray(source), "image")
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """Returns `load` of the bytes of a picture file; ``name`` tells the user which file it was."""
+    return _opened(io.BytesIO(data), name, None)
 
 
 def failure(name: object, what: str, error: Exception) -> ValueError:
@@ -61,17 +66,17 @@ def failure(name: object, what: str, error: Exception) -> ValueError:
     return ValueError(f"{name}: {what} ({' '.join(reason.split())})")
 
 
-def _from_file(path: Path, size: SupportsIndex | None) -> np.ndarray:
+def _opened(file: Path | io.BytesIO, name: str, size: SupportsIndex | None) -> np.ndarray:
     try:
-        picture = Image.open(path)
+        picture = Image.open(file)
     except Exception as error:  # missing, a folder, not a picture, too large, a damaged header
-        raise failure(path, "cannot be read", error) from error
+        raise failure(name, "cannot be read", error) from error
     with picture:
         if size is not None:
             picture.draft(
                 None, (2 * positive("size", size),) * 2
             )  # does nothing unless it is a JPEG
-        return _from_pillow(picture, str(path))
+        return _from_pillow(picture, name)
 
 
 def _from_pillow(picture: Image.Image, name: str) -> np.ndarray:

@@ -21,7 +21,6 @@ from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.inputs import Pair, Picture
 from bnnjax.nst.recipe import KEYWORD, Recipe, Source, plain
 from bnnjax.optimize import Minimized
-from bnnjax.port.cache import cache_folder
 
 
 @dataclasses.dataclass(repr=False)
@@ -101,11 +100,11 @@ class StylizeResult:
           keep_paths: whether the photograph's and the painting's paths are part of it, beside their
             names and hashes.
         """
-        pair = self.pairs[number]
+        pair, path = self.pairs[number], self.network.path
         return Recipe(
             content=_source(self.photographs[pair.content], keep_paths),
             style=_source(self.paintings[pair.style], keep_paths),
-            model=_model(self.network),
+            model=Path(path).name if path else self.network.name,
             provenance=dict(self.network.provenance),
             config=self.config.of_picture(number),
             version=version("bnnjax"),
@@ -168,13 +167,6 @@ def _source(picture: Picture, keep_path: bool) -> Source:
         return Source(None, picture.sha256)
     path = str(Path(picture.path).absolute()) if keep_path else None
     return Source(Path(picture.path).name, picture.sha256, path)
-
-
-def _model(network: Network) -> str:
-    """The network's file; its name if `load_model` found it by that."""
-    if network.path is None or Path(network.path).is_relative_to(cache_folder()):
-        return network.entry.name
-    return Path(network.path).name
 
 
 def _png(image: np.ndarray) -> str:

@@ -24,9 +24,10 @@ def spread(
     settings = list(itertools.product(*(_tried(*item, config) for item in sweep.items())))
     labels = [",".join(f"{n}={v:g}" for n, v in zip(sweep, s, strict=True)) for s in settings]
     swept: list[Pair] = []
+    taken: set[str] = set()
     for pair, label in itertools.product(pairs, labels):
-        taken = {other.name for other in swept}
-        name = unused(f"{pair.name}__{label}", lambda name, taken=taken: name not in taken)
+        name = unused(f"{pair.name}__{label}", lambda stem: stem not in taken)
+        taken.add(name)
         swept.append(pair._replace(name=name, setting=label))
     per_picture: dict[str, Any] = {}
     for name in TRACED:

@@ -53,8 +53,13 @@ def load_model(model: str | Path | None = None, *, preprocessing: str | None = N
         return network_file.restore(path)
     if model in (None, SHIPPED):
         assets = Path(str(resources.files("bnnjax.assets")))
-        return dataclasses.replace(network_file.restore(assets / SHIPPED), path=None)
+        return _without_path(network_file.restore(assets / SHIPPED))
     return _published(registry.find(str(model)))
+
+
+def _without_path(network: Network) -> Network:
+    """The network as one that is found by its name."""
+    return dataclasses.replace(network, path=None)
 
 
 def _find_file(model: str | Path | None) -> Path | None:
@@ -97,7 +102,7 @@ def _published(entry: Entry) -> Network:
     with locked(path):
         if path.exists():
             try:
-                return network_file.restore(path)
+                return _without_path(network_file.restore(path))
             except ValueError:  # a damaged copy can be made again
                 path.unlink()
         source = path.with_name(f"{stem}.h5")
@@ -107,7 +112,7 @@ def _published(entry: Entry) -> Network:
         provenance = {**network.provenance, "source": release_url(file), "sha256": file.sha256}
         network_file.save(dataclasses.replace(network, provenance=provenance), path)
         source.unlink()
-        return network_file.restore(path)
+        return _without_path(network_file.restore(path))
 
 
 def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:

@@ -1,1 +1,1 @@
-"""Training of binary networks: data, views, objective, optimizers, and a loop that resumes."""
+"""Training of binarized networks: data, augmentation, optimizers, and a loop that can resume."""

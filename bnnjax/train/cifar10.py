@@ -1,18 +1,19 @@
-"""CIFAR-10's pictures, out of its binary files or out of archives of JPEG files.
+"""CIFAR-10, read from its binary version or from archives of JPEG files.
 
 Krizhevsky 2009, *Learning Multiple Layers of Features from Tiny Images*. The version for Python is
-not read: it consists of pickles, and unpickling runs whatever a file says.
+not supported: it consists of pickles, and unpickling executes whatever a file says.
 """
 
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from bnnjax.train.photographs import DAMAGE, Photographs, decoded
+from bnnjax import images
+from bnnjax.train.dataset import Dataset, to_uint8
+from bnnjax.train.photographs import tar_members
 
-CLASSES = (
+CLASS_NAMES = (
     "airplane",
     "automobile",
     "bird",
@@ -30,7 +31,7 @@ TEST_FILES = ("test_batch.bin",)
 TRAIN_ARCHIVE, TEST_ARCHIVE = "cifar10-jpeg-train.tar.xz", "cifar10-jpeg-test.tar.xz"
 
 
-def load(folder: str | Path) -> tuple[Photographs, Photographs]:
+def load(folder: str | Path) -> tuple[Dataset, Dataset]:
     """Training and test pictures.
 
     Args:
@@ -38,7 +39,7 @@ def load(folder: str | Path) -> tuple[Photographs, Photographs]:
         or the two archives of JPEG files.
 
     Raises:
-      ValueError: it holds neither, or a file is damaged.
+      ValueError: the folder holds neither, or a file is damaged.
     """
     folder = Path(folder).expanduser()
     for place in (folder, folder / "cifar-10-batches-bin"):
@@ -53,19 +54,19 @@ def load(folder: str | Path) -> tuple[Photographs, Photographs]:
     )
 
 
-def read_binary(paths: Sequence[str | Path]) -> Photographs:
-    """The pictures of files of CIFAR-10's binary version, in their order.
+def read_binary(paths: Sequence[str | Path]) -> Dataset:
+    """The pictures of files of CIFAR-10's binary version, in order.
 
-    A record is a byte of label and 1024 bytes each of red, green and blue, row by row
+    A record is one byte of label and 1024 bytes each of red, green and blue, row by row
     (www.cs.toronto.edu/~kriz/cifar.html).
 
     Raises:
-      ValueError: a file that is cut short, or a label above 9.
+      ValueError: a file is truncated, or a label is above 9.
     """
-    parts = [_records(Path(path)) for path in paths]
-    records = np.concatenate(parts)
+    records = np.concatenate([_records(Path(path)) for path in paths])
     planes = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
-    return Photographs(planes.transpose(0, 2, 3, 1).copy(), records[:, 0].astype(np.int32))
+    pixels, labels = planes.transpose(0, 2, 3, 1).copy(), records[:, 0].astype(np.int32)
+    return Dataset(pixels, labels, CLASS_NAMES)
 
 
 def _records(path: Path) -> np.ndarray:
@@ -73,37 +74,35 @@ def _records(path: Path) -> np.ndarray:
     if not len(data) or len(data) % length:
         raise ValueError(f"{path} has {len(data)} bytes, needs a multiple of {length}")
     records = data.reshape(-1, length)
-    if records[:, 0].max() >= len(CLASSES):
+    if records[:, 0].max() >= len(CLASS_NAMES):
         raise ValueError(f"{path} holds the label {records[:, 0].max()}, needs 0 to 9")
     return records
 
 
-def read_archive(path: str | Path) -> Photographs:
+def read_archive(path: str | Path) -> Dataset:
     """The pictures of a tar file of ``…/CLASS/NAME.jpg``, in the order of their names.
 
     Raises:
-      ValueError: no whole tar file, no pictures, another class, or a picture of another size.
+      ValueError: the file is not a complete tar file, holds no pictures, or holds pictures of
+        another class or size.
     """
-    try:
-        with tarfile.open(path) as tar:
-            named = dict(_pictures(tar, Path(path)))
-    except DAMAGE as error:
-        raise ValueError(f"{path}: not a whole tar file ({error})") from None
-    if not named:
-        raise ValueError(f"{path} holds no pictures")
-    images, labels = zip(*(named[name] for name in sorted(named)), strict=True)
-    return Photographs(np.stack(images), np.array(labels, np.int32))
+    files = sorted(tar_members(Path(path)))
+    if not files:
+        raise ValueError(f"{path}: no pictures")
+    labels = [_label(name, Path(path)) for name, _ in files]
+    pixels = [_pixels(data, f"{path}: {name}") for name, data in files]
+    return Dataset(np.stack(pixels), np.array(labels, np.int32), CLASS_NAMES)
 
 
-def _pictures(tar: tarfile.TarFile, path: Path) -> Iterator[tuple[str, tuple[np.ndarray, int]]]:
-    for member in tar:
-        data = tar.extractfile(member)
-        if data is None:
-            continue
-        label = PurePosixPath(member.name).parent.name
-        if label not in CLASSES:
-            raise ValueError(f"{path}: {member.name} is in no folder of a class of CIFAR-10")
-        pixels = np.asarray(decoded(data.read(), f"{path}: {member.name}"))
-        if pixels.shape != (SIDE, SIDE, 3):
-            raise ValueError(f"{path}: {member.name} is not {SIDE}×{SIDE} px")
-        yield member.name, (pixels, CLASSES.index(label))
+def _label(name: str, path: Path) -> int:
+    folder = PurePosixPath(name).parent.name
+    if folder not in CLASS_NAMES:
+        raise ValueError(f"{path}: {name} is not in a folder named after a class of CIFAR-10")
+    return CLASS_NAMES.index(folder)
+
+
+def _pixels(data: bytes, name: str) -> np.ndarray:
+    pixels = to_uint8(images.decode(data, name))
+    if pixels.shape != (SIDE, SIDE, 3):
+        raise ValueError(f"{name} is {pixels.shape[0]}×{pixels.shape[1]} px, needs {SIDE}×{SIDE}")
+    return pixels

@@ -1,147 +1,122 @@
-"""Training BinaryNet on CIFAR-10, as Larq's tutorial does.
+"""Training BinaryNet on CIFAR-10 as Larq's tutorial does.
 
 Two of Keras' defaults differ: kernels start glorot-normal here (Keras: glorot-uniform), and Adam's
 epsilon is 1e-8 (Keras: 1e-7).
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array
 
-from bnnjax.layers import clip_weights
 from bnnjax.models.binarynet import BinaryNet
-from bnnjax.nst.config import choice
-from bnnjax.train.optimizers import OPTIMIZERS, inverse_time, optimizer
-from bnnjax.train.photographs import Photographs
+from bnnjax.train.config import Cifar10Config
+from bnnjax.train.dataset import Dataset, batch_indices, top_k_accuracy
+from bnnjax.train.optimizers import inverse_time, optimizer
+from bnnjax.train.state import TrainState
 
-JUDGED_AT_ONCE = 250  # test pictures
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How to train; what each choice means is said in its ``help``.
-
-    Raises:
-      ValueError: a choice that does not exist or is out of range.
-    """
-
-    epochs: int = choice(100, "passes over the training pictures")
-    batch_size: int = choice(50, "pictures a step")
-    optimizer: str = choice("adam", "adam, or bop for the binary kernels and adam for the rest")
-    learning_rate: float = choice(0.01, "Adam's, at the first step")
-    decay: float = choice(1e-4, "the learning rate is divided by 1 + decay · step")
-    seed: int = choice(0, "of weights and order")
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer is {self.optimizer!r}, needs one of {OPTIMIZERS}")
-        for name, low in (("epochs", 1), ("batch_size", 2), ("learning_rate", 0), ("decay", 0)):
-            if not getattr(self, name) >= low:
-                raise ValueError(f"{name} is {getattr(self, name)}, needs at least {low}")
-
-
-class State(NamedTuple):
-    """All that training changes."""
-
-    params: Any
-    batch_stats: Any
-    optimizer: Any
+EVALUATION_BATCH = 250  # pictures
 
 
 class Cifar10Task:
-    """What `loop.train` needs to know: state, batches, one step, and how good it is.
+    """A `loop.Task`: a network, pictures, and how the one learns from the other.
 
     Args:
       pictures: to train on.
-      test: to measure on.
-      recipe: how.
-      module: the network, from pictures in [−1, 1] to logits.
+      test: to measure accuracy on.
+      config: how to train.
+      module: a network from pictures in [−1, 1] to logits; by default the tutorial's BinaryNet.
     """
 
     def __init__(
         self,
-        pictures: Photographs,
-        test: Photographs,
-        recipe: Recipe,
+        pictures: Dataset,
+        test: Dataset,
+        config: Cifar10Config,
         module: nn.Module | None = None,
     ) -> None:
-        self.pictures, self.test, self.recipe = pictures, test, recipe
+        self.pictures, self.test, self.config = pictures, test, config
         self.module = module or BinaryNet()
-        self.epochs = recipe.epochs
-        self.steps_per_epoch = len(pictures.labels) // recipe.batch_size
-        clips = jax.jit(self._init)()["weight_clip"]
-        schedule = inverse_time(recipe.learning_rate, recipe.decay)
-        self._optimizer = optimizer(recipe.optimizer, schedule, clips)
-        self._clips = clips
-        self._step = jax.jit(self._train_step, donate_argnums=0)
-        self._guess = jax.jit(self._logits)
+        self.epochs = config.epochs
+        self.steps_per_epoch = len(pictures) // config.batch_size
+        self._jitted_init = jax.jit(self._init)
+        self._weight_clips = self._jitted_init()["weight_clip"]
+        schedule = inverse_time(config.learning_rate, config.decay)
+        self._optimizer = optimizer(config.optimizer, schedule, self._weight_clips)
+        self._jitted_step = jax.jit(self._step, donate_argnums=0)
+        self._jitted_logits = jax.jit(self._logits)
 
     @property
-    def choices(self) -> dict[str, Any]:
-        """What a run is that goes on from a checkpoint. It may be told to make more epochs: no step
-        depends on their number."""
-        choices = dataclasses.asdict(self.recipe) | {"pictures": len(self.pictures.labels)}
-        del choices["epochs"]
-        return choices
+    def saved_config(self) -> dict[str, Any]:
+        """What identifies a run; the epochs do not, because no step depends on their number."""
+        config = dataclasses.asdict(self.config) | {"pictures": len(self.pictures)}
+        del config["epochs"]
+        return config
 
-    def start(self) -> State:
+    def init(self) -> TrainState:
         """The state before the first step."""
-        made = jax.jit(self._init)()
-        return State(made["params"], made["batch_stats"], self._optimizer.init(made["params"]))
+        variables = self._jitted_init()
+        return TrainState.create(variables["params"], variables["batch_stats"], self._optimizer)
 
-    def train(self, state: State, step: int) -> tuple[State, dict[str, Array]]:
-        """One step further, and its figures."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        rng = np.random.default_rng((self.recipe.seed, epoch))
-        order = rng.permutation(len(self.pictures.labels))
-        chosen = order[place * self.recipe.batch_size :][: self.recipe.batch_size]
-        return self._step(state, self.pictures.images[chosen], self.pictures.labels[chosen])
+    def step(self, state: TrainState, index: int) -> tuple[TrainState, dict[str, Array]]:
+        """The state after step number ``index``, counted from 0, and the metrics of the step."""
+        config = self.config
+        chosen = batch_indices(
+            len(self.pictures), index, batch_size=config.batch_size, seed=config.seed
+        )
+        return self._jitted_step(state, self.pictures.images[chosen], self.pictures.labels[chosen])
 
-    def evaluate(self, state: State) -> dict[str, float]:
-        """Accuracy on the test pictures, per cent."""
-        right = 0
-        for start in range(0, len(self.test.labels), JUDGED_AT_ONCE):
-            chosen = slice(start, start + JUDGED_AT_ONCE)
-            guesses = np.asarray(self._guess(state, self.test.images[chosen])).argmax(1)
-            right += int((guesses == self.test.labels[chosen]).sum())
-        return {"accuracy": 100 * right / len(self.test.labels)}
+    def evaluate(self, state: TrainState) -> dict[str, float]:
+        """Top-1 accuracy on the test pictures, in per cent."""
+        return top_k_accuracy(
+            lambda images: self._jitted_logits(state, images),
+            self.test,
+            k=(1,),
+            batch_size=EVALUATION_BATCH,
+        )
 
     def _init(self) -> Any:
-        nothing = jnp.zeros((1, *self.pictures.images.shape[1:]))
+        picture = jnp.zeros((1, *self.pictures.images.shape[1:]))
         collections = ["params", "batch_stats", "weight_clip"]
-        return self.module.init(jax.random.key(self.recipe.seed), nothing, mutable=collections)
+        return self.module.init(jax.random.key(self.config.seed), picture, mutable=collections)
 
-    def _logits(self, state: State, images: Array) -> Array:
+    def _logits(self, state: TrainState, images: Array) -> Array:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
         logits: Any = self.module.apply(variables, normalize(images))
         return logits
 
-    def _train_step(
-        self, state: State, images: Array, labels: Array
-    ) -> tuple[State, dict[str, Array]]:
-        gradient = jax.value_and_grad(self._loss, has_aux=True)
-        (loss, (stats, right)), g = gradient(state.params, state.batch_stats, images, labels)
-        update, opt = self._optimizer.update(g, state.optimizer, state.params)
-        params = clip_weights(optax.apply_updates(state.params, update), self._clips)
-        return State(params, stats, opt), {"loss": loss, "accuracy": 100 * right}
+    def _step(
+        self, state: TrainState, images: Array, labels: Array
+    ) -> tuple[TrainState, dict[str, Array]]:
+        gradients, (batch_stats, metrics) = jax.grad(self._loss, has_aux=True)(
+            state.params, state.batch_stats, images, labels
+        )
+        state = state.apply_gradients(
+            gradients,
+            batch_stats=batch_stats,
+            optimizer=self._optimizer,
+            weight_clips=self._weight_clips,
+        )
+        return state, metrics
 
     def _loss(
-        self, params: Any, stats: Any, images: Array, labels: Array
-    ) -> tuple[Array, tuple[Any, Array]]:
-        variables = {"params": params, "batch_stats": stats}
-        logits, after = self.module.apply(
-            variables, normalize(images), train=True, mutable=["batch_stats"]
+        self, params: Any, batch_stats: Any, images: Array, labels: Array
+    ) -> tuple[Array, tuple[Any, dict[str, Array]]]:
+        logits, changed = self.module.apply(
+            {"params": params, "batch_stats": batch_stats},
+            normalize(images),
+            train=True,
+            mutable=["batch_stats"],
         )
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-        return loss, (after["batch_stats"], (logits.argmax(1) == labels).mean())
+        loss = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        accuracy = 100 * (logits.argmax(1) == labels).mean()
+        return loss, (changed["batch_stats"], {"loss": loss, "accuracy": accuracy})
 
 
 def normalize(images: Array) -> Array:
-    """uint8 [...] → float32 in [−1, 1], as the tutorial does."""
+    """uint8 [...] → float32 in [−1, 1], as in the tutorial."""
     return images.astype(jnp.float32) / 127.5 - 1

@@ -1,19 +1,106 @@
-"""Pictures of the curves that `loop.train` writes."""
+"""The curves of a training run: tables that survive interruptions, and a picture of them."""
 
+import contextlib
 import csv
 import os
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from bnnjax.train.loop import TRAINING, VALIDATION
+import jax
+import numpy as np
 
-LOSSES = ("loss", "labels", "soft", "hints")
+TRAINING, VALIDATION = "training.csv", "validation.csv"
+LOG_EVERY = 25  # steps between rows of the training curve
+LOSSES = ("loss", "labels", "soft", "hints")  # the columns that are plotted as losses
 
 
-def draw(workdir: str | Path) -> Path | None:
-    """Draws ``training.csv`` and ``validation.csv`` of a run as ``curves.png`` beside them.
+class CurveWriter:
+    """Writes the tables of a run: ``training.csv`` and ``validation.csv``.
 
-    To the left the losses, to the right all else that was measured on validation pictures, and the
-    accuracy on those of training; both over steps.
+    ``training.csv`` has a row every 25 steps with the means of the metrics over them; ``seconds``
+    is the duration of a step, including compilation and nothing else. ``validation.csv`` has a row
+    per epoch.
+
+    Args:
+      workdir: the directory of the tables.
+      done: the step that the run resumes from; later rows are dropped, as they will be written
+        again.
+    """
+
+    def __init__(self, workdir: Path, done: int) -> None:
+        self._training, self._validation = workdir / TRAINING, workdir / VALIDATION
+        for path in (self._training, self._validation):
+            _truncate(path, done)
+        self._pending: list[Mapping[str, Any]] = []
+        self._since = time.perf_counter()
+
+    def add(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Adds the metrics of a training step."""
+        self._pending.append(metrics)
+        if step % LOG_EVERY:
+            return
+        means = {name: np.mean([float(each[name]) for each in self._pending]) for name in metrics}
+        seconds = (time.perf_counter() - self._since) / len(self._pending)
+        _append(self._training, {"step": step, **means, "seconds": seconds})
+        self._pending, self._since = [], time.perf_counter()
+
+    @contextlib.contextmanager
+    def paused(self, metrics: Mapping[str, Any]) -> Iterator[None]:
+        """Stops the clock, once the step that gives these metrics is done."""
+        jax.block_until_ready(metrics)
+        began = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - began
+
+    def add_validation(self, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Adds the validation metrics of an epoch."""
+        _append(self._validation, {"step": step, "epoch": epoch, **metrics})
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    is_new = not path.exists()
+    with open(path, "a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row.keys())
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _truncate(path: Path, step: int) -> None:
+    """Drops the rows after a step, and rows that an interruption cut short."""
+    if not step:
+        path.unlink(missing_ok=True)
+    if not path.exists():
+        return
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    if not rows:  # interrupted before the header was written
+        path.unlink()
+        return
+    header, *rows = rows
+    kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
+    draft = path.with_suffix(".draft")
+    with open(draft, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *kept])
+    draft.replace(path)
+
+
+def read(path: str | Path) -> dict[str, list[float]]:
+    """The columns of such a table by name; an empty dict if the file is missing or has no rows."""
+    if not Path(path).exists():
+        return {}
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
+
+
+def plot(workdir: str | Path) -> Path | None:
+    """Plots the tables of a run as ``curves.png`` beside them.
+
+    The left panel shows the losses, the right one all validation metrics and the training accuracy;
+    both over steps.
 
     Returns:
       The picture, or None without matplotlib (the extra ``plot``) or before the first rows.
@@ -23,7 +110,7 @@ def draw(workdir: str | Path) -> Path | None:
     os.environ.setdefault("MPLBACKEND", "agg")
     try:
         from matplotlib.figure import Figure
-    except ImportError:  # the curves are an extra; the figures are in the CSV
+    except ImportError:  # the picture is an extra; the numbers are in the tables
         return None
     if not training:
         return None
@@ -43,12 +130,3 @@ def draw(workdir: str | Path) -> Path | None:
         axes.legend(fontsize="small")
     figure.savefig(workdir / "curves.png", dpi=120)
     return workdir / "curves.png"
-
-
-def read(path: str | Path) -> dict[str, list[float]]:
-    """The columns of a CSV of numbers, by name; none if there is no such file, or an empty one."""
-    if not Path(path).exists():
-        return {}
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}

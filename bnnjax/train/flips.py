@@ -1,7 +1,7 @@
-"""How many binary weights flip as training goes on (``larq.metrics.FlipRatio``).
+"""How many binary weights flip during training (``larq.metrics.FlipRatio``).
 
-Few flips tell of a learning rate, or a threshold of Bop, that has settled; many of one that has not
-(Helwegen et al. 2019, arXiv 1906.02107).
+Few flips mean that the learning rate, or Bop's threshold, has let the network settle; many mean
+that it has not (Helwegen et al. 2019, arXiv 1906.02107).
 """
 
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from jax import Array
 
 
 def flip_ratio(before: Array, after: Array) -> Array:
-    """The share of values, 0 to 1, that differ between two arrays of one shape; a scalar."""
+    """The share of values, from 0 to 1, that differ between two arrays of one shape; a scalar."""
     return jnp.mean(before != after)
 
 
 def sign_flips(
     before: Mapping[str, Any], after: Mapping[str, Any], clips: Mapping[str, Any]
 ) -> dict[str, Array]:
-    """`flip_ratio` of the signs of every binary kernel, by its path.
+    """The `flip_ratio` of the signs of every binary kernel, by path.
 
     Args:
       before: the collection ``params`` of a network's variables.
-      after: the same, some steps later.
-      clips: the collection ``weight_clip`` of its variables: which kernels are binary.
+      after: the same some steps later.
+      clips: the collection ``weight_clip`` of its variables, which lists the binary kernels.
     """
     old, new = flatten_dict(before), flatten_dict(after)
     paths = flatten_dict(clips)
@@ -33,21 +33,21 @@ def sign_flips(
 
 
 class FlipRatio(NamedTuple):
-    """Mean of `flip_ratio` over a sequence of arrays, each compared with the one before; a pytree.
+    """The mean of `flip_ratio` over a sequence, each array compared with the previous; a pytree.
 
-    ``FlipRatio(first)`` begins it, `then` goes on, `mean` is the result.
+    ``FlipRatio(first)`` starts it, `update` adds an array, `mean` is the result.
     """
 
     last: Array
     total: Array | float = 0.0
     comparisons: Array | int = 0
 
-    def then(self, values: Array) -> "FlipRatio":
-        """With one array more."""
+    def update(self, values: Array) -> "FlipRatio":
+        """Adds an array."""
         total = self.total + flip_ratio(self.last, values)
         return FlipRatio(values, total, self.comparisons + 1)
 
     @property
     def mean(self) -> Array:
-        """0 to 1; of the first array alone, 0."""
+        """From 0 to 1; 0 after the first array alone."""
         return self.total / jnp.maximum(self.comparisons, 1)

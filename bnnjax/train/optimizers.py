@@ -1,7 +1,7 @@
-"""How latent and float weights move: Adam for all, or Bop for the binary ones."""
+"""Learning-rate schedules and optimizers: Adam for all weights, or Bop for the binary ones."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,18 +9,21 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
-OPTIMIZERS = ("adam", "bop")
+OptimizerName = Literal["adam", "bop"]
+OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
 
 
 def cosine(*, peak: float, steps: int, warmup_steps: int) -> optax.Schedule:
-    """Linear from 0 to ``peak``, in half of the steps at most, then a half cosine down to a
-    hundredth of it."""
+    """A linear warm-up from 0 to ``peak``, then half a cosine down to a hundredth of it.
+
+    The warm-up takes at most half of the steps.
+    """
     warmup_steps = min(warmup_steps, steps // 2)
     return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, steps, peak / 100)
 
 
 def inverse_time(start: float, decay: float) -> optax.Schedule:
-    """``start / (1 + decay · step)``: Keras' optimizers with a ``decay``."""
+    """``start / (1 + decay · step)``, the ``decay`` of Keras' optimizers."""
     return lambda step: start / (1 + decay * step)
 
 
@@ -35,14 +38,15 @@ def optimizer(
     """The optimizer of a network's parameters.
 
     Args:
-      name: "adam" for all of them, or "bop" for binary kernels (and Adam for the rest).
-      learning_rate: of Adam.
-      weight_clips: the collection ``weight_clip`` of the network's variables: what is binary.
-      threshold: of Bop, τ.
-      gamma: of Bop, how fast its mean follows the gradient.
+      name: "adam" for all parameters, or "bop" for binary kernels and Adam for the rest.
+      learning_rate: schedule of Adam.
+      weight_clips: the collection ``weight_clip`` of the network's variables, which lists the
+        binary kernels.
+      threshold: Bop's τ.
+      gamma: Bop's γ, the adaptivity rate.
 
     Raises:
-      ValueError: another name.
+      ValueError: the name is neither.
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer is {name!r}, needs one of {OPTIMIZERS}")
@@ -51,24 +55,25 @@ def optimizer(
         return adam
     binary = flatten_dict(weight_clips).keys()
 
-    def kinds(params: Mapping[str, Any]) -> dict[str, Any]:
-        names = {path: "bop" if path in binary else "adam" for path in flatten_dict(params)}
-        return unflatten_dict(names)
+    def labels(params: Mapping[str, Any]) -> dict[str, Any]:
+        paths = flatten_dict(params)
+        return unflatten_dict({path: "bop" if path in binary else "adam" for path in paths})
 
-    return optax.multi_transform({"adam": adam, "bop": bop(threshold, gamma)}, kinds)
+    return optax.multi_transform({"adam": adam, "bop": bop(threshold, gamma)}, labels)
 
 
 class BopState(NamedTuple):
-    """Exponential mean of the gradient."""
+    """The exponential moving average of the gradient."""
 
     mean: Any
 
 
 def bop(threshold: float, gamma: float) -> optax.GradientTransformation:
-    """Bop (Helwegen et al. 2019, arXiv 1906.02107): a weight flips where w · m > τ.
+    """Bop (Helwegen et al. 2019, arXiv 1906.02107): weight w flips where w · m > τ.
 
-    m follows the gradient by ``gamma`` a step. Weights become ±1 at the first step; where w · m = τ
-    the result is +1, the sign of zero, as in ``larq/optimizers.py``.
+    m is the exponential moving average of the gradient with rate ``gamma``. The first step turns
+    weights into ±1. Where w · m = τ the result is +1, the sign of zero in Larq. The order of
+    operations is that of ``larq/optimizers.py`` (`optax.incremental_update` rounds differently).
     """
 
     def init(params: Any) -> BopState:
@@ -76,13 +81,12 @@ def bop(threshold: float, gamma: float) -> optax.GradientTransformation:
 
     def update(gradient: Any, state: BopState, params: Any = None) -> tuple[Any, BopState]:
         mean = jax.tree.map(lambda m, g: m + gamma * (g - m), state.mean, gradient)
-        return jax.tree.map(lambda w, m: _flipped(w, m, threshold) - w, params, mean), BopState(
-            mean
-        )
+        updates = jax.tree.map(lambda w, m: _flip(w, m, threshold) - w, params, mean)
+        return updates, BopState(mean)
 
     return optax.GradientTransformation(init, update)
 
 
-def _flipped(weight: Array, mean: Array, threshold: float) -> Array:
+def _flip(weight: Array, mean: Array, threshold: float) -> Array:
     kept = -jnp.sign(weight * mean - threshold) * weight
     return jnp.where(kept >= 0, 1.0, -1.0)

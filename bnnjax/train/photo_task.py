@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,201 +10,210 @@ import numpy as np
 import optax
 from jax import Array
 
-from bnnjax.layers import clip_weights
-from bnnjax.models.evaluate import ranks
+from bnnjax.models.entry import Entry
 from bnnjax.models.network import Architecture, Network
-from bnnjax.train import teacher as teaching
+from bnnjax.train import distill
+from bnnjax.train.augmentation import augment, resize
+from bnnjax.train.config import TrainConfig
+from bnnjax.train.dataset import Dataset, batch_indices, top_k_accuracy
 from bnnjax.train.optimizers import cosine, optimizer
-from bnnjax.train.photographs import Photographs
-from bnnjax.train.recipe import Recipe
-from bnnjax.train.views import random_views, whole_views
+from bnnjax.train.state import TrainState
 
-
-class State(NamedTuple):
-    """All that training changes; ``translation`` are the maps to the teacher's outputs."""
-
-    params: Any
-    batch_stats: Any
-    translation: Any
-    optimizer: Any
-    step: Array
+Metrics = dict[str, Array]
 
 
 class PhotoTask:
-    """What `loop.train` needs to know of it: a start, a step, and how good a state is.
+    """A `loop.Task`: a network, photographs, and how the one learns from the other.
+
+    ``state.params`` holds the parameters of the ``student`` and, with a teacher, of the
+    ``hint_maps``. The network gets as many classes as the photographs have class names; without
+    names it gets those of its entry.
 
     Args:
-      architecture: of the latent network.
+      entry: the network's row in the registry.
       photographs: to train on.
-      validation: to measure on.
-      recipe: how.
-      teacher: a network to learn from, with the taps of a QuickNet, or None.
+      validation: to measure accuracy on.
+      config: how to train.
+      teacher: a network to learn from, or None.
 
     Raises:
-      ValueError: fewer photographs than a batch, a label that is none of the network's classes, a
-        side that network or teacher cannot take, or a network without the taps that the teacher
-        explains.
+      ValueError: there are fewer photographs than a batch needs, a label is not among the network's
+        classes, the network cannot be trained here or cannot take crops of these sides, or the
+        teacher does not fit it (see `distill.hint_maps`).
     """
 
     def __init__(
         self,
-        architecture: Architecture,
-        photographs: Photographs,
-        validation: Photographs,
-        recipe: Recipe,
+        entry: Entry,
+        photographs: Dataset,
+        validation: Dataset,
+        config: TrainConfig,
         teacher: Network | None = None,
     ) -> None:
-        _check(architecture, recipe, teacher)
-        _check_labels(architecture, photographs, validation, recipe)
-        self.architecture, self.recipe, self.teacher = architecture, recipe, teacher
+        names = photographs.class_names
+        num_classes = len(names) if names else entry.card.num_classes
+        self.architecture = Architecture.published(entry, num_classes=num_classes)
+        _check_network(self.architecture, config)
+        _check_data(photographs, validation, config, num_classes)
         self.photographs, self.validation = photographs, validation
-        self.epochs = recipe.epochs
-        self.steps_per_epoch = len(photographs.labels) // recipe.batch_size
-        self._translation = teaching.translation(teacher) if teacher else None
-        self._clips = jax.jit(lambda: self._init().get("weight_clip", {}))()
-        self._rate = cosine(
-            peak=recipe.learning_rate,
-            steps=recipe.epochs * self.steps_per_epoch,
-            warmup_steps=int(recipe.warmup_epochs * self.steps_per_epoch),
+        self.config, self.teacher = config, teacher
+        self.epochs = config.epochs
+        self.steps_per_epoch = len(photographs) // config.batch_size
+        self._hint_maps = teacher and distill.hint_maps(
+            self.architecture, teacher.architecture, taps=config.hint_taps, sides=config.sides
         )
-        self._optimizer = optimizer(recipe.optimizer, self._rate, self._clips)
-        self._translator = optax.adam(self._rate)
-        self._step = jax.jit(self._train_step, static_argnames="side", donate_argnums=0)
-        self._guess = jax.jit(self._logits)
+        self._learning_rate = cosine(
+            peak=config.learning_rate,
+            steps=config.epochs * self.steps_per_epoch,
+            warmup_steps=int(config.warmup_epochs * self.steps_per_epoch),
+        )
+        self._jitted_init = jax.jit(self._init_student)
+        self._weight_clips = {"student": self._jitted_init().get("weight_clip", {})}
+        self._optimizer = optimizer(config.optimizer, self._learning_rate, self._weight_clips)
+        self._jitted_step = jax.jit(self._step, static_argnames="side", donate_argnums=0)
+        self._jitted_logits = jax.jit(self._logits)
 
-    def start(self) -> State:
+    @property
+    def saved_config(self) -> dict[str, Any]:
+        """What identifies a run; see `loop.Task`."""
+        teacher = self.teacher and self.teacher.provenance.get("sha256", self.teacher.path)
+        return {
+            **dataclasses.asdict(self.config),
+            "model": self.architecture.entry.name,
+            "teacher": teacher,
+            "photographs": len(self.photographs),
+        }
+
+    def init(self) -> TrainState:
         """The state before the first step."""
-        made = self._init()
-        translation = {}
-        if self._translation is not None:
-            taps = self.architecture.apply(made, self._nothing)[1]
-            key = jax.random.key(self.recipe.seed + 1)
-            translation = self._translation.init(key, taps)["params"]
-        states = self._optimizer.init(made["params"]), self._translator.init(translation)
-        batch_stats = made.get("batch_stats", {})
-        return State(made["params"], batch_stats, translation, states, jnp.int32(0))
+        variables = self._jitted_init()
+        params = {"student": variables["params"]}
+        if self._hint_maps:
+            _, taps = self.architecture.apply(variables, self._example)
+            key = jax.random.key(self.config.seed + 1)
+            params["hint_maps"] = self._hint_maps.init(key, taps)["params"]
+        return TrainState.create(params, variables.get("batch_stats", {}), self._optimizer)
 
-    def train(self, state: State, step: int) -> tuple[State, dict[str, Array]]:
-        """The state after step number ``step``, and the step's figures."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        generator = np.random.default_rng((self.recipe.seed, epoch))
-        order = generator.permutation(len(self.photographs.labels))
-        chosen = np.sort(order[place * self.recipe.batch_size :][: self.recipe.batch_size])
-        images, labels = (array[chosen] for array in self.photographs)
+    def step(self, state: TrainState, index: int) -> tuple[TrainState, Metrics]:
+        """The state after step number ``index``, counted from 0, and the metrics of the step."""
+        config = self.config
+        chosen = batch_indices(
+            len(self.photographs), index, batch_size=config.batch_size, seed=config.seed
+        )
+        chosen = np.sort(chosen)  # a picture's crop depends on its place; InkNet's were sorted
+        images, labels = self.photographs.images[chosen], self.photographs.labels[chosen]
         teacher_variables = self.teacher.variables if self.teacher else {}
-        return self._step(state, teacher_variables, images, labels, side=self.side(epoch))
+        side = self.side(index // self.steps_per_epoch)
+        return self._jitted_step(state, teacher_variables, images, labels, side=side)
 
     def side(self, epoch: int) -> int:
-        """Of the views in this epoch, counted from 0."""
-        return self.recipe.sides[epoch * len(self.recipe.sides) // self.recipe.epochs]
+        """Side of the crops in an epoch, counted from 0, in pixels."""
+        sides = self.config.sides
+        return sides[epoch * len(sides) // self.epochs]
 
-    def evaluate(self, state: State) -> dict[str, float]:
-        """Accuracy in per cent on the whole validation pictures, at the last of the sides."""
-        found = []
-        for start in range(0, len(self.validation.labels), self.recipe.batch_size):
-            images, labels = (a[start : start + self.recipe.batch_size] for a in self.validation)
-            found.append(ranks(np.asarray(self._guess(state, images)), labels))
-        rank = np.concatenate(found)
-        return {name: 100 * float(np.mean(rank < n)) for name, n in (("top1", 1), ("top5", 5))}
+    def evaluate(self, state: TrainState) -> dict[str, float]:
+        """Top-1 and top-5 accuracy in per cent on whole validation pictures, at the last side."""
+        return top_k_accuracy(
+            lambda images: self._jitted_logits(state, images),
+            self.validation,
+            k=(1, 5),
+            batch_size=self.config.batch_size,
+        )
 
-    def network(self, state: State) -> Network:
-        """The latent network as it is."""
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
+    def network(self, state: TrainState) -> Network:
+        """The latent network in this state."""
         provenance = {
             "source": "bnnjax.train",
             "paper": self.architecture.entry.card.paper,
-            "recipe": dataclasses.asdict(self.recipe),
+            "config": dataclasses.asdict(self.config),
             "teacher": dict(self.teacher.provenance) if self.teacher else None,
             "steps": int(state.step),
         }
-        return Network(self.architecture, jax.device_get(variables), provenance)
+        variables, names = jax.device_get(_variables(state)), self.photographs.class_names
+        return Network(self.architecture, variables, provenance, class_names=names)
 
     @property
-    def choices(self) -> dict[str, Any]:
-        """What a run is that goes on from a checkpoint: the same in all of these."""
-        return {
-            **dataclasses.asdict(self.recipe),
-            "network": self.architecture.entry.name,
-            "teacher": self.teacher and self.teacher.provenance.get("sha256", self.teacher.path),
-            "photographs": len(self.photographs.labels),
-        }
+    def _example(self) -> Array:
+        return jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3), jnp.float32)
 
-    @property
-    def _nothing(self) -> Array:
-        return jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3))
-
-    def _init(self) -> Any:
-        key = jax.random.key(self.recipe.seed)
+    def _init_student(self) -> Any:
+        key = jax.random.key(self.config.seed)
         collections = ["params", "batch_stats", "weight_clip"]
-        return self.architecture.module.init(key, self._nothing, mutable=collections)
+        return self.architecture.module.init(key, self._example, mutable=collections)
 
-    def _logits(self, state: State, images: Array) -> Array:
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
-        views = whole_views(images, side=self.recipe.sides[-1])
-        return self.architecture.apply(variables, views)[0]
+    def _forward_training(
+        self, params: Any, batch_stats: Any, images: Array
+    ) -> tuple[Array, dict[str, Array], Any]:
+        """Logits, taps and new batch statistics of pictures in [0, 1]."""
+        variables = {"params": params, "batch_stats": batch_stats}
+        return self.architecture.train(variables, images)
 
-    def _train_step(
-        self, state: State, teacher_variables: Any, images: Array, labels: Array, *, side: int
-    ) -> tuple[State, dict[str, Array]]:
-        key = jax.random.fold_in(jax.random.key(self.recipe.seed), state.step)
-        views = random_views(key, images, side=side, smallest=self.recipe.smallest_crop)
-        lesson = None
-        if self.teacher is not None:
-            lesson = teaching.ask(self.teacher.architecture, teacher_variables, views)
-        gradient = jax.value_and_grad(self._loss, has_aux=True)
-        (loss, (batch_stats, figures)), (of_params, of_translation) = gradient(
-            (state.params, state.translation), state.batch_stats, views, labels, lesson
+    def _logits(self, state: TrainState, images: Array) -> Array:
+        pictures = resize(images, side=self.config.sides[-1])
+        return self.architecture.apply(_variables(state), pictures)[0]
+
+    def _step(
+        self, state: TrainState, teacher_variables: Any, images: Array, labels: Array, *, side: int
+    ) -> tuple[TrainState, Metrics]:
+        config = self.config
+        key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+        crops = augment(key, images, side=side, smallest_crop=config.smallest_crop)
+        targets = self.teacher and distill.teacher_outputs(
+            self.teacher.architecture, teacher_variables, crops, taps=config.hint_taps
         )
-        update, first = self._optimizer.update(of_params, state.optimizer[0], state.params)
-        params = clip_weights(optax.apply_updates(state.params, update), self._clips)
-        update, second = self._translator.update(of_translation, state.optimizer[1])
-        translation = optax.apply_updates(state.translation, update)
-        figures = {"loss": loss, **figures, "learning_rate": self._rate(state.step)}
-        return State(params, batch_stats, translation, (first, second), state.step + 1), figures
+        gradients, (batch_stats, metrics) = jax.grad(self._loss, has_aux=True)(
+            state.params, state.batch_stats, crops, labels, targets
+        )
+        metrics["learning_rate"] = self._learning_rate(state.step)
+        state = state.apply_gradients(
+            gradients,
+            batch_stats=batch_stats,
+            optimizer=self._optimizer,
+            weight_clips=self._weight_clips,
+        )
+        return state, metrics
 
     def _loss(
-        self, trained: tuple, batch_stats: Any, views: Array, labels: Array, lesson: Any
-    ) -> tuple[Array, tuple[Any, dict[str, Array]]]:
-        params, translation = trained
-        variables = {"params": params, "batch_stats": batch_stats}
-        logits, taps, batch_stats = self.architecture.train(variables, views)
-        certain = jax.nn.one_hot(labels, logits.shape[1])
-        targets = optax.smooth_labels(certain, self.recipe.label_smoothing)
-        loss = optax.softmax_cross_entropy(logits, targets).mean()
-        figures = {"labels": loss, "accuracy": 100 * (logits.argmax(1) == labels).mean()}
-        if self._translation is not None:
-            guess: Any = self._translation.apply({"params": translation}, taps)
-            figures["soft"] = teaching.soft_loss(guess, lesson)
-            figures["hints"] = teaching.hint_loss(guess, lesson)
-            loss += self.recipe.soft_weight * figures["soft"]
-            loss += self.recipe.hint_weight * figures["hints"]
-        return loss, (batch_stats, figures)
+        self, params: Any, batch_stats: Any, crops: Array, labels: Array, targets: Any
+    ) -> tuple[Array, tuple[Any, Metrics]]:
+        config = self.config
+        logits, taps, batch_stats = self._forward_training(params["student"], batch_stats, crops)
+        one_hot = jax.nn.one_hot(labels, logits.shape[1])
+        smooth = optax.losses.smooth_labels(one_hot, config.label_smoothing)
+        loss = optax.losses.softmax_cross_entropy(logits, smooth).mean()
+        metrics = {"labels": loss, "accuracy": 100 * (logits.argmax(1) == labels).mean()}
+        if self._hint_maps:
+            predicted: Any = self._hint_maps.apply({"params": params["hint_maps"]}, taps)
+            metrics["soft"] = distill.soft_loss(predicted, targets)
+            metrics["hints"] = distill.hint_loss(predicted, targets)
+            loss += config.soft_weight * metrics["soft"]
+            loss += config.hint_weight * metrics["hints"]
+        return loss, (batch_stats, {"loss": loss, **metrics})
 
 
-def _check_labels(
-    architecture: Architecture, photographs: Photographs, validation: Photographs, recipe: Recipe
+def _variables(state: TrainState) -> dict[str, Any]:
+    return {"params": state.params["student"], "batch_stats": state.batch_stats}
+
+
+def _check_network(architecture: Architecture, config: TrainConfig) -> None:
+    name = architecture.entry.name
+    if "train" not in inspect.signature(type(architecture.module).__call__).parameters:
+        raise ValueError(f"{name} cannot be trained here; networks with binary layers can")
+    for side in set(config.sides):
+        if distill.shapes_at(architecture, side)[0] is None:
+            raise ValueError(f"{name} has no logits for pictures of {side} px")
+
+
+def _check_data(
+    photographs: Dataset, validation: Dataset, config: TrainConfig, num_classes: int | None
 ) -> None:
-    count, classes = len(photographs.labels), architecture.num_classes
-    if count < recipe.batch_size:
-        raise ValueError(f"{count} photographs do not fill a batch of {recipe.batch_size}")
+    if len(photographs) < config.batch_size:
+        raise ValueError(
+            f"{len(photographs)} photographs do not fill a batch, need {config.batch_size}"
+        )
     for labels in (photographs.labels, validation.labels):
-        if classes is None or not 0 <= labels.min() <= labels.max() < classes:
+        if num_classes is None or not 0 <= labels.min() <= labels.max() < num_classes:
             raise ValueError(
-                f"labels run from {labels.min()} to {labels.max()}, "
-                f"the network tells {classes} classes apart"
+                f"labels run from {labels.min()} to {labels.max()}; "
+                f"the network has {num_classes} classes"
             )
-
-
-def _check(architecture: Architecture, recipe: Recipe, teacher: Network | None) -> None:
-    entry, module = architecture.entry, architecture.module
-    if "train" not in inspect.signature(type(module).__call__).parameters:
-        raise ValueError(f"{entry.name} cannot be trained here; networks with binary layers can")
-    if teacher and (missing := set(teaching.TAPS) - set(architecture.taps)):
-        lacks = ", ".join(sorted(missing))
-        raise ValueError(f"{architecture.entry.name} cannot learn from a teacher: it lacks {lacks}")
-    for side in recipe.sides:
-        for network in (architecture, teacher and teacher.architecture):
-            if network and not network.entry.sizes.takes(side):
-                raise ValueError(f"views of {side} px: {network.entry.name} cannot take them")
-        if not architecture.has_logits(side):
-            raise ValueError(f"views of {side} px: {entry.name} has no classifier for them")

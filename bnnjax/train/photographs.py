@@ -1,115 +1,161 @@
-"""Labelled photographs out of tar shards, as arrays."""
+"""Labelled photographs as arrays, read from folders of classes or from tar shards."""
 
 import gzip
-import io
+import json
 import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from bnnjax.images import failure
+from bnnjax import images
+from bnnjax.train.dataset import Dataset, to_uint8
 
-# What reading a tar file that is damaged or cut short may raise.
-DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
-
-
-class Photographs(NamedTuple):
-    """``images`` uint8 [N, side, side, 3], sRGB; ``labels`` int32 [N]."""
-
-    images: np.ndarray
-    labels: np.ndarray
+# What reading a damaged or truncated tar file may raise.
+TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+CLASSES_FILE = "classes.json"
 
 
-def load_split(folder: str | Path, split: str, *, side: int = 144) -> Photographs:
-    """`load_shards` of SPLIT-*.tar and SPLIT-*.tar.gz in a folder, in the order of their names.
-
-    Raises:
-      ValueError: there are none, or see `load_shards`.
-    """
-    shards = sorted(Path(folder).expanduser().glob(f"{split}-*.tar*"))
-    if not shards:
-        raise ValueError(f"{folder}: holds no shards {split}-*.tar*")
-    return load_shards(shards, side=side)
-
-
-def load_shards(shards: Sequence[str | Path], *, side: int = 144) -> Photographs:
-    """Every photograph of the shards, as its central square, ``side`` pixels wide.
+def load_split(data_dir: str | Path, split: str, *, side: int = 144) -> Dataset:
+    """The photographs of ``data_dir/SPLIT/CLASS/*.jpg``, or of the shards ``SPLIT-*.tar*``.
 
     Args:
-      shards: tar files, compressed or not, of pictures NAME.EXT with their class in NAME.cls (a
-        number in text); the order of files inside a shard is that of its pictures.
-      side: of the squares; pictures whose shorter side differs are resized (bicubic).
+      data_dir: with folders, their classes are those of ``data_dir/train`` in alphabetical order;
+        with shards, the names of classes come from ``classes.json`` if there is one, an object
+        that maps each index to an object with a ``name``.
+      split: "train" or "val".
+      side: side of the central squares, in pixels, to which every photograph is cropped and
+        resized (Lanczos); they are turned upright and converted to sRGB.
 
     Raises:
-      ValueError: no shards, a shard or a picture that is damaged, a picture without its class, or
-        two of one name.
+      ValueError: there are neither folders nor shards, or they are not as described here and in
+        `load_shards`.
+    """
+    data_dir = Path(data_dir).expanduser()
+    if (data_dir / split).is_dir():
+        return _load_folders(data_dir / split, _subfolders(data_dir / "train"), side)
+    shards = sorted(data_dir.glob(f"{split}-*.tar*"))
+    if not shards:
+        raise ValueError(f"{data_dir} has neither a folder {split} nor shards {split}-*.tar*")
+    return load_shards(shards, side=side, class_names=_class_names(data_dir / CLASSES_FILE))
+
+
+def load_shards(
+    shards: Sequence[str | Path], *, side: int = 144, class_names: tuple[str, ...] | None = None
+) -> Dataset:
+    """The photographs of tar files, as `load_split` reads them.
+
+    Args:
+      shards: tar files, compressed or not, of pictures NAME.EXT, each with the index of its class
+        as text in NAME.cls; the pictures keep their order.
+      side: see `load_split`.
+      class_names: see `Dataset`.
+
+    Raises:
+      ValueError: there are no pictures, a shard or a picture is damaged, a picture has no class,
+        or two have the same name.
     """
     if not shards:
-        raise ValueError("no shards to read pictures from")
-    pairs = [pair for shard in shards for pair in _read(Path(shard), side)]
+        raise ValueError("got no shards, need at least one")
+    pairs = [pair for shard in shards for pair in _read_shard(Path(shard), side)]
+    return _dataset(pairs, ", ".join(map(str, shards)), class_names)
+
+
+def _dataset(
+    pairs: Sequence[tuple[np.ndarray, int]], source: str, class_names: tuple[str, ...] | None
+) -> Dataset:
     if not pairs:
-        raise ValueError(f"{', '.join(map(str, shards))}: no pictures in there")
-    images, labels = zip(*pairs, strict=True)
-    return Photographs(np.stack(images), np.array(labels, np.int32))
+        raise ValueError(f"{source}: no pictures")
+    pixels, labels = zip(*pairs, strict=True)
+    return Dataset(np.stack(pixels), np.array(labels, np.int32), class_names)
 
 
-def _read(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
-    images: dict[str, np.ndarray] = {}
+def _central_square(image: np.ndarray, side: int) -> np.ndarray:
+    """uint8 [side, side, 3] of a float picture [H, W, 3] in [0, 1]."""
+    square = images.center_crop(image, size=min(image.shape[:2]))
+    return to_uint8(images.resize(square, height=side, width=side))
+
+
+# --- folders -----------------------------------------------------------------------------------
+
+
+def _load_folders(folder: Path, class_names: tuple[str, ...], side: int) -> Dataset:
+    unknown = set(_subfolders(folder)) - set(class_names)
+    if unknown:
+        raise ValueError(f"{folder}: {min(unknown)} is not a class of the folder train")
+    pairs = [
+        (_central_square(images.load(path), side), label)
+        for label, name in enumerate(class_names)
+        for path in sorted((folder / name).rglob("*"))
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
+    return _dataset(pairs, str(folder), class_names)
+
+
+def _subfolders(folder: Path) -> tuple[str, ...]:
+    if not folder.is_dir():
+        raise ValueError(f"{folder} does not exist; its folders name the classes")
+    names = (path.name for path in folder.iterdir() if path.is_dir())
+    return tuple(sorted(name for name in names if not name.startswith(".")))
+
+
+# --- shards ------------------------------------------------------------------------------------
+
+
+def _read_shard(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
+    pixels: dict[str, np.ndarray] = {}
     labels: dict[str, int] = {}
+    for member, data in tar_members(shard):
+        name = f"{shard}: {member}"
+        stem, _, extension = member.rpartition(".")
+        if stem in (labels if extension == "cls" else pixels):
+            raise ValueError(f"{name} is the second of its name")
+        if extension == "cls":
+            labels[stem] = _class_index(data, name)
+        else:
+            pixels[stem] = _central_square(images.decode(data, name), side)
+    if unpaired := sorted(pixels.keys() ^ labels.keys()):
+        raise ValueError(
+            f"{shard}: {len(unpaired)} pictures without a class or classes without a picture, "
+            f"such as {unpaired[0]}"
+        )
+    for stem, square in pixels.items():
+        yield square, labels[stem]
+
+
+def tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the regular files in a tar file, which may be compressed.
+
+    Raises:
+      ValueError: the file is damaged, truncated, or not a tar file.
+    """
     try:
-        with tarfile.open(shard) as tar:
+        with tarfile.open(path) as tar:
             for member in tar:
                 file = tar.extractfile(member) if member.isfile() else None
-                if file is None:
-                    continue
-                name, data = f"{shard}: {member.name}", file.read()
-                stem, _, extension = member.name.rpartition(".")
-                found = labels if extension == "cls" else images
-                if stem in found:
-                    raise ValueError(f"{name} is the second of its name")
-                if extension == "cls":
-                    labels[stem] = _class_in(data, name)
-                else:
-                    images[stem] = _square(decoded(data, name), side)
-    except DAMAGE as error:
-        raise ValueError(f"{shard}: not a whole tar file ({error})") from None
-    if images.keys() != labels.keys():
-        alone = sorted(images.keys() ^ labels.keys())
-        raise ValueError(f"{shard}: {len(alone)} pictures or classes are alone, such as {alone[0]}")
-    for stem, image in images.items():
-        yield image, labels[stem]
+                if file is not None:
+                    yield member.name, file.read()
+    except TAR_DAMAGE as error:
+        raise ValueError(f"{path}: not a complete tar file ({error})") from None
 
 
-def _class_in(data: bytes, name: str) -> int:
+def _class_index(data: bytes, name: str) -> int:
     try:
         return int(np.int32(int(data)))
     except (ValueError, OverflowError):
-        raise ValueError(f"{name} holds {data[:20]!r}, needs the number of a class") from None
+        raise ValueError(f"{name} holds {data[:20]!r}, needs the index of a class") from None
 
 
-def decoded(data: bytes, name: str) -> Image.Image:
-    """The picture of a file's bytes, RGB.
-
-    Raises:
-      ValueError: it is no picture, or damaged; ``name`` tells which.
-    """
+def _class_names(path: Path) -> tuple[str, ...] | None:
+    if not path.exists():
+        return None
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.convert("RGB")
-    except Exception as error:  # Pillow's decoders meet damage with nearly any exception
-        raise failure(name, "cannot be read", error) from None
-
-
-def _square(image: Image.Image, side: int) -> np.ndarray:
-    width, height = image.size
-    shorter = min(width, height)
-    left, top = (width - shorter) // 2, (height - shorter) // 2
-    image = image.crop((left, top, left + shorter, top + shorter))
-    if shorter != side:
-        image = image.resize((side, side), Image.Resampling.BICUBIC)
-    return np.asarray(image)
+        classes = json.loads(path.read_text("utf-8"))
+        return tuple(str(classes[str(index)]["name"]) for index in range(len(classes)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path}: needs {{"0": {{"name": …}}, "1": …}} ({type(error).__name__}: {error})'
+        ) from None

@@ -7,8 +7,6 @@ import shutil
 import numpy as np
 import optax
 import pytest
-from bnnjax.port.cache import cache_folder
-from bnnjax.port.download import file_sha256
 from PIL import Image
 
 import bnnjax
@@ -16,6 +14,7 @@ from bnnjax import Recipe, StylizeConfig, images
 from bnnjax.nst import recipe as recipes
 from bnnjax.nst.config import OPTIONS, PRESETS
 from bnnjax.nst.recipe import Source
+from bnnjax.port.storage.download import file_sha256
 
 WEIGHTS = {
     "content_weight": 0.5,
@@ -122,7 +121,6 @@ def test_paths_are_kept_on_request(result, folder, tmp_path):
     [
         (None, "toy"),
         ("somewhere/deployed.tflite", "deployed.tflite"),
-        (str(cache_folder() / "networks" / "toy-12345678"), "toy"),
     ],
 )
 def test_the_network_is_kept_by_what_it_is_loaded_by(result, path, model):

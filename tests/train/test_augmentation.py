@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from bnnjax.train.views import random_views, whole_views
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnnjax.train import views
-from bnnjax.train.views import random_views, whole_views
 
 SIDE = 24
 
