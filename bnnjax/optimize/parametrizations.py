@@ -136,7 +136,7 @@ def _logit(picture: Array) -> Array:
 
 
 def _spectrum_scale(height: int, width: int, decay: float) -> Array:
-    """1 / frequency^decay [H, W // 2 + 1, 1]; the lowest frequency has the longer side as period."""
+    """1 / frequency^decay [H, W // 2 + 1, 1]; the lowest frequency's period is the longer side."""
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
     frequency = np.maximum(np.sqrt(rows**2 + columns**2), 1 / max(height, width))
     return jnp.asarray((frequency**-decay)[..., None], jnp.float32)
