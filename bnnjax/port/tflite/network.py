@@ -65,7 +65,7 @@ class Takes:
     free: bool
 
     def __call__(self, side: int) -> bool:
-        """Whether a picture may have a side of so many pixels."""
+        """Whether a picture may have a side of ``side`` px."""
         return sizes.fits(self.program, (side, side)) if self.free else side in self.size
 
 
