@@ -94,7 +94,7 @@ class BinaryDenseNet(LiteratureNet):
 
 
 def takes_dilated(side: int) -> bool:
-    """Whether pictures may have sides of ``side`` px: its transition with a pool needs two cells."""
+    """Whether pictures may have sides of ``side`` px: its only pooling transition needs 2."""
     return side >= 5
 
 
