@@ -1,11 +1,11 @@
-"""Accuracy over the 117 classes of the training shards: a network's, and that of a linear layer on
+"""Accuracy over the 117 classes of the training shards: of a network, and of a linear layer on
 another network's pooled features.
 
-    python benchmarks/accuracy_117.py --data_dir=SHARDS [--weights=CHECKPOINT] [--probe=my_quicknet]
+    python benchmarks/accuracy_117.py --data_dir=SHARDS [--model=FILE] [--probe=my_quicknet]
 
-The folder holds ``train-*.tar*``, ``val-*.tar*`` and ``classes.json``. Pictures are seen whole, at
-``--side``. The linear layer is trained on all of the training pictures' features, normalised, by
-full-batch L-BFGS with a penalty on its weights.
+The folder contains ``train-*.tar*``, ``val-*.tar*`` and ``classes.json``. Whole pictures are
+resized to ``--side``. The linear layer is trained on the normalised features of all training
+pictures by full-batch L-BFGS with a penalty on its weights.
 """
 
 import json
@@ -20,16 +20,17 @@ from tqdm.auto import tqdm
 
 import bnnjax
 from bnnjax import Network, cli
-from bnnjax.train.photographs import Photographs, load_split
-from bnnjax.train.views import whole_views
+from bnnjax.train.augmentation import resize
+from bnnjax.train.dataset import Dataset
+from bnnjax.train.photographs import load_split
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "folder of the shards", required=True)
-flags.DEFINE_string("weights", None, "checkpoint of a network of 117 classes; the one that ships")
-flags.DEFINE_string("probe", None, "checkpoint whose features a linear layer is trained on")
-flags.DEFINE_integer("side", 128, "of the pictures, in pixels")
+flags.DEFINE_string("model", None, "a network with 117 classes; default: inknet")
+flags.DEFINE_string("probe", None, "network whose features a linear layer is trained on")
+flags.DEFINE_integer("side", 128, "side of the pictures, in pixels")
 flags.DEFINE_integer("probe_side", 128, "the same for the probed network")
-flags.DEFINE_float("penalty", 1e-4, "on the linear layer's squared weights")
+flags.DEFINE_float("penalty", 1e-4, "weight of the penalty on the linear layer's squared weights")
 if __name__ == "__main__":
     cli.define_json()
 
@@ -40,7 +41,7 @@ def main() -> int:
     data = Path(FLAGS.data_dir)
     sources = [kind["source"] for kind in json.loads((data / "classes.json").read_text()).values()]
     validation = load_split(data, "val")
-    network = bnnjax.load_model(FLAGS.weights)
+    network = bnnjax.load_model(FLAGS.model)
     logits = outputs(network, validation, side=FLAGS.side, pooled=False)
     table = {network.entry.name: by_source(logits, validation.labels, sources)}
     if FLAGS.probe:
@@ -58,12 +59,12 @@ def main() -> int:
     return 0
 
 
-def outputs(network: Network, pictures: Photographs, *, side: int, pooled: bool) -> np.ndarray:
+def outputs(network: Network, pictures: Dataset, *, side: int, pooled: bool) -> np.ndarray:
     """Logits, or the last tap after ReLU, averaged over the picture: [N, classes or C]."""
 
     @jax.jit
     def run(variables: dict, images: jax.Array) -> jax.Array:
-        logits, taps = network.apply(variables, whole_views(images, side=side))
+        logits, taps = network.apply(variables, resize(images, side=side))
         return jax.nn.relu(taps[network.taps[-1]]).mean((1, 2)) if pooled else logits
 
     starts = tqdm(range(0, len(pictures.labels), BATCH), network.entry.name)
@@ -72,7 +73,7 @@ def outputs(network: Network, pictures: Photographs, *, side: int, pooled: bool)
 
 
 def by_source(logits: np.ndarray, labels: np.ndarray, sources: list[str]) -> dict[str, float]:
-    """Top-1 in per cent: of all, and of the pictures of each source among all classes."""
+    """Top-1 accuracy in per cent over all pictures, and over those of each source."""
     right = logits.argmax(1) == labels
     source = np.array(sources)[labels]
     found = {"all": 100 * right.mean()}

@@ -1,11 +1,11 @@
-"""Ways to compute a 3×3 binary convolution and its input gradient, in one run, shape by shape.
+"""Methods for a 3×3 binary convolution and its input gradient, timed shape by shape in one run.
 
     python benchmarks/conv_alternatives.py [--pictures=1] [--rounds=15] [--json]
 
-Every way is checked against XLA's float32 convolution before it is timed: forward exactly, backward
-within what bfloat16 and int8 round. Ways are timed in turns and the fastest round counts, so that a
-machine whose speed wanders treats them alike. What the package does is called "packed" and "shifted
-adds". Kernels are laid out beforehand, as frozen weights are.
+Every method is checked against XLA's float32 convolution before it is timed: forward exactly,
+backward within the rounding of bfloat16 and int8. Methods take turns and the fastest round counts,
+so that a machine with varying speed treats them alike. The package uses "packed" and "shifted
+adds". Kernels are laid out beforehand, like frozen weights.
 """
 
 import time
@@ -24,7 +24,7 @@ from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("pictures", 1, "pictures together")
-flags.DEFINE_integer("rounds", 15, "turns that each way gets")
+flags.DEFINE_integer("rounds", 15, "turns per method")
 if __name__ == "__main__":
     cli.define_json()
 
@@ -33,7 +33,7 @@ POSITIONS = [(i, j) for i in range(3) for j in range(3)]
 
 
 def dot(a: Array, b: Array) -> Array:
-    """Sums in float32 (int32 of whole numbers) of products in the operands' dtype."""
+    """Sums in float32 (int32 for integers) of products in the operands' dtype."""
     wide = jnp.int32 if a.dtype == jnp.int8 else jnp.float32
     return lax.dot_general(a, b, (((a.ndim - 1,), (0,)), ((), ())), preferred_element_type=wide)
 
@@ -59,7 +59,7 @@ def packed(where: Geometry, x: Array, words: Array) -> Array:
 
 
 def packed_unrolled(where: Geometry, x: Array, words: Array) -> Array:
-    """As packed, in words as narrow as the kernel's: more of them to a pixel and to a vector."""
+    """Like packed, in words as narrow as the kernel's: more of them per pixel and vector."""
     pixels = lax.bitcast_convert_type(conv.pad_words(where, bits.pack(x)), words.dtype)
     pixels = pixels.reshape(*pixels.shape[:3], -1)
     differ = jnp.zeros((), jnp.uint32)
@@ -110,12 +110,12 @@ def im2col(where: Geometry, g: Array, turned: Array) -> Array:
 
 
 def im2col_of_bits(where: Geometry, g: Array, turned: Array) -> Array:
-    """XLA:CPU moves bfloat16 about as float32; as whole numbers they stay 16 bits wide."""
+    """XLA:CPU moves bfloat16 as float32; as integers, the values stay 16 bits wide."""
     return dot(to_bfloat16(windows(where, padded(where, to_bits(g)))), turned)
 
 
 def int8_scaled(where: Geometry, g: Array, rows: Array) -> Array:
-    """The cotangent as 8-bit whole numbers times one scale a pixel; coarser than bfloat16."""
+    """The cotangent as 8-bit integers times one scale per pixel; coarser than bfloat16."""
     scale = jnp.abs(g).max(3, keepdims=True) / 127 + 1e-30
     products = dot(jnp.round(g / scale).astype(jnp.int8), rows).astype(jnp.float32) * scale
     return spread(where, jnp.split(products, 9, axis=3))
@@ -149,7 +149,7 @@ def turned(kernel: Array) -> Array:
     return as_columns(jnp.flip(kernel, (0, 1)).swapaxes(2, 3), jnp.bfloat16)
 
 
-# Name → the kernel's layout, and the way; the first of each kind is what the others must equal.
+# Name → the kernel's layout, and the method; the others must equal the first of each kind.
 FORWARD = {
     "xla convolution, float32": (lambda k: k, xla_convolution),
     "packed": (conv.pack_kernel, packed),
@@ -201,7 +201,7 @@ def main() -> int:
 def compare(
     ways: Ways, where: Geometry, tensor: Array, kernel: Array, *, tolerance: float
 ) -> dict[str, float]:
-    """Milliseconds of each way's fastest round."""
+    """Milliseconds of each method's fastest round."""
     ready = {}
     for name, (lay_out, way) in ways.items():
         ready[name] = jax.jit(partial(way, where)), jax.jit(lay_out)(kernel)

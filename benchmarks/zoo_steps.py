@@ -1,11 +1,11 @@
-"""What a step of style transfer costs through every network of the registry.
+"""The cost of a step of style transfer for every network of the registry.
 
     python benchmarks/zoo_steps.py [--networks=quicknet,vgg19] [--size=224] [--json]
 
-One picture, default recipe, weights from a seed: speed does not depend on them. Each network has a
-process of its own, in which it takes turns with QuickNet v0.2; ratios are network / QuickNet v0.2
-within that process. ``peak`` is the memory that the process came to, both networks, Python, JAX and
-the compiler included. Nothing else may run meanwhile.
+One picture, default recipe, random weights (speed does not depend on them). Each network runs in a
+separate process, in which it takes turns with QuickNet v0.2; ratios are network / QuickNet v0.2
+within that process. ``peak`` is the peak memory of the process, which includes both networks,
+Python, JAX and the compiler. Nothing else may run at the same time.
 """
 
 import os
@@ -35,13 +35,13 @@ def main() -> int:
         rows[name] = measure(name)
         print(name, rows[name], file=sys.stderr)
     cells = [[name, *(f"{value:.1f}" for value in row.values())] for name, row in rows.items()]
-    cli.print_table([["network", "ms a step", f"times {REFERENCE}", "peak MiB"], *cells])
+    cli.print_table([["network", "ms per step", f"times {REFERENCE}", "peak MiB"], *cells])
     cli.print_json(rows)
     return 0
 
 
 def measure(name: str) -> dict[str, float]:
-    """Milliseconds a step, how many times the reference's, and MiB."""
+    """Milliseconds per step, the ratio to the reference, and MiB."""
     questions = [f"{registry.find(each).name} 1 {FLAGS.size} " for each in (name, REFERENCE)]
     lines = [f"{q}1" for q in questions] + [f"{q}5" for q in questions] * FLAGS.rounds
     process = subprocess.Popen(

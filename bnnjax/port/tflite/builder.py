@@ -64,7 +64,7 @@ class GraphBuilder:
         options: Any = None,
         output: int | None = None,
     ) -> int:
-        """Appends a step; returns the value that it computes, ``output`` or by default a new one."""
+        """Appends a step and returns the value that it computes: ``output``, or a new one."""
         output = self.new_value() if output is None else output
         self.steps.append(Step(kind, name, inputs, output, options, describe(self.graph, op)))
         maps = [ref for ref in inputs if isinstance(ref, int) and ref in self.strides]
