@@ -1,1 +1,1 @@
-"""The launch scripts; installed, they are the commands ``bnnjax-stylize``, ``bnnjax-port`` …"""
+"""The launch scripts, installed as the commands ``bnnjax-stylize``, ``bnnjax-port`` …"""

@@ -1,4 +1,4 @@
-"""The accuracy of a network on labelled pictures, or its guesses for a single one.
+"""Evaluates a network on labelled pictures, or prints its predictions for a single one.
 
 python launch/evaluate.py --model=quicknet --images=val --labels=val/labels.csv
 python launch/evaluate.py --model=quicknet.tflite --image=boat.jpg --topk=5
@@ -14,14 +14,16 @@ from bnnjax.models import evaluate
 from bnnjax.port.tflite.network import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "name of a network, network file or .tflite file; inknet")
-flags.DEFINE_enum("preprocessing", None, list(PREPROCESSINGS), "of a .tflite file; imagenet")
+flags.DEFINE_string("model", None, "name or file of a network; default: inknet")
+flags.DEFINE_enum(
+    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite file; default: imagenet"
+)
 flags.DEFINE_string("images", None, "directory of pictures")
 flags.DEFINE_string("labels", None, "CSV with the columns file and class_index")
-flags.DEFINE_string("image", None, "a single picture, whose likeliest classes are printed")
-flags.DEFINE_string("classes", None, "text file with the name of one class per line")
-flags.DEFINE_integer("topk", 5, "how many classes to print at most", lower_bound=1)
-flags.DEFINE_enum("resize", "pillow", evaluate.RESIZES, "resize to 224 px: Pillow's or the zoo's")
+flags.DEFINE_string("image", None, "a single picture, whose most likely classes are printed")
+flags.DEFINE_string("classes", None, "text file with one class name per line")
+flags.DEFINE_integer("topk", 5, "number of classes to print", lower_bound=1)
+flags.DEFINE_enum("resize", "pillow", evaluate.RESIZES, "resizing to 224 px: Pillow's or the zoo's")
 cli.define_json()
 
 

@@ -1,8 +1,8 @@
-"""Writes a network as one NumPy archive, for programs that know nothing of JAX.
+"""Exports a network as a NumPy archive, for programs without JAX.
 
 python launch/export.py --model=my_quicknet --output=quicknet.npz
 
-bnnjax/port/storage/export.py describes the archive and how NumPy unpacks it.
+bnnjax/port/storage/export.py describes the archive and how to unpack it with NumPy.
 """
 
 from absl import flags
@@ -11,9 +11,9 @@ from bnnjax import cli, load_model
 from bnnjax.port.storage import export
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "name of a network or network file; inknet")
+flags.DEFINE_string("model", None, "name of a network or network file; default: inknet")
 flags.DEFINE_string("output", None, "file to write, NAME.npz", required=True)
-flags.DEFINE_boolean("overwrite", False, "replace an archive that exists")
+flags.DEFINE_boolean("overwrite", False, "replace an existing archive")
 cli.define_json()
 
 

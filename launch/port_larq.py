@@ -1,4 +1,4 @@
-"""Turns a network of Larq into a network file of bnnjax, without TensorFlow.
+"""Converts a network of Larq to a network file of bnnjax, without TensorFlow.
 
 python launch/port_larq.py --source=weights.h5 --model=quicknet --output=my_quicknet --verify
 """
@@ -15,18 +15,18 @@ from bnnjax.port.storage.download import file_sha256
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("source", None, "file to port: .h5, .tflite or .npz", required=True)
-flags.DEFINE_string("model", None, "name of the network that it holds", required=True)
+flags.DEFINE_string("model", None, "name of the network in the source", required=True)
 flags.DEFINE_string("output", None, "file to write, NAME.safetensors", required=True)
-flags.DEFINE_string("sha256", None, "refuse a source with another sha256 (hexadecimal)")
+flags.DEFINE_string("sha256", None, "expected sha256 of the source (hexadecimal)")
 flags.DEFINE_boolean("verify", False, "compare with the source: results (.tflite), arrays (.h5)")
-flags.DEFINE_boolean("overwrite", False, "replace a network file that exists")
+flags.DEFINE_boolean("overwrite", False, "replace an existing network file")
 cli.define_json()
 
 
 def main() -> int:
     source = Path(os.path.expanduser(FLAGS.source))
     output = network_file.target(FLAGS.output, overwrite=FLAGS.overwrite)
-    # This precedes any reader: HDF5's library does not survive every file.
+    # This precedes any reader, because the HDF5 library may crash on a damaged file.
     if FLAGS.sha256 and (found_sum := file_sha256(source)) != FLAGS.sha256.lower():
         raise ValueError(f"{source} has sha256 {found_sum}, needs {FLAGS.sha256}")
     network = load.port_file(source, model=FLAGS.model)

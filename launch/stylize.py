@@ -1,8 +1,8 @@
-"""Paints photographs in the manner of paintings.
+"""Paints photographs in the style of paintings.
 
-python launch/stylize.py --content=boat.jpg --style=wave.jpg [--model=quicknet] [--output_dir=out]
+python launch/stylize.py --content=boat.jpg --style=wave.jpg [--model=quicknet]
 
-Without pictures, those that ship with the package are painted.
+Without pictures, it paints the samples that ship with the package.
 """
 
 from absl import flags
@@ -13,18 +13,22 @@ from bnnjax.nst.config import OPTIONS, PRESETS, StylizeConfig
 from bnnjax.port.tflite.network import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("content", None, "photographs: paths, separated by commas")
-flags.DEFINE_list("style", None, "paintings: paths, separated by commas")
+flags.DEFINE_list("content", None, "paths of photographs, separated by commas")
+flags.DEFINE_list("style", None, "paths of paintings, separated by commas")
 flags.DEFINE_string("output_dir", "out", "directory for the pictures CONTENT__STYLE.png")
-flags.DEFINE_string("model", None, "a network's name or file; by default the one inside")
-flags.DEFINE_enum("preprocessing", None, list(PREPROCESSINGS), "of a .tflite file; imagenet")
-flags.DEFINE_enum("pairing", "zip", inputs.PAIRINGS, "which photograph goes with which painting")
-flags.DEFINE_enum("preset", None, list(PRESETS), "a bundle of options")
-flags.DEFINE_string("recipe", None, "a picture made before: what is not given comes from it")
+flags.DEFINE_string("model", None, "name or file of a network; default: inknet")
+flags.DEFINE_enum(
+    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite file; default: imagenet"
+)
+flags.DEFINE_enum("pairing", "zip", inputs.PAIRINGS, "how photographs and paintings are paired")
+flags.DEFINE_enum("preset", None, list(PRESETS), "a named set of options")
+flags.DEFINE_string(
+    "recipe", None, "a picture made by bnnjax, from which everything not given is taken"
+)
 flags.DEFINE_boolean("keep_paths", False, "write the paths of the inputs into the pictures")
-flags.DEFINE_boolean("overwrite", False, "replace pictures that exist")
-flags.DEFINE_boolean("previews", False, "keep NAME.preview.png of the pictures under way")
-flags.DEFINE_boolean("resume", False, "go on with a run into output_dir that was cut off")
+flags.DEFINE_boolean("overwrite", False, "replace existing pictures")
+flags.DEFINE_boolean("previews", False, "keep a NAME.preview.png of every picture up to date")
+flags.DEFINE_boolean("resume", False, "resume an interrupted run into output_dir")
 cli.define_fields(StylizeConfig)
 cli.define_json()
 SAME = ("preprocessing", "pairing", "preset", "overwrite", "resume", "keep_paths", "previews")

@@ -1,7 +1,7 @@
-"""Parameters, memory and multiply-accumulates of a network, counted as Larq counts them.
+"""Parameters, memory and multiply-accumulates of a network, counted as in Larq.
 
 python launch/summary.py --model=quicknet
-python launch/summary.py --compare  # all networks, as published, beside VGG-19
+python launch/summary.py --compare  # published figures of all networks, relative to VGG-19
 """
 
 import dataclasses
@@ -13,10 +13,10 @@ from bnnjax.models import compare, registry, summary
 from bnnjax.models.network import Architecture
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "name of a network or network file; with --compare, vgg19")
-flags.DEFINE_boolean("compare", False, "all networks, with their memory relative to --model's")
-flags.DEFINE_integer("size", 224, "side of the picture that products are counted for, px")
-flags.DEFINE_boolean("top", True, "with the classifier")
+flags.DEFINE_string("model", None, "name or file of a network; default with --compare: vgg19")
+flags.DEFINE_boolean("compare", False, "compare the memory of all networks with --model's")
+flags.DEFINE_integer("size", 224, "side of the picture for which products are counted, in pixels")
+flags.DEFINE_boolean("top", True, "whether to include the classifier")
 cli.define_json()
 
 
@@ -24,7 +24,7 @@ def main() -> int:
     if FLAGS.compare:
         return print_comparison()
     if FLAGS.model is None:
-        raise ValueError("no network was given; name one with --model, or give --compare")
+        raise ValueError("no network was given; use --model or --compare")
     architecture = architecture_of(FLAGS.model)
     if not FLAGS.top:
         architecture = dataclasses.replace(architecture, num_classes=None)
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def architecture_of(model: str) -> Architecture:
-    """The architecture of a network; one of the registry needs no weights for that."""
+    """The architecture of a network; no weights are loaded for a registered one."""
     if model not in registry.REGISTRY:
         return load_model(model).architecture
     entry = registry.find(model)
