@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import flags
+from bnnjax.train.views import whole_views
 from tqdm.auto import tqdm
 
 import bnnjax
 from bnnjax import Network, cli
 from bnnjax.train.photographs import Photographs, load_split
-from bnnjax.train.views import whole_views
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "folder of the shards", required=True)
