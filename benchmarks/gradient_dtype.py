@@ -1,6 +1,6 @@
-"""Backward products in bfloat16 against float32: the loss reached, and how far the pictures are.
+"""Backward products in bfloat16 and in float32: the losses reached, and how the pictures differ.
 
-python benchmarks/gradient_dtype.py --weights=my_quicknet --content=boat.jpg --style=wave.jpg
+python benchmarks/gradient_dtype.py --model=my_quicknet --content=boat.jpg --style=wave.jpg
 """
 
 import numpy as np
@@ -10,19 +10,19 @@ import bnnjax
 from bnnjax import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("weights", None, "directory of a network's checkpoint", required=True)
+flags.DEFINE_string("model", None, "name, file or directory of a network", required=True)
 flags.DEFINE_string("content", None, "a photograph", required=True)
 flags.DEFINE_string("style", None, "a painting", required=True)
-flags.DEFINE_integer("steps", 300, "of the optimisation")
+flags.DEFINE_integer("steps", 300, "steps of the optimisation")
 cli.define_json()
 
-LAST = 20  # steps, whose loss is averaged
+LAST = 20  # steps whose loss is averaged
 
 
 def main() -> int:
     losses, pictures = {}, {}
     for dtype in ("bfloat16", "float32"):
-        network = bnnjax.load_model(FLAGS.weights).with_options(gradient_dtype=dtype)
+        network = bnnjax.load_model(FLAGS.model).with_options(gradient_dtype=dtype)
         result = bnnjax.stylize_batch(
             FLAGS.content, FLAGS.style, model=network, steps=FLAGS.steps, progress=False
         )

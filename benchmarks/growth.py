@@ -1,14 +1,13 @@
-"""How the cost of a run grows with pictures and with their size: time and memory.
+"""How the time and memory of a run grow with the number of pictures and with their size.
 
-    python benchmarks/growth.py --weights=my_quicknet [--output=growth.png] [--json]
+    python benchmarks/growth.py --model=my_quicknet [--output=growth.png] [--json]
 
-Each line is a run of its own process on squares of noise, default recipe, few steps: milliseconds
-per picture and step, the memory that was estimated before the run began, and the peak that the
-process reached (with Python, JAX and the compiler, which alone take some hundred MiB).
+Each row is a run in its own process on squares of noise, with the default recipe and few steps:
+milliseconds per picture and step, the memory estimated before the run, and the peak memory of the
+process (including Python, JAX and the compiler, which take some hundred MiB by themselves).
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -21,11 +20,15 @@ import bnnjax
 from bnnjax import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("weights", None, "directory of a network's checkpoint", required=True)
-flags.DEFINE_list("pictures", ["1", "8", "32", "128"], "numbers of pictures of 224 px")
-flags.DEFINE_list("sizes", ["224", "320", "512", "768", "1024", "1440", "2048"], "px, one picture")
+flags.DEFINE_string("model", None, "name, file or directory of a network", required=True)
+flags.DEFINE_list("pictures", ["1", "8", "32", "128"], "how many pictures of 224 px")
+flags.DEFINE_list(
+    "sizes",
+    ["224", "320", "512", "768", "1024", "1440", "2048"],
+    "sides of a single picture, in pixels",
+)
 flags.DEFINE_string("output", "growth.png", "the plot")
-flags.DEFINE_string("one", None, "PICTURES,SIZE,STEPS: one line, in this process")
+flags.DEFINE_string("one", None, "PICTURES,SIZE,STEPS: run only this, in this process")
 cli.define_json()
 
 
@@ -36,26 +39,26 @@ def main() -> int:
     runs = [(int(n), 224, 25) for n in FLAGS.pictures]
     runs += [(1, int(size), 25 if int(size) <= 512 else 6) for size in FLAGS.sizes if size != "224"]
     rows = [in_a_process(*run) for run in runs]
-    heading = ["pictures", "size, px", "ms a picture and step", "estimated MiB", "peak MiB"]
+    heading = ["pictures", "size, px", "ms per picture and step", "estimated MiB", "peak MiB"]
     cli.print_table([heading, *([f"{value:g}" for value in row.values()] for row in rows)])
     plot(rows)
     cli.print_json({"runs": rows})
     return 0
 
 
-def in_a_process(*run: int) -> dict[str, float]:
+def in_a_process(*run: int) -> dict[str, float | None]:
     one = f"--one={','.join(map(str, run))}"
-    command = [sys.executable, __file__, f"--weights={FLAGS.weights}", one]
+    command = [sys.executable, __file__, f"--model={FLAGS.model}", one]
     made = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     print(made.stdout.strip().splitlines()[-1], file=sys.stderr)
     return json.loads(made.stdout.splitlines()[-1])
 
 
-def measure(pictures: int, size: int, steps: int) -> dict[str, float]:
-    """One run: the time between the second sign of life, when all is compiled, and the last."""
+def measure(pictures: int, size: int, steps: int) -> dict[str, float | None]:
+    """Times one run from the first preview, when everything is compiled, to the last."""
     random = np.random.default_rng(0)
     contents = random.random((pictures, size, size, 3), np.float32)
-    network = bnnjax.load_model(FLAGS.weights)
+    network = bnnjax.load_model(FLAGS.model)
     seen: list[tuple[int, float]] = []
     result = bnnjax.stylize_batch(
         list(contents),
@@ -67,17 +70,16 @@ def measure(pictures: int, size: int, steps: int) -> dict[str, float]:
         preview=lambda made, *_: seen.append((made, time.perf_counter())),
     )
     (first, began), (last, ended) = seen[0], seen[-1]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "pictures": pictures,
         "size": size,
         "ms": round(1e3 * (ended - began) / (last - first) / pictures, 1),
         "estimated_mib": round(result.estimated_memory / 2**20),
-        "peak_mib": round(peak),
+        "peak_mib": cli.costs()["peak_memory_mib"],
     }
 
 
-def plot(rows: list[dict[str, float]]) -> None:
+def plot(rows: list[dict[str, float | None]]) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -87,9 +89,9 @@ def plot(rows: list[dict[str, float]]) -> None:
     by_count = [row for row in rows if row["size"] == 224]
     by_size = [row for row in rows if row["pictures"] == 1]
     axes[0].plot([r["pictures"] for r in by_count], [r["ms"] for r in by_count], marker="o")
-    axes[0].set(xscale="log", xlabel="pictures of 224 px", ylabel="ms a picture and step", ylim=0)
+    axes[0].set(xscale="log", xlabel="pictures of 224 px", ylabel="ms per picture and step", ylim=0)
     axes[1].loglog([r["size"] for r in by_size], [r["ms"] for r in by_size], marker="o")
-    axes[1].set(xlabel="size of one picture, px", ylabel="ms a step")
+    axes[1].set(xlabel="size of one picture, px", ylabel="ms per step")
     for name in ("estimated_mib", "peak_mib"):
         axes[2].loglog([r["size"] for r in by_size], [r[name] for r in by_size], "o-", label=name)
     axes[2].set(xlabel="size of one picture, px", ylabel="MiB")

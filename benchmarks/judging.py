@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 import bnnjax
-from bnnjax import Network, images, png
+from bnnjax import Network, images
 from bnnjax.nst import metrics
 
 Pictures = dict[str, np.ndarray]
@@ -40,7 +40,7 @@ def make(
             **choices,
         )
         for name, image in zip(missing, result.images, strict=True):
-            png.save_png(folder / f"{name}.png", image)
+            images.save_png(folder / f"{name}.png", image)
     return {name: images.load(folder / f"{name}.png") for name in names}
 
 

@@ -35,6 +35,7 @@ from absl import flags
 from flax import linen as nn
 
 from bnnjax import cli, quant
+from bnnjax.binary.backend import using
 from bnnjax.layers import QuantConv
 from bnnjax.models import registry, summary
 from bnnjax.models.network import Network
@@ -77,7 +78,7 @@ def ask_larq(names: list[str], folder: Path) -> None:
 
 
 def side_of(entry: registry.Entry) -> int:
-    return max(FLAGS.side, entry.smallest[0])
+    return max(FLAGS.side, entry.sizes.smallest[0])
 
 
 def keys_by_path(path: Path, entry: registry.Entry) -> dict[tuple[str, ...], str]:
@@ -116,7 +117,7 @@ def agreement(name: str, folder: Path) -> Agreement:
             theirs = larq[f"{keys[path]}/input"]
             flips += differing(layer.input_quantizer, x, theirs)
             edges += differing(partial(slope, layer.input_quantizer), x, theirs)
-    classes = network.architecture.classes
+    classes = network.architecture.num_classes
     logits, gradient = with_gradient(network, picture, draws().cotangent(name, classes))
     if name in TIES:
         pooled = network.with_options(pooling="avg")
@@ -177,7 +178,7 @@ def calls(
             found[path] = (context.module, np.asarray(args[0]), np.asarray(output))
         return output
 
-    with nn.intercept_methods(record):
+    with nn.intercept_methods(record), using(network.architecture.options.arithmetic):
         network.architecture.module.apply(network.variables, jnp.asarray(picture))
     return found
 
@@ -187,7 +188,8 @@ def with_gradient(network: Network, picture: np.ndarray, cotangent: np.ndarray) 
 
     @jax.jit
     def both(variables, x):
-        logits, pull_back = jax.vjp(lambda x: module.apply(variables, x)[0], x)
+        with using(network.architecture.options.arithmetic):
+            logits, pull_back = jax.vjp(lambda x: module.apply(variables, x), x)
         return logits, pull_back(jnp.asarray(cotangent))[0]
 
     return both(network.variables, picture)
@@ -205,7 +207,8 @@ def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def main() -> int:
-    names = FLAGS.networks or [name for name, entry in registry.REGISTRY.items() if entry.files]
+    published = [name for name, entry in registry.REGISTRY.items() if entry.weights.files]
+    names = FLAGS.networks or published
     for name in names:
         registry.find(name)
     with tempfile.TemporaryDirectory() as temporary:

@@ -30,7 +30,7 @@ def main() -> int:
         answers = np.load(path.with_suffix(".npz"))
         network = bnnjax.load_model(path).with_options(backend="dense")  # exact, soonest compiled
         apply = jax.jit(network.architecture.module.apply)
-        logits, _ = apply(network.variables, answers["x"])
+        logits = apply(network.variables, answers["x"])
         of_keras = abs(logits - answers["logits"]).max() / abs(answers["logits"]).max()
         of_lce = abs(jax.nn.softmax(logits) - answers["y"]).max()
         print(f"{path.stem:<28}{of_keras:16.1e}{of_lce:20.1e}", flush=True)

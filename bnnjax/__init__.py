@@ -8,6 +8,8 @@ Pictures are float32 arrays [H, W, 3], sRGB in [0, 1].
 
 from bnnjax.models.forms import freeze, thaw
 from bnnjax.models.network import Network
+from bnnjax.models.registry import names as networks
+from bnnjax.models.registry import register
 from bnnjax.nst.config import LossWeights, StylizeConfig
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stylize import stylize_batch
@@ -20,6 +22,8 @@ __all__ = [
     "StylizeResult",
     "freeze",
     "load_model",
+    "networks",
+    "register",
     "stylize_batch",
     "thaw",
 ]

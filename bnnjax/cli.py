@@ -1,7 +1,7 @@
-"""The one habit of all launch scripts.
+"""What all launch scripts have in common.
 
-Flags with units in their help; bad input ends in one line and exit status 1; ``--json`` prints the
-figures as one JSON object on the last line; status 0 only when everything asked for was done.
+Flags name their units in their help; bad input ends in one line and exit status 1; ``--json``
+prints figures as one JSON object on the last line; status 0 means that everything was done.
 """
 
 import _thread
@@ -25,23 +25,24 @@ from bnnjax.nst.config import CHOICES
 from bnnjax.port.cache import cache_folder
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # Flags belong to the scripts that call the functions below.
 _LOADED = time.perf_counter()
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Parses the flags and calls ``main``; its result is the exit status.
+    """Parses the flags and calls ``main``, whose result is the exit status.
 
-    ``ValueError`` and missing extras become one line on stderr and status 1.
+    ValueError, OSError and missing extras become one line on stderr and status 1.
     """
     logging.set_verbosity(logging.ERROR)
-    _remember_compilations()
+    _cache_compilations()
     _show_in_help(sys.modules[main.__module__])
     sys.unraisablehook = _interrupt_again
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
 
 
 def _interrupt_again(ignored: Any) -> None:
-    """Ctrl-C that came while a finalizer ran, where Python drops exceptions, comes once more."""
+    """Repeats a Ctrl-C that arrived in a finalizer, where Python drops exceptions."""
     if issubclass(ignored.exc_type, KeyboardInterrupt):
         threading.Timer(0.1, _thread.interrupt_main).start()
     else:
@@ -49,17 +50,14 @@ def _interrupt_again(ignored: Any) -> None:
 
 
 def _show_in_help(script: types.ModuleType) -> None:
-    """Makes --help tell of the script and all its flags: absl by itself leaves out what is defined
-    here, and knows nothing of a script that was installed as a command."""
+    """Makes --help describe a script that was installed as a command, which absl does not know."""
     sys.modules["__main__"].__doc__ = script.__doc__
-    by_module = FLAGS.flags_by_module_dict()
-    for module in (script.__name__, __name__):
-        for flag in by_module.get(module, ()):
-            FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    for flag in FLAGS.flags_by_module_dict().get(script.__name__, ()):
+        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _parse(argv: list[str]) -> list[str]:
-    # As a shell does for words that begin with it.
+    # A shell expands ~ only at the beginning of a word.
     argv = [re.sub(r"^(--?\w+=)~(?=/|$)", lambda m: m[1] + str(Path.home()), a) for a in argv]
     try:
         return FLAGS(argv)
@@ -72,7 +70,7 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
     program = os.path.basename(argv[0])
     try:
         if argv[1:]:
-            raise ValueError(f"unexpected argument {argv[1]!r}; choices are given as --name=value")
+            raise ValueError(f"unexpected argument {argv[1]!r}; flags have the form --name=value")
         status = main()
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"{program}: {_one_line(error)}", file=sys.stderr)
@@ -85,48 +83,48 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """An error that lists faults line by line, on one."""
+    """Joins the lines of an error that lists its faults line by line."""
     first, *faults = (line.strip() for line in str(error).splitlines() or [""])
     return " ".join([first, "; ".join(faults)]).strip()
 
 
-def _remember_compilations() -> None:
-    """Compiled programs are kept between runs, below the user's cache folder."""
+def _cache_compilations() -> None:
+    """Keeps compiled programs between runs, in the user's cache folder."""
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def define_json() -> None:
-    """The flag ``--json``."""
+    """Defines the flag ``--json``."""
     flags.DEFINE_boolean("json", False, "print the figures as one JSON object on the last line")
 
 
 def print_json(figures: Mapping[str, Any]) -> None:
-    """The figures on one line, if ``--json`` was given."""
+    """Prints the figures on one line if ``--json`` was given."""
     if FLAGS.json:
         print(json.dumps(figures))
 
 
 def define_choices() -> None:
-    """A flag for every choice of a stylization, with the default and help of its field."""
+    """Defines a flag for every choice of a stylization, with its field's default and help."""
     for kind in dict.fromkeys(CHOICES.values()):
         define_fields(kind)
 
 
 def chosen() -> dict[str, Any]:
-    """The choices of a stylization that were given on the command line, by name."""
+    """Returns the choices of a stylization that were given on the command line, by name."""
     return given(CHOICES)
 
 
 def define_fields(kind: type) -> None:
-    """A flag for every field of a dataclass, with its default and help."""
+    """Defines a flag for every field of a dataclass, with its default and help."""
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         _define(field.name, hints[field.name], field.default, field.metadata["help"])
 
 
 def given(names: Iterable[str]) -> dict[str, Any]:
-    """Those of the flags that were given on the command line, by name."""
+    """Returns the flags among ``names`` that were given on the command line, by name."""
     return {name: FLAGS[name].value for name in names if FLAGS[name].present}
 
 
@@ -148,20 +146,20 @@ def _define(name: str, hint: Any, default: Any, help: str) -> None:
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Rows in columns as wide as they need to be; the first row is the heading."""
+    """Prints rows in columns as wide as necessary; the first row is the heading."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
 
 
 def print_problems(problems: Sequence[str]) -> None:
-    """What was asked for and not done, on stderr."""
+    """Prints to stderr what was asked for and not done."""
     for problem in problems:
         print(f"problem: {problem}", file=sys.stderr)
 
 
 def costs() -> dict[str, float | None]:
-    """Seconds since this process was started, and the most memory it took, in MiB."""
+    """Returns the seconds since this process started and its peak memory in MiB."""
     return {
         "total_seconds": round(_seconds(), 2),
         "peak_memory_mib": _peak_memory(),
@@ -173,7 +171,7 @@ def _seconds() -> float:
         with open("/proc/self/stat", encoding="utf-8") as file:
             ticks = int(file.read().rpartition(")")[2].split()[19])
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError):  # not on Linux: since this module was loaded
+    except (OSError, AttributeError):  # Elsewhere than on Linux, since this module was loaded.
         return time.perf_counter() - _LOADED
 
 

@@ -1,18 +1,19 @@
 """Quantizers with straight-through pseudo-gradients, after Larq (``larq/quantizers.py``).
 
-Every quantizer is a pure function of an array of any float dtype and shape; the result has the
-same dtype and shape. Its derivative is replaced by a *pseudo-gradient* (`jax.custom_vjp`), stated
-in each docstring for a cotangent ``g``. The clip mask ``M_c(x)`` is 1 where ``|x| <= c``
-(inclusive, as in Larq) and 0 elsewhere; ``c = None`` means 1 everywhere.
+Every quantizer is a pure function of an array of any float dtype and shape, and returns the same
+dtype and shape. A *pseudo-gradient* (`jax.custom_vjp`) replaces its derivative; each docstring
+states it for a cotangent ``g``. The clip mask ``M_c(x)`` is 1 where ``|x| <= c`` (inclusive, as in
+Larq) and 0 elsewhere; ``c = None`` means 1 everywhere.
 
-NaN stays NaN in the forward pass of all of them, and ``sign(0) = sign(-0.0) = +1``.
-`get` finds a quantizer by its Larq name.
+NaN stays NaN in every forward pass, and ``sign(0) = sign(-0.0) = +1``. Arrays that are not floats
+raise ValueError. `get` finds a quantizer by its Larq name.
 """
 
 import difflib
+import operator
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,7 @@ Quantizer = Callable[[Array], Array]
 
 
 def sign(x: Array) -> Array:
-    """Signum in {−1, +1} with +1 at ±0, and NaN at NaN; no pseudo-gradient."""
+    """Returns −1 or +1, with +1 at ±0 and NaN at NaN. It has no pseudo-gradient."""
     return jnp.sign(jnp.sign(x) + jnp.asarray(0.1, x.dtype))
 
 
@@ -62,7 +63,9 @@ def _round_to_levels(x: Array, levels: int) -> Array:
 
 
 def _straight_through(x: Array, forward: Quantizer, pass_gradient: Callable) -> Array:
-    """``forward(x)``, whose backward pass is ``pass_gradient(x, g)``."""
+    """Returns ``forward(x)``, whose backward pass is ``pass_gradient(x, g)``."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"the array to quantize is {x.dtype}, needs a float dtype")
 
     @jax.custom_vjp
     def quantize(x: Array) -> Array:
@@ -81,8 +84,8 @@ def _triangle(x: Array, g: Array) -> Array:
 
 
 def _swish_derivative(x: Array, g: Array, *, beta: float) -> Array:
-    # Larq's beta (2 − u tanh(u/2)) / (1 + cosh u) overflows at |u| ≈ 89; with e = exp(−|u|),
-    # 1 / (1 + cosh u) = 2e / (1 + e)². Beyond |u| = 200 the slope is 0 in every float type.
+    # Larq's β (2 − u tanh(u/2)) / (1 + cosh u) overflows at |u| ≈ 89; with e = exp(−|u|),
+    # 1 / (1 + cosh u) = 2e / (1 + e)². Beyond |u| = 200 the slope is 0 in every float dtype.
     u = jnp.clip(beta * x, -200.0, 200.0)
     e = jnp.exp(-jnp.abs(u))
     return (g * beta * (2 - u * jnp.tanh(u / 2)) * 2 * e / (1 + e) ** 2).astype(g.dtype)
@@ -94,7 +97,7 @@ def _swish_derivative(x: Array, g: Array, *, beta: float) -> Array:
 def ste_sign(x: Array, *, clip: float | None = 1.0) -> Array:
     """Sign with the straight-through estimator: ``g · M_clip(x)``.
 
-    Courbariaux et al. 2016 (arXiv 1602.02830); Larq ``SteSign``. Result in {−1, +1}.
+    Courbariaux et al. 2016 (arXiv 1602.02830); Larq ``SteSign``. The result is −1 or +1.
     """
     return _straight_through(x, sign, partial(_clipped, clip=clip))
 
@@ -110,7 +113,7 @@ def approx_sign(x: Array) -> Array:
 def swish_sign(x: Array, *, beta: float = 5.0) -> Array:
     """Sign with the derivative of SignSwish: ``g · β(2 − βx tanh(βx/2)) / (1 + cosh βx)``.
 
-    Darabi et al. 2018, BNN+ (arXiv 1812.11800); Larq ``SwishSign``. Does not overflow.
+    Darabi et al. 2018, BNN+ (arXiv 1812.11800); Larq ``SwishSign``. This form does not overflow.
     """
     return _straight_through(x, sign, partial(_swish_derivative, beta=beta))
 
@@ -123,16 +126,16 @@ def ste_heaviside(x: Array, *, clip: float | None = 1.0) -> Array:
 def magnitude_aware_sign(x: Array, *, clip: float | None = 1.0) -> Array:
     """``s_o · sign(x)``, s_o = mean |x| over all axes but the last; ``s_o · g · M_clip(x)``.
 
-    The scale is a constant to the backward pass. Bi-Real Net; Larq ``MagnitudeAwareSign``.
+    The backward pass treats the scale as a constant. Bi-Real Net; Larq ``MagnitudeAwareSign``.
     """
     scale = jnp.mean(jnp.abs(x), axis=tuple(range(x.ndim - 1)), keepdims=True)
     return jax.lax.stop_gradient(scale) * ste_sign(x, clip=clip)
 
 
 def magnitude_aware_sign_unclipped(x: Array) -> Array:
-    """mean |x| over the *whole* tensor times sign(x); pseudo-gradient ``g``, not scaled.
+    """Mean |x| over the *whole* tensor times sign(x); the pseudo-gradient is ``g``, not scaled.
 
-    ``larq_zoo/literature/dorefanet.py``; the missing scale in the gradient is the zoo's.
+    Source: ``larq_zoo/literature/dorefanet.py``, whose gradient lacks the scale too.
     """
     return _straight_through(x, lambda x: jnp.mean(jnp.abs(x)) * sign(x), lambda x, g: g)
 
@@ -147,7 +150,7 @@ def ste_tern(
     """Ternary quantizer: ``sign(sign(x + Δ) + sign(x − Δ))`` in {−1, 0, 1}; ``g · M_clip(x)``.
 
     Δ is ``threshold``, or 0.7 · mean |x| with ``ternary_weight_networks`` (Li et al. 2016,
-    arXiv 1605.04711). At |x| = Δ exactly the result is ±1. Larq ``SteTern``.
+    arXiv 1605.04711). At exactly |x| = Δ the result is ±1. Larq ``SteTern``.
     """
 
     def forward(x: Array) -> Array:
@@ -156,19 +159,22 @@ def ste_tern(
     return _straight_through(x, forward, partial(_clipped, clip=clip))
 
 
-def dorefa(x: Array, *, k_bit: int = 2, mode: str = "activations") -> Array:
+def dorefa(x: Array, *, k_bit: SupportsIndex = 2, mode: str = "activations") -> Array:
     """k-bit quantizer of DoReFa-Net (Zhou et al. 2016, arXiv 1606.06160); Larq ``DoReFa``.
 
     With n = 2^k − 1 and rounding half to even:
 
     - ``mode="activations"``: ``round(n · clip(x, 0, 1)) / n``; ``g`` where 0 ≤ x ≤ 1, else 0.
     - ``mode="weights"``: ``2 round(n u) / n − 1`` with ``u = tanh x / (2 max|tanh x|) + ½``
-      (½ if all are 0); the gradient passes the rounding and tanh, the maximum is a constant.
+      (½ if all are 0); the gradient ignores the rounding, passes through tanh and treats the
+      maximum as a constant.
 
     Raises:
-      ValueError: ``mode`` is neither of the two.
+      ValueError: ``k_bit`` is less than 1 or ``mode`` is neither of the two.
     """
-    levels = 2**k_bit - 1
+    levels = 2 ** operator.index(k_bit) - 1
+    if levels < 1:
+        raise ValueError(f"dorefa: k_bit is {k_bit}, needs at least 1")
     if mode == "activations":
         return _straight_through(
             x,
@@ -177,7 +183,7 @@ def dorefa(x: Array, *, k_bit: int = 2, mode: str = "activations") -> Array:
         )
     if mode == "weights":
         t = jnp.tanh(x)
-        top = jax.lax.stop_gradient(jnp.max(jnp.abs(t)))
+        top = jax.lax.stop_gradient(jnp.max(jnp.abs(t), initial=0))
         u = jnp.where(top == 0, 0.5, t / jnp.where(top == 0, 1, 2 * top) + 0.5).astype(x.dtype)
         rounded = _straight_through(u, lambda u: _round_to_levels(u, levels), lambda u, g: g)
         return 2 * rounded - 1
@@ -187,19 +193,19 @@ def dorefa(x: Array, *, k_bit: int = 2, mode: str = "activations") -> Array:
 def xnor_weight_scale(x: Array) -> Array:
     """``α_o · sign(x)``, α_o = mean |clip(x, −1, 1)| over all axes but the last (XNOR-Net).
 
-    α_o is *not* a constant to the backward pass: with m values a column,
-    ``M_1(x) · (α_o g + sign(x) Σ(g · sign(x)) / m)``. ``larq_zoo/literature/xnornet.py``.
+    The backward pass does *not* treat α_o as a constant: with m values per output channel, it is
+    ``M_1(x) · (α_o g + sign(x) Σ(g · sign(x)) / m)``. Source: ``larq_zoo/literature/xnornet.py``.
     """
-    # Not jnp.clip: at exactly ±1 it halves the gradient, TensorFlow passes it whole.
+    # Not jnp.clip, which halves the gradient at exactly ±1; TensorFlow passes it undiminished.
     clipped = _straight_through(x, lambda x: jnp.clip(x, -1, 1), partial(_clipped, clip=1.0))
-    # Not jnp.abs: at exactly 0 its derivative is 1, TensorFlow's 0.
+    # Not jnp.abs, whose derivative at exactly 0 is 1; TensorFlow's is 0.
     magnitude = clipped * jax.lax.stop_gradient(jnp.sign(clipped))
     alpha = jnp.mean(magnitude, axis=tuple(range(x.ndim - 1)), keepdims=True)
     return alpha * ste_sign(clipped)
 
 
 def no_op(x: Array) -> Array:
-    """The identity; marks a float variable as one to be counted with fewer bits (Larq ``NoOp``)."""
+    """The identity, which marks a float variable to be counted with fewer bits (Larq ``NoOp``)."""
     return x
 
 
@@ -208,8 +214,8 @@ def no_op(x: Array) -> Array:
 
 class _Row(NamedTuple):
     function: Callable[..., Array]
-    precision: int  # bits a value
-    values: str  # "signs": ±1; "scaled signs": ± one scale an output channel; "levels": others
+    precision: int  # bits per value
+    values: str  # "signs": ±1; "scaled signs": ± one scale per output channel; "levels": others
     whole: bool = False  # whether a value depends on all output channels
 
 
@@ -230,21 +236,20 @@ QUANTIZERS: dict[str, _Row] = {
 
 
 def get(name: str, **options: object) -> Quantizer:
-    """The quantizer with this Larq name, its options bound: ``get("ste_sign", clip=1.25)``.
+    """Returns the quantizer with this Larq name and these options: ``get("ste_sign", clip=1.25)``.
 
     Raises:
-      ValueError: no such name (the nearest is suggested).
+      ValueError: there is no such name (the nearest is suggested).
     """
     function = _row(name).function
     return partial(function, **options) if options else function
 
 
 def precision(quantizer: str | Quantizer | None) -> int:
-    """Bits a value: of the quantizer with this Larq name at its default options, of one from `get`
-    with options of its own, or 32 where nothing is quantized.
+    """Returns the bits per value of a Larq name, of a quantizer from `get`, or of None (32).
 
     Raises:
-      ValueError: a quantizer that is not in the table.
+      ValueError: the quantizer is not in the table.
     """
     if quantizer is None:
         return 32
@@ -254,8 +259,11 @@ def precision(quantizer: str | Quantizer | None) -> int:
 
 
 def values(quantizer: str | Quantizer | None) -> str:
-    """What a quantizer gives: "signs" (±1), "scaled signs" (± one positive scale an output
-    channel), or "levels", which are any other numbers, a user's own function among them."""
+    """Returns which values a quantizer produces.
+
+    "signs" are ±1, "scaled signs" ± one positive scale per output channel, and "levels" any other
+    numbers, including those of a user's own function.
+    """
     try:
         return "levels" if quantizer is None else _row(quantizer).values
     except ValueError:
@@ -263,10 +271,10 @@ def values(quantizer: str | Quantizer | None) -> str:
 
 
 def needs_whole(quantizer: str | Quantizer) -> bool:
-    """Whether a value depends on all output channels, so that none can be quantized alone.
+    """Tells whether a value depends on all output channels, so that none can be quantized alone.
 
     Raises:
-      ValueError: a quantizer that is not in the table.
+      ValueError: the quantizer is not in the table.
     """
     return _row(quantizer).whole
 
@@ -277,9 +285,9 @@ def _row(quantizer: str | Quantizer) -> _Row:
         for row in QUANTIZERS.values():
             if row.function is function:
                 return row
-        raise ValueError(f"{quantizer!r} is none of the quantizers: {', '.join(QUANTIZERS)}")
+        raise ValueError(f"{quantizer!r} is not one of the quantizers: {', '.join(QUANTIZERS)}")
     if quantizer not in QUANTIZERS:
         near = difflib.get_close_matches(quantizer, QUANTIZERS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"no quantizer {quantizer!r}{hint} There are: {', '.join(QUANTIZERS)}")
+        raise ValueError(f"no quantizer {quantizer!r}{hint} Available: {', '.join(QUANTIZERS)}")
     return QUANTIZERS[quantizer]

@@ -38,7 +38,7 @@ def main() -> int:
             print(f"{100 * probability:5.1f} %  {name}")
         figures["guesses"] = guesses
     if FLAGS.images:
-        classes = network.architecture.classes
+        classes = network.architecture.num_classes
         labelled = evaluate.read_labels(FLAGS.images, FLAGS.labels, classes=classes)
         found = evaluate.accuracy(logits_of, tqdm(labelled, unit="picture"))
         print(f"top-1 {found.top1:.1f} %, top-5 {found.top5:.1f} % of {found.n} pictures")

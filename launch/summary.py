@@ -27,8 +27,8 @@ def main() -> int:
     if FLAGS.model is None:
         raise ValueError("no network was given; name one with --model=NAME, or give --compare")
     entry = registry.find(FLAGS.model)
-    classes = entry.classes if FLAGS.top else None
-    found = summary.summarize(Architecture(entry, False, entry.options, classes), side=FLAGS.size)
+    without = {} if FLAGS.top else {"num_classes": None}
+    found = summary.summarize(Architecture.published(entry, **without), side=FLAGS.size)
     cli.print_table(summary.table(found))
     print()
     cli.print_table(summary.totals(found))

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: where real data lies, and networks that need none of it."""
+"""What tests of several packages share: real data, and networks that need none of it."""
 
 import importlib.util
 import itertools
@@ -6,6 +6,7 @@ import os
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,14 +14,25 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from hypothesis import settings
 
 from bnnjax.models import registry
-from bnnjax.models.network import AS_PUBLISHED, Architecture, Network
+from bnnjax.models.network import Architecture, Network
 from bnnjax.port import checkpoint, from_keras, load
 
 ROOT = Path(__file__).parents[1]
 
-# How long an example takes says nothing where a machine is busy and the first one compiles.
+# On a busy machine, and when the first example compiles, durations mean nothing.
 settings.register_profile("without_deadline", deadline=None)
 settings.load_profile("without_deadline")
+
+
+@pytest.fixture
+def strict():
+    """JAX without implicit promotion of dtypes or ranks, and with 64-bit defaults."""
+    with (
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+        jax.enable_x64(True),
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +46,7 @@ def data_dir():
 
 @pytest.fixture(scope="session")
 def real_tflite(data_dir):
-    """The published QuickNet v0.2 as Larq Compute Engine's file."""
+    """The published QuickNet v0.2 as a file of Larq Compute Engine."""
     path = data_dir / "weights" / "quicknet_v0.2_lce.tflite"
     if not path.is_file():
         pytest.skip(f"no {path}; set BNNJAX_DATA")
@@ -52,10 +64,10 @@ def with_random_weights():
     """A function registry entry → frozen `Network` of random weights of a sensible size."""
 
     def make(entry, *, seed=0):
-        architecture = Architecture(entry, True, entry.options)
-        shapes = flatten_dict(architecture.variable_shapes()["params"])
+        architecture = Architecture.published(entry)
+        shapes = flatten_dict(architecture.frozen_shapes()["params"])
         rng = np.random.default_rng(seed)
-        # A sum of C ±1 products has a deviation of √C; what it feeds stays near 1 with 1/√C.
+        # A sum of C ±1 products has a deviation of √C; a factor of 1/√C keeps what follows near 1.
         fan_in = {
             path[0].removesuffix("_conv"): np.prod(shape.shape[:3]) * 32
             for path, shape in shapes.items()
@@ -125,11 +137,11 @@ def draws():
 
 @pytest.fixture(scope="session")
 def keras_layers(draws):
-    """A function registry entry → its layers as Keras has them: (prefix of the name, weights by
-    name) in the order of creation, drawn from seeds."""
+    """A function (registry entry, changes of its architecture) → its layers as Keras has them:
+    (prefix of the name, weights by name) in the order of creation, drawn from seeds."""
 
-    def make(entry, *, classes=AS_PUBLISHED):
-        architecture = Architecture(entry, False, entry.options, classes)
+    def make(entry, **changes):
+        architecture = Architecture.published(entry, **changes)
         places, layers = Counter(), []
         for target in from_keras.targets(architecture):
             key = (target.prefix, places[target.prefix])

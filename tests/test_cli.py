@@ -1,4 +1,4 @@
-"""The habit of launch scripts: status, one line for bad input, flags for every choice."""
+"""What launch scripts share: status, one line for bad input, flags for every choice."""
 
 import json
 import subprocess
@@ -16,10 +16,10 @@ from bnnjax.nst.config import CHOICES
 
 @pytest.fixture
 def status_of(monkeypatch, tmp_path):
-    """A function main, arguments → exit status, with absl's reading of flags left out."""
+    """A function (main, arguments) → exit status, without absl's parsing of flags."""
     monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(jax.config, "update", lambda *_: None)
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back afterwards
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # restored afterwards
 
     def run(main, *arguments):
         monkeypatch.setattr(
@@ -39,7 +39,7 @@ def raising(error):
     return main
 
 
-def test_the_result_is_the_status(status_of, capsys):
+def test_the_result_of_main_is_the_status(status_of, capsys):
     assert not status_of(lambda: 0)
     assert not status_of(lambda: None)
     assert status_of(lambda: 1) == 1
@@ -66,12 +66,12 @@ def test_bad_input_ends_in_one_line_and_status_1(status_of, capsys, error, line)
     assert capsys.readouterr() == ("", f"paint.py: {line}\n")
 
 
-def test_an_interruption_has_its_own_status(status_of, capsys):
+def test_an_interrupt_has_its_own_status(status_of, capsys):
     assert status_of(raising(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err == "paint.py: interrupted\n"
 
 
-def test_an_interruption_is_not_lost_in_a_finalizer(status_of):
+def test_an_interrupt_is_not_lost_in_a_finalizer(status_of):
     class Finalized:
         def __del__(self):
             raise KeyboardInterrupt
@@ -85,7 +85,7 @@ def test_an_interruption_is_not_lost_in_a_finalizer(status_of):
     assert status_of(main) == 130
 
 
-def test_an_error_of_our_own_is_not_hidden(status_of):
+def test_bugs_are_not_hidden(status_of):
     with pytest.raises(AssertionError, match="broken"):
         status_of(raising(AssertionError("broken")))
 
@@ -99,7 +99,7 @@ def test_an_error_of_our_own_is_not_hidden(status_of):
         ("--where=a~/b", "--where=a~/b"),
     ],
 )
-def test_a_tilde_is_the_home_folder_as_in_a_shell(monkeypatch, given, taken):
+def test_a_tilde_is_expanded_as_in_a_shell(monkeypatch, given, taken):
     seen = []
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.setattr(cli, "FLAGS", seen.append)
@@ -107,12 +107,12 @@ def test_a_tilde_is_the_home_folder_as_in_a_shell(monkeypatch, given, taken):
     assert seen == [["paint.py", taken.replace("HOME", "/home/somebody")]]
 
 
-def test_arguments_that_are_no_flags_are_refused(status_of, capsys):
+def test_arguments_other_than_flags_are_refused(status_of, capsys):
     assert status_of(raising(AssertionError("was run")), "boat.jpg") == 1
     assert "unexpected argument 'boat.jpg'" in capsys.readouterr().err
 
 
-def test_compilations_are_kept_where_the_user_says(monkeypatch, tmp_path):
+def test_compilations_are_cached_where_the_user_says(monkeypatch, tmp_path):
     configured = {}
     monkeypatch.setattr(jax.config, "update", configured.__setitem__)
     monkeypatch.setattr(app, "run", lambda body, **_: None)
@@ -125,7 +125,7 @@ def test_compilations_are_kept_where_the_user_says(monkeypatch, tmp_path):
     assert configured["jax_compilation_cache_dir"].startswith(str(tmp_path / "xdg"))
 
 
-def test_figures_are_one_line_of_json_if_asked_for(monkeypatch, capsys):
+def test_figures_are_one_line_of_json_on_request(monkeypatch, capsys):
     figures = {"names": ["ä", "b\nc"], "loss": 0.5, "none": None}
     monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(json=False))
     cli.print_json(figures)
@@ -137,7 +137,7 @@ def test_figures_are_one_line_of_json_if_asked_for(monkeypatch, capsys):
     assert json.loads(printed) == figures
 
 
-def test_columns_are_as_wide_as_they_need_to_be(capsys):
+def test_columns_are_as_wide_as_necessary(capsys):
     cli.print_table([["a", "long heading", "c"], ["longer", "x", ""]])
     assert capsys.readouterr().out == "a       long heading  c\nlonger  x\n"
 
@@ -166,7 +166,7 @@ cli.run(lambda: print(json.dumps(cli.chosen())))
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
-    """Runs a script that prints the choices that were given to it."""
+    """A function that runs a script which prints the choices given to it."""
     folder = tmp_path_factory.mktemp("script")
     (folder / "choose.py").write_text(SCRIPT)
 
@@ -195,7 +195,7 @@ def test_choices_given_as_flags_have_their_types(script):
     ended = script(*(f"--{name}={value}" for name, value in text.items()))
     assert ended.returncode == 0, ended.stderr
     chosen = json.loads(ended.stdout)
-    assert chosen == given  # and nothing that was not given
+    assert chosen == given  # and nothing else
     assert {name: type(value) for name, value in chosen.items()} == {
         name: type(value) for name, value in given.items()
     }
@@ -207,3 +207,12 @@ def test_help_lists_every_choice(script):
         field = next(f for f in kind.__dataclass_fields__.values() if f.name == name)
         assert f"--{name}" in text
         assert " ".join(field.metadata["help"].split()) in text
+
+
+def test_help_on_an_installed_command_describes_the_script_and_its_flags(tmp_path):
+    (tmp_path / "choose.py").write_text(f'"""Chooses well."""\n{SCRIPT}')
+    (tmp_path / "command").write_text("import choose")
+    command = [sys.executable, "command", "--help"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "Chooses well." in ended.stdout
+    assert "--content_weight" in ended.stdout

@@ -12,7 +12,6 @@ ROOMS = (
     "binary",
     "layers",
     "images",
-    "png",
     "models",
     "port",
     "nst",

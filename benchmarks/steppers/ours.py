@@ -35,7 +35,7 @@ LIKE_OTHERS = {
 def random_network(name: str) -> Network:
     """Speed does not depend on the weights."""
     entry = registry.find(name)
-    architecture = Architecture(entry, True, entry.options)
+    architecture = Architecture.published(entry)
     random = np.random.default_rng(0)
 
     def draw(leaf: jax.ShapeDtypeStruct) -> jax.Array:
@@ -43,7 +43,7 @@ def random_network(name: str) -> Network:
             return jnp.asarray(random.integers(0, 2**32, leaf.shape, np.uint32))
         return jnp.asarray(random.normal(0, 0.1, leaf.shape), leaf.dtype)
 
-    variables = jax.tree.map(draw, architecture.variable_shapes())
+    variables = jax.tree.map(draw, architecture.frozen_shapes())
     return Network(architecture, variables, {"source": "random"})
 
 

@@ -1,7 +1,7 @@
 """Steps of style transfer through VGG-19 by PyTorch; for `nst_step.py`.
 
-Runs in an environment of its own with torch. Reads lines ``BATCH SIZE STEPS`` and answers each
-with the median milliseconds of a step. The weights are random: speed does not depend on them.
+Runs in its own environment with torch. Reads lines ``BATCH SIZE STEPS`` and answers each with the
+median milliseconds per step. The weights are random, as speed does not depend on them.
 """
 
 import statistics
@@ -17,7 +17,7 @@ CONTENT = "4_2"
 
 
 class VGG19(nn.Module):
-    """Up to conv5_1: nothing deeper than the deepest tap."""
+    """Up to conv5_1, the deepest tap."""
 
     def __init__(self) -> None:
         super().__init__()

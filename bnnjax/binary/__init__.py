@@ -1,1 +1,1 @@
-"""Exact arithmetic of ±1 tensors: bits, xor and popcount in pure `jax.lax`."""
+"""Exact arithmetic on ±1 tensors: bits, xor and popcount in pure `jax.lax`."""

@@ -1,4 +1,6 @@
-"""Which arithmetic a platform computes binary convolutions with. All are exact for ±1.
+"""The arithmetic of binary convolutions: which ones there are, and which one layers use.
+
+Both are exact for ±1:
 
 - ``packed``: xor and popcount over 32-channel words; for CPUs, where it beats float products by
   far (a vector unit counts the bits of 16 words at once).
@@ -6,16 +8,22 @@
   matrix units are faster than their integer units.
 """
 
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from contextvars import ContextVar
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 BACKENDS = ("packed", "dense")
+GRADIENT_DTYPES = ("bfloat16", "float32")
 CACHE = 20 * 2**20  # bytes that a product's largest operand may have on a CPU
 
 
 def choose(backend: str = "auto") -> str:
-    """The backend itself, or for ``"auto"`` the one of JAX's default platform.
+    """The backend itself, or for ``"auto"`` the one that suits JAX's default platform.
 
     Raises:
       ValueError: ``backend`` is neither ``"auto"`` nor one of `BACKENDS`.
@@ -23,8 +31,59 @@ def choose(backend: str = "auto") -> str:
     if backend == "auto":
         return "packed" if jax.default_backend() == "cpu" else "dense"
     if backend not in BACKENDS:
-        raise ValueError(f"backend is {backend!r}, needs 'auto' or one of {BACKENDS}")
+        raise ValueError(f"backend is {backend!r}, needs one of {('auto', *BACKENDS)}")
     return backend
+
+
+@dataclasses.dataclass(frozen=True)
+class Arithmetic:
+    """How binary layers multiply.
+
+    Attributes:
+      backend: "packed", "dense", or "auto" for the one that suits JAX's default platform.
+      gradient_dtype: of the backward products of packed layers, "bfloat16" or "float32".
+
+    Raises:
+      ValueError: a choice that does not exist.
+    """
+
+    backend: str = "auto"
+    gradient_dtype: str = "bfloat16"
+
+    def __post_init__(self) -> None:
+        choose(self.backend)
+        if self.gradient_dtype not in GRADIENT_DTYPES:
+            raise ValueError(
+                f"gradient_dtype is {self.gradient_dtype!r}, needs one of {GRADIENT_DTYPES}"
+            )
+
+    @property
+    def counts_bits(self) -> bool:
+        """Whether products are computed by xor and popcount."""
+        return choose(self.backend) == "packed"
+
+
+_DEFAULT = Arithmetic()
+_arithmetic: ContextVar[Arithmetic] = ContextVar("arithmetic")
+
+
+def arithmetic() -> Arithmetic:
+    """The arithmetic for layers that are being traced; the default one outside of `using`."""
+    return _arithmetic.get(_DEFAULT)
+
+
+@contextlib.contextmanager
+def using(arithmetic: Arithmetic) -> Iterator[None]:
+    """Layers called within this context compute by this arithmetic.
+
+    Layers look at it while they are traced, so open it inside a function that is compiled:
+    `jax.jit` does not trace again because the context around a call has changed.
+    """
+    token = _arithmetic.set(arithmetic)
+    try:
+        yield
+    finally:
+        _arithmetic.reset(token)
 
 
 def group_size() -> int:
@@ -37,7 +96,7 @@ def group_size() -> int:
 
 
 def group_of(pictures: int, bytes_each: int) -> int:
-    """How many of a batch's pictures a layer's gradient takes together: a divisor of their number.
+    """How many pictures of a batch a layer's gradient takes together: a divisor of their number.
 
     On a CPU, what the cache holds, at least one; elsewhere all.
     """

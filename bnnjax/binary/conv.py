@@ -1,9 +1,9 @@
-"""Convolutions of ±1 activations with frozen ±1 kernels, exact to the last integer.
+"""Exact convolutions of ±1 activations with frozen ±1 kernels.
 
 Activations are NHWC. A frozen kernel is uint32 words [kh, kw, ⌈I/32⌉, O] (`pack_kernel`). Results
-are sums of ±1 products as float32, exact below 2^24. Only the activations get a gradient: a
-product of the cotangent with the kernel, then one shifted add a kernel position. In bfloat16 (the
-default) the cotangent is rounded to 8 bits, the ±1 kernel is exact, sums are float32.
+are sums of ±1 products as float32, exact below 2^24. Only the activations get a gradient: a product
+of the cotangent with the kernel, then one shifted addition per kernel position. In bfloat16 (the
+default) the cotangent is rounded to 8 bits; the ±1 kernel is exact, and sums are float32.
 """
 
 from functools import partial
@@ -18,7 +18,7 @@ from bnnjax.binary.windows import Geometry, shifted, spread
 
 
 def pack_kernel(kernel: Array) -> Array:
-    """Signs of a float kernel [..., I, O] as words [..., ⌈I/32⌉, O].
+    """Packs the signs of a float kernel [..., I, O] into words [..., ⌈I/32⌉, O].
 
     Output channels stay innermost, so that a CPU's vector unit runs along them.
     """
@@ -26,30 +26,30 @@ def pack_kernel(kernel: Array) -> Array:
 
 
 def unpack_kernel(words: Array, channels: int, *, dtype: jnp.dtype = jnp.float32) -> Array:
-    """The ±1 kernel [..., channels, O] of `pack_kernel`'s words."""
+    """Inverts `pack_kernel`: the ±1 kernel [..., channels, O]."""
     return jnp.swapaxes(bits.unpack(jnp.swapaxes(words, -2, -1), channels, dtype=dtype), -2, -1)
 
 
 def gradient_kernel(words: Array, channels: int, *, dtype: jnp.dtype = jnp.bfloat16) -> Array:
-    """The ±1 kernel laid out for the backward product: [O, kh·kw·channels].
+    """Lays out the ±1 kernel for the backward product: [O, kh·kw·channels].
 
-    Worth doing once, outside an optimisation loop; see `packed_conv`.
+    Do this once, outside an optimisation loop; see `packed_conv`.
     """
     kernel = unpack_kernel(words, channels, dtype=dtype)
     return jnp.moveaxis(kernel, 3, 0).reshape(kernel.shape[3], -1)
 
 
 def packed_conv(x: Array, words: Array, backward: Array, geometry: Geometry) -> Array:
-    """Convolution of the signs of ``x`` by xor and popcount.
+    """Convolves the signs of ``x`` by xor and popcount.
 
     Args:
-      x: float32 [N, H, W, C]; only its sign counts, the gradient is that of a ±1 input.
+      x: float32 [N, H, W, C]; only its signs count, and its gradient is that of a ±1 input.
       words: uint32 [kh, kw, ⌈C/32⌉, O] from `pack_kernel`.
-      backward: the same kernel from `gradient_kernel`, whose dtype the gradient is computed in.
+      backward: the same from `gradient_kernel`, in whose dtype the gradient is computed.
       geometry: from `windows.geometry`.
 
     Returns:
-      float32 [N, H', W', O], whole numbers.
+      float32 [N, H', W', O] of integers.
     """
     return _packed_conv(geometry, x, words, backward)
 
@@ -61,7 +61,7 @@ def _packed_conv(geometry: Geometry, x: Array, words: Array, backward: Array) ->
 
 
 def count(geometry: Geometry, pixels: Array, words: Array) -> Array:
-    """Sums of ±1 products, float32 [N, H', W', O], of packed pixels and a packed kernel.
+    """Sums ±1 products of packed pixels and a packed kernel: float32 [N, H', W', O].
 
     Args:
       geometry: from `windows.geometry`.
@@ -71,7 +71,7 @@ def count(geometry: Geometry, pixels: Array, words: Array) -> Array:
     return materialize(_sums(geometry, pixels, words))
 
 
-# Jitted for its cache: unrolled loops take long to trace, and a network has few geometries.
+# Jitted for its cache: unrolled loops are slow to trace, and a network has few geometries.
 @partial(jax.jit, static_argnums=0)
 def _sums(geometry: Geometry, pixels: Array, words: Array) -> Array:
     kh, kw = geometry.kernel_size
@@ -83,19 +83,21 @@ def _sums(geometry: Geometry, pixels: Array, words: Array) -> Array:
 
 
 def pad_words(geometry: Geometry, words: Array) -> Array:
-    """Surround packed pixels; padding of 0 is computed as +1 here, corrected by `sums_outside`."""
+    """Pads packed pixels; a padding of 0 counts as +1 here, which `sums_outside` corrects."""
     (top, bottom), (left, right) = geometry.pads
     if not any((top, bottom, left, right)):
         return words
-    pixel = bits.ones(geometry.channels) if geometry.pad_value >= 0 else jnp.uint32(0)
-    rows = jnp.arange(-top, words.shape[1] + bottom)[:, None, None]
-    columns = jnp.arange(-left, words.shape[2] + right)[None, :, None]
+    padded = jnp.pad(words, ((0, 0), *geometry.pads, (0, 0)))
+    if geometry.pad_value < 0:
+        return padded
+    rows = jnp.arange(-top, words.shape[1] + bottom)[None, :, None, None]
+    columns = jnp.arange(-left, words.shape[2] + right)[None, None, :, None]
     inside = (rows >= 0) & (rows < words.shape[1]) & (columns >= 0) & (columns < words.shape[2])
-    return jnp.where(inside, jnp.pad(words, ((0, 0), *geometry.pads, (0, 0))), pixel)
+    return jnp.where(inside, padded, bits.ones(geometry.channels)[None, None, None])
 
 
 def count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array:
-    """Σ popcount(pixel ⊕ kernel), int32 [N, H', W', O]; unrolled into one fused loop."""
+    """Sums popcount(pixel ⊕ kernel), int32 [N, H', W', O], unrolled into one fused loop."""
     kh, kw = geometry.kernel_size
     shape = (pixels.shape[0], *geometry.output_size, words.shape[3])
     total = lax.full(shape, 0, jnp.uint32)
@@ -103,7 +105,7 @@ def count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array:
         for j in range(kw):
             window = shifted(geometry, pixels, i, j)
             for w in range(words.shape[2]):
-                # Bare lax: the same with NumPy's indexing takes ten times as long to trace.
+                # Plain lax, because jnp's indexing takes ten times as long to trace.
                 pixel = lax.broadcast_in_dim(
                     lax.index_in_dim(window, w, 3, keepdims=False), shape, (0, 1, 2)
                 )
@@ -117,10 +119,13 @@ def count_differences(geometry: Geometry, pixels: Array, words: Array) -> Array:
 
 
 def sums_outside(geometry: Geometry, words: Array) -> Array:
-    """What padding with +1 instead of 0 adds: Σ of the weights outside, int32 [1, H', W', O]."""
-    counts = lax.population_count(words).astype(jnp.int32).sum(2, keepdims=True)
+    """Sums the weights outside the picture, which padding with +1 instead of 0 adds.
+
+    int32 [1, H', W', O].
+    """
+    counts = lax.population_count(words).astype(jnp.int32).sum(2, jnp.int32, keepdims=True)
     sums = (2 * counts - geometry.channels).astype(jnp.float32)
-    inside = jnp.zeros((1, *geometry.input_size, 1))
+    inside = jnp.zeros((1, *geometry.input_size, 1), jnp.float32)
     frame = jnp.pad(inside, ((0, 0), *geometry.pads, (0, 0)), constant_values=1)
     return _float_conv(frame, sums, geometry).astype(jnp.int32)
 
@@ -138,10 +143,10 @@ _packed_conv.defvjp(_forward, _backward)
 
 @partial(jax.jit, static_argnums=2)
 def input_gradient(g: Array, backward: Array, geometry: Geometry) -> Array:
-    """Gradient float32 [N, H, W, C] of a convolution's input: product, then shifted adds.
+    """Gradient of a convolution's input, float32 [N, H, W, C]: a product, then shifted additions.
 
     Args:
-      g: cotangent of the result [N, H', W', O], rounded to the dtype of ``backward``.
+      g: cotangent of the result [N, H', W', O], which is rounded to the dtype of ``backward``.
       backward: [O, kh·kw·C] from `gradient_kernel`.
       geometry: of the forward convolution.
     """
@@ -156,9 +161,9 @@ def input_gradient(g: Array, backward: Array, geometry: Geometry) -> Array:
 
 
 def dense_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
-    """Convolution of ±1 (or any float) ``x`` [N,H,W,C] with ``kernel`` [kh,kw,C,O], in its dtype.
+    """Convolves ±1 or any float ``x`` [N, H, W, C] with ``kernel`` [kh, kw, C, O] in its dtype.
 
-    Exact for ±1 in bfloat16 too, sums being float32. Differentiable in both arguments.
+    Exact for ±1 even in bfloat16, as sums are float32. Differentiable in both arguments.
     """
     padded = jnp.pad(
         x.astype(kernel.dtype),

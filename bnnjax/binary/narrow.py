@@ -1,7 +1,7 @@
-"""Convolutions of few input channels, such as those of a network's stem, of pictures.
+"""Convolutions of few input channels, such as a network's stem, which sees the picture.
 
-XLA's convolutions are made for many channels; on CPUs a network's first layer takes as long as
-several binary ones. As multiply-adds forward, and as products backward, it takes a third.
+XLA's convolutions are made for many channels: on CPUs a network's first layer takes as long as
+several binary ones. As multiply-adds forward and products backward, it takes a third of that.
 """
 
 from functools import partial
@@ -14,24 +14,24 @@ from jax import Array, lax
 from bnnjax.binary.backend import group_of, materialize
 from bnnjax.binary.windows import Geometry, shifted, spread
 
-WIDEST = 256  # values that a window may have; beyond, XLA's own gradients are as good
-UNROLLED = 32  # of these, as multiply-adds; unrolled, more take long to compile
+WIDEST = 256  # values in a window; beyond that, XLA's own gradients are as fast
+UNROLLED = 32  # values in a window that become multiply-adds; more take long to compile
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def conv(where: Geometry, padded: Array, kernel: Array) -> Array:
-    """Convolution of float32 ``padded`` [N, H + pads, W + pads, C] with [kh, kw, C, O]."""
+    """Convolves float32 ``padded`` [N, H + pads, W + pads, C] with ``kernel`` [kh, kw, C, O]."""
     if kernel[..., 0].size > UNROLLED:
         return _by_xla(where, padded, kernel)
     return materialize(_multiply_adds(where, padded, kernel))
 
 
 def _multiply_adds(where: Geometry, padded: Array, kernel: Array) -> Array:
-    total = jnp.zeros(())
+    total = jnp.zeros((), jnp.float32)
     for i, j in np.ndindex(where.kernel_size):
         window = shifted(where, padded, i, j)
         for c in range(where.channels):
-            total += window[..., c : c + 1] * kernel[i, j, c]
+            total += window[..., c : c + 1] * kernel[i : i + 1, j : j + 1, c : c + 1]
     return total
 
 
@@ -48,18 +48,18 @@ def _backward(where: Geometry, residuals: tuple, g: Array) -> tuple[Array, Array
 
 
 def _kernel_gradient(where: Geometry, padded: Array, g: Array) -> Array:
-    """[kh · kw · C, O]: what the windows met, times the cotangent."""
+    """What the windows met times the cotangent: [kh · kw · C, O]."""
 
-    def step(total: Array, group: tuple[Array, Array]) -> tuple[Array, None]:
+    def step(total: Array, group: list[Array]) -> tuple[Array, None]:
         pixels, cotangent = group
         windows = [shifted(where, pixels, i, j) for i, j in np.ndindex(where.kernel_size)]
         columns = jnp.concatenate(windows, axis=3)
         return total + jnp.tensordot(columns, cotangent, ((0, 1, 2), (0, 1, 2))), None
 
     values = where.kernel_size[0] * where.kernel_size[1] * where.channels
-    size = group_of(padded.shape[0], 4 * values * int(np.prod(where.output_size)))
-    pixels, cotangents = (array.reshape(-1, size, *array.shape[1:]) for array in (padded, g))
-    return lax.scan(step, jnp.zeros((values, g.shape[3])), (pixels, cotangents))[0]
+    size = group_of(len(padded), 4 * values * int(np.prod(where.output_size)))
+    groups = [a.reshape(len(a) // size, size, *a.shape[1:]) for a in (padded, g)]
+    return lax.scan(step, jnp.zeros((values, g.shape[3]), jnp.float32), groups)[0]
 
 
 def _by_xla(where: Geometry, padded: Array, kernel: Array) -> Array:

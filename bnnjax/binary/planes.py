@@ -1,10 +1,10 @@
-"""Convolutions of activations of a few bits with frozen ±1 kernels, a plane of bits at a time.
+"""Convolutions of few-bit activations with frozen ±1 kernels, one plane of bits at a time.
 
-Zhou et al. 2016, DoReFa-Net (arXiv 1606.06160), section 2.1. An activation is q / n, n = 2^k − 1, q
-a whole number of k bits: q = Σ_p 2^p b_p. Where a window's bits b_p and its kernel's differ in d_p
-places, and the kernel has m bits set, the sum of the b_p times ±1 is m − d_p: at a set kernel bit
-(+1) a difference is a missing 1, at a clear one (−1) a 1 that is taken away. So the sum of the q
-times ±1 is n m − Σ_p 2^p d_p, whole, and exact below 2^24. A padding of zeros is one of clear bits.
+Zhou et al. 2016, DoReFa-Net (arXiv 1606.06160), section 2.1. An activation is q / n, where n is
+2^k − 1 and q an integer of k bits: q = Σ_p 2^p b_p. If the bits b_p of a window differ from the
+kernel's in d_p places, and the kernel has m bits set, then the sum of the b_p times ±1 is m − d_p:
+a difference is a missing 1 at a set kernel bit (+1) and a subtracted 1 at a clear bit (−1). The sum
+of the q times ±1 is the integer n m − Σ_p 2^p d_p, exact below 2^24. Padding by 0 is clear bits.
 """
 
 from functools import partial
@@ -17,24 +17,24 @@ from bnnjax.binary import bits, conv
 from bnnjax.binary.backend import materialize
 from bnnjax.binary.windows import Geometry
 
-MOST = 4  # bits an activation; the unrolled loop of more takes long to compile
+MOST = 4  # bits per activation; the unrolled loop over more takes long to compile
 
 
 def planes_conv(
     x: Array, words: Array, backward: Array, geometry: Geometry, *, bitwidth: int
 ) -> Array:
-    """Convolution of ``x`` with a ±1 kernel, by xor and popcount.
+    """Convolves ``x`` with a ±1 kernel by xor and popcount.
 
     Args:
       x: float32 [N, H, W, C] of multiples of 1/n in [0, 1], n = 2^bitwidth − 1, as `quant.dorefa`
-        gives them; there are no bits for NaN. The gradient is that of a convolution of floats.
+        returns; NaN cannot be represented. The gradient is that of a float convolution.
       words: uint32 [kh, kw, ⌈C/32⌉, O] from `conv.pack_kernel`.
-      backward: the same from `conv.gradient_kernel`, whose dtype the gradient is computed in.
+      backward: the same from `conv.gradient_kernel`, in whose dtype the gradient is computed.
       geometry: from `windows.geometry`.
-      bitwidth: bits a value of ``x``, 1 to `MOST`.
+      bitwidth: bits per value of ``x``, 1 to `MOST`.
 
     Returns:
-      float32 [N, H', W', O], whole numbers divided by n.
+      float32 [N, H', W', O] of integers divided by n.
     """
     return _planes_conv(geometry, bitwidth, x, words, backward)
 
@@ -50,13 +50,13 @@ def _planes_conv(
 
 
 def count(geometry: Geometry, bitwidth: int, levels: Array, words: Array) -> Array:
-    """Sums of products of whole numbers and ±1, float32 [N, H', W', O].
+    """Sums products of integers and ±1: float32 [N, H', W', O].
 
-    A padding of ±1 is one of ±n, what 1 is where ``levels`` are n times the activations.
+    A padding of ±1 means ±n here, as ``levels`` are n times the activations.
 
     Args:
       geometry: from `windows.geometry`.
-      bitwidth: bits a level; n = 2^bitwidth − 1.
+      bitwidth: bits per level; n = 2^bitwidth − 1.
       levels: int32 [N, H, W, C] in [0, n].
       words: uint32 [kh, kw, ⌈C/32⌉, O] from `conv.pack_kernel`.
     """
@@ -66,8 +66,9 @@ def count(geometry: Geometry, bitwidth: int, levels: Array, words: Array) -> Arr
 @partial(jax.jit, static_argnums=(0, 1))
 def _sums(geometry: Geometry, bitwidth: int, levels: Array, words: Array) -> Array:
     n = 2**bitwidth - 1
-    clear = geometry._replace(pad_value=-1)  # outside, no bit is set
-    total = n * lax.population_count(words).astype(jnp.int32).sum((0, 1, 2))
+    clear = geometry._replace(pad_value=-1)  # No bit is set outside.
+    set_bits = lax.population_count(words).astype(jnp.int32)
+    total = n * set_bits.sum((0, 1, 2), jnp.int32, keepdims=True)
     for p in range(bitwidth):
         pixels = conv.pad_words(clear, bits.pack((levels >> p & 1) - 1))
         total -= conv.count_differences(geometry, pixels, words) << p

@@ -1,4 +1,4 @@
-"""Where the windows of a convolution or a pool lie: static facts, slices and their transposes."""
+"""Where the windows of a convolution or a pooling layer lie: static facts, slices, transposes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,19 +13,19 @@ class Geometry(NamedTuple):
     kernel_size: tuple[int, int]
     strides: tuple[int, int]
     pads: tuple[tuple[int, int], tuple[int, int]]
-    pad_value: int  # +1, −1 or 0, the value of a pixel outside
+    pad_value: int  # +1, −1 or 0, the value of pixels outside
     input_size: tuple[int, int]
     channels: int  # of the input
-    dilation: tuple[int, int] = (1, 1)  # distance of a kernel's cells in the picture
+    dilation: tuple[int, int] = (1, 1)  # distance between a kernel's cells in the picture
 
     @property
     def window(self) -> tuple[int, int]:
-        """Rows and columns that the kernel spans."""
+        """The rows and columns that the kernel spans."""
         return _window(self.kernel_size, self.dilation)
 
     @property
     def output_size(self) -> tuple[int, int]:
-        """Rows and columns of the result."""
+        """The rows and columns of the result."""
         sizes = zip(self.input_size, self.window, self.strides, self.pads, strict=True)
         rows, columns = ((n + sum(pad) - k) // s + 1 for n, k, s, pad in sizes)
         return rows, columns
@@ -40,16 +40,16 @@ def geometry(
     pad_value: int = 0,
     dilation: tuple[int, int] = (1, 1),
 ) -> Geometry:
-    """`Geometry` for an NHWC input; "SAME" splits as TensorFlow does (the extra cell at the end).
+    """Returns the `Geometry` for an NHWC input; "SAME" pads as TensorFlow does, more at the end.
 
     Raises:
-      ValueError: ``padding`` is neither SAME nor VALID, ``pad_value`` none of −1, 0, 1, or the
+      ValueError: ``padding`` is neither SAME nor VALID, ``pad_value`` is not −1, 0 or 1, or the
         kernel does not fit into the input.
     """
     if padding not in ("SAME", "VALID"):
         raise ValueError(f"padding is {padding!r}, needs 'SAME' or 'VALID'")
     if pad_value not in (-1, 0, 1):
-        raise ValueError(f"pad_value is {pad_value!r}; ±1 tensors can be padded with -1, 0 or 1")
+        raise ValueError(f"pad_value is {pad_value!r}, needs -1, 0 or 1")
     window = _window(kernel_size, dilation)
     rows, columns = lax.padtype_to_pads(input_shape[1:3], window, strides, padding)
     pads = ((int(rows[0]), int(rows[1])), (int(columns[0]), int(columns[1])))
@@ -57,7 +57,7 @@ def geometry(
     size = (height, width)
     found = Geometry(kernel_size, strides, pads, int(pad_value), size, channels, dilation)
     if min(found.output_size) < 1:
-        raise ValueError(f"a {height}×{width} input is smaller than the kernel's span {window}")
+        raise ValueError(f"the input is {height}×{width}, smaller than the kernel's span {window}")
     return found
 
 
@@ -67,7 +67,7 @@ def _window(kernel_size: tuple[int, int], dilation: tuple[int, int]) -> tuple[in
 
 
 def shifted(geometry: Geometry, x: Array, i: int, j: int) -> Array:
-    """The pixels of padded ``x`` that kernel position (i, j) meets, [N, H', W', ...]."""
+    """Returns the pixels of padded ``x`` that kernel position (i, j) meets: [N, H', W', C]."""
     (height, width), (sh, sw) = geometry.output_size, geometry.strides
     i, j = i * geometry.dilation[0], j * geometry.dilation[1]
     stops = (x.shape[0], i + (height - 1) * sh + 1, j + (width - 1) * sw + 1, x.shape[3])
@@ -75,19 +75,19 @@ def shifted(geometry: Geometry, x: Array, i: int, j: int) -> Array:
 
 
 def spread(geometry: Geometry, parts: Sequence[Array]) -> Array:
-    """The transpose of `shifted`, less the padding, summed over all kernel positions.
+    """Transposes `shifted` for all kernel positions, sums the results and drops the padding.
 
     Args:
       geometry: of the windows.
-      parts: for every kernel position, in row-major order, [N, H', W', C].
+      parts: [N, H', W', C] for every kernel position, in row-major order.
 
     Returns:
-      [N, H, W, C]: each part laid on zeros where its kernel position met the picture.
+      [N, H, W, C]: the sum of all parts, each put where its kernel position met the picture.
     """
     (sh, sw), (height, width) = geometry.strides, geometry.input_size
     rows, columns = -(-height // sh), -(-width // sw)
-    # Cells of one phase of the stride lie side by side on a grid of its own; parts are added there,
-    # and the phases interleaved once, which reads and writes less than parts with gaps.
+    # The cells of each phase of the stride form a dense grid. Adding parts there and interleaving
+    # the phases once reads and writes less than adding parts with gaps.
     phases: dict[tuple[int, int], Array] = {}
     zero = jnp.zeros((), parts[0].dtype)
     for position, part in enumerate(parts):

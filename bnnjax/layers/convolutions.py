@@ -1,4 +1,6 @@
-"""Quantized convolutions and matrix products."""
+"""Convolutions and matrix products, float and quantized."""
+
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -7,40 +9,38 @@ from jax import Array
 from bnnjax import quant
 from bnnjax.binary import backend, conv, latent
 from bnnjax.binary.windows import Geometry, geometry
+from bnnjax.layers import arguments
+from bnnjax.layers.arguments import PerAxis
+from bnnjax.layers.kernel import KernelLayer
 from bnnjax.layers.quantized import Quantized
 
 
-class QuantConv(Quantized):
-    """2-D convolution (Larq QuantConv2D).
-
-    Padding is applied to the *quantized* input with the value ``pad_values``, as Larq does.
-    Latent: parameter ``kernel`` float32 [kh, kw, C / groups, features]. Frozen: ``words`` uint32
-    [kh, kw, ⌈C / groups / 32⌉, features], and if the collection ``backward`` is there, its kernel
-    laid out for the gradient (created by an apply with ``mutable=["backward"]``), otherwise laid
-    out on the fly. With ``groups``, each group of input channels makes its own features.
-    """
+class _Conv2D(KernelLayer):
+    """What float and quantized convolutions share."""
 
     features: int
-    kernel_size: tuple[int, int] = (3, 3)
-    strides: tuple[int, int] = (1, 1)
+    kernel_size: PerAxis = (3, 3)
+    strides: PerAxis = (1, 1)
     padding: str = "SAME"
     pad_values: int = 0
-    dilation: tuple[int, int] = (1, 1)
+    dilation: PerAxis = (1, 1)
     groups: int = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[N, H, W, C] → [N, H', W', features]; whole numbers where both sides are ±1.
+        """[N, H, W, C] → [N, H', W', features].
 
         Raises:
-          ValueError: ``groups`` does not divide both C and ``features``, or see `windows.geometry`.
+          ValueError: an input of another rank or smaller than the kernel, or ``groups`` does not
+            divide both C and ``features``.
         """
+        arguments.check_rank(x.shape, 2)
         if x.shape[3] % self.groups or self.features % self.groups:
             raise ValueError(
-                f"{x.shape[3]} channels and {self.features} features do not fall into "
+                f"{x.shape[3]} channels and {self.features} features cannot be split into "
                 f"{self.groups} groups"
             )
-        parts = jnp.split(self._quantized_input(x), self.groups, axis=3)
+        parts = jnp.split(self._input(x), self.groups, axis=3)
         where = geometry(
             parts[0].shape,
             self.kernel_size,
@@ -49,27 +49,54 @@ class QuantConv(Quantized):
             pad_value=self.pad_values,
             dilation=self.dilation,
         )
-        shape = (*self.kernel_size, where.channels, self.features)
-        if self._counts_bits():
-            return self._add_bias(self._packed_product(parts, self._words(shape), where))
-        kernels = jnp.split(self._float_kernel(shape), self.groups, axis=3)
+        return self._add_bias(self._convolve(parts, where))
+
+    def _convolve(self, parts: Sequence[Array], where: Geometry) -> Array:
+        kernels = jnp.split(self._kernel(self._kernel_shape(where)), self.groups, axis=3)
         products = [self._product(*pair, where) for pair in zip(parts, kernels, strict=True)]
-        return self._add_bias(jnp.concatenate(products, axis=3))
+        return jnp.concatenate(products, axis=3)
+
+    def _kernel_shape(self, where: Geometry) -> tuple[int, ...]:
+        return (*self.kernel_size, where.channels, self.features)
 
     def _product(self, x: Array, kernel: Array, where: Geometry) -> Array:
-        """Of floats, and of signs in training or where matrix units are better at them."""
-        quantizers = (self.input_quantizer, self.kernel_quantizer)
-        if not all(quant.values(quantizer) == "signs" for quantizer in quantizers):
-            return conv.dense_conv(x, kernel, where)
-        if not self.frozen and backend.choose(self.backend) == "packed":
-            return latent.sign_conv(x, kernel, where, dtype=jnp.dtype(self.gradient_dtype))
-        if self.frozen:
-            kernel = kernel.astype(jnp.bfloat16)  # exact for ±1, and what matrix units are for
         return conv.dense_conv(x, kernel, where)
 
 
-class Conv(QuantConv):
-    """The ordinary one. A class of its own because it is one in Keras, and so in Keras' files."""
+class Conv(_Conv2D):
+    """Float 2-D convolution (Keras Conv2D), with cheaper gradients on CPUs than Flax's.
+
+    Parameter ``kernel`` float32 [kh, kw, C / groups, features]. With ``groups``, each group of
+    input channels makes its own features.
+    """
+
+
+class QuantConv(Quantized, _Conv2D):
+    """2-D convolution (Larq QuantConv2D); integers where both sides are ±1.
+
+    Padding is applied to the *quantized* input with the value ``pad_values``, as Larq does.
+    Latent: parameter ``kernel`` float32 [kh, kw, C / groups, features]. Frozen: ``words`` uint32
+    [kh, kw, ⌈C / groups / 32⌉, features]. A collection ``backward`` (created by an apply with
+    ``mutable=["backward"]``) holds the kernel laid out for the gradient; without it, the kernel is
+    laid out on the fly. With ``groups``, each group of input channels makes its own features.
+    """
+
+    def _convolve(self, parts: Sequence[Array], where: Geometry) -> Array:
+        if self._counts_bits():
+            return self._packed_product(parts, self._words(self._kernel_shape(where)), where)
+        return super()._convolve(parts, where)
+
+    def _product(self, x: Array, kernel: Array, where: Geometry) -> Array:
+        """The product of floats, and of signs whose bits are not counted in packed words."""
+        quantizers = (self.input_quantizer, self.kernel_quantizer)
+        if not all(quant.values(quantizer) == "signs" for quantizer in quantizers):
+            return conv.dense_conv(x, kernel, where)
+        arithmetic = backend.arithmetic()
+        if not self._is_packed and arithmetic.counts_bits:
+            return latent.sign_conv(x, kernel, where, dtype=jnp.dtype(arithmetic.gradient_dtype))
+        if self._is_packed:
+            kernel = kernel.astype(jnp.bfloat16)  # exact for ±1, and what matrix units are for
+        return conv.dense_conv(x, kernel, where)
 
 
 class QuantDense(Quantized):
@@ -82,9 +109,9 @@ class QuantDense(Quantized):
     def __call__(self, x: Array) -> Array:
         """[..., I] → [..., features]."""
         shape = (x.shape[-1], self.features)
-        x = self._quantized_input(x)
+        x = self._input(x)
         if not self._counts_bits():
-            return self._add_bias(x @ self._float_kernel(shape))
+            return self._add_bias(x @ self._kernel(shape))
         pixels = x.reshape(-1, 1, 1, x.shape[-1])
         where = geometry(pixels.shape, (1, 1))
         y = self._packed_product([pixels], self._words(shape)[None, None], where)

@@ -1,4 +1,4 @@
-"""Depthwise convolutions: quantized, of fixed blur, and followed by a pointwise one."""
+"""Depthwise convolutions: float, quantized, and a fixed blur."""
 
 from functools import partial
 
@@ -8,31 +8,32 @@ import numpy as np
 from flax import linen as nn
 from jax import Array, lax
 
-from bnnjax import quant
 from bnnjax.binary import backend, bits
 from bnnjax.binary.windows import Geometry, geometry, shifted, spread
-from bnnjax.layers.convolutions import QuantConv
+from bnnjax.layers import arguments
+from bnnjax.layers.arguments import PerAxis
+from bnnjax.layers.kernel import KernelLayer
 from bnnjax.layers.quantized import Quantized
 
 
-class QuantDepthwiseConv(Quantized):
-    """Depthwise 2-D convolution (Larq QuantDepthwiseConv2D); output channel = in · multiplier + m.
+class _DepthwiseConv2D(KernelLayer):
+    """What float and quantized depthwise convolutions share."""
 
-    Latent: parameter ``kernel`` [kh, kw, C, multiplier], as in Keras; frozen and binary: ``words``
-    [kh, kw, ⌈C · multiplier / 32⌉]. Computed as one multiply-add a kernel position, which XLA
-    fuses; its grouped convolutions are several times slower on CPUs.
-    """
-
-    multiplier: int = 1
-    kernel_size: tuple[int, int] = (3, 3)
-    strides: tuple[int, int] = (1, 1)
+    kernel_size: PerAxis = (3, 3)
+    strides: PerAxis = (1, 1)
     padding: str = "SAME"
     pad_values: int = 0
-    dilation: tuple[int, int] = (1, 1)
+    dilation: PerAxis = (1, 1)
+    multiplier: int = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[N, H, W, C] → [N, H', W', C · multiplier]."""
+        """[N, H, W, C] → [N, H', W', C · multiplier].
+
+        Raises:
+          ValueError: an input of another rank or smaller than the kernel.
+        """
+        arguments.check_rank(x.shape, 2)
         where = geometry(
             x.shape,
             self.kernel_size,
@@ -41,9 +42,42 @@ class QuantDepthwiseConv(Quantized):
             pad_value=self.pad_values,
             dilation=self.dilation,
         )
-        x = self._quantized_input(x)
-        kernel = self._float_kernel((*self.kernel_size, x.shape[3], self.multiplier))
-        return self._add_bias(depthwise_conv(where, x, kernel))
+        kernel = self._kernel((*self.kernel_size, x.shape[3], self.multiplier))
+        return self._add_bias(depthwise_conv(where, self._input(x), kernel))
+
+
+class DepthwiseConv(_DepthwiseConv2D):
+    """Float depthwise 2-D convolution (Keras DepthwiseConv2D), with cheap gradients on CPUs.
+
+    Parameter ``kernel`` [kh, kw, C, multiplier]; output channel c · multiplier + m is made of
+    input channel c.
+    """
+
+
+class BlurPool(DepthwiseConv):
+    """Depthwise 3×3 convolution with [1 2 1] ⊗ [1 2 1] / 16, which training does not change.
+
+    Zhang 2019 (arXiv 1904.11486); ``blurpool_initializer`` of ``larq_zoo/sota/quicknet.py``. The
+    kernel is a parameter because Larq's files hold it, and its summaries count it.
+    """
+
+    strides: PerAxis = (2, 2)
+
+    @property
+    def _initializer(self) -> nn.initializers.Initializer:
+        blur = np.outer([1, 2, 1], [1, 2, 1])[..., None, None] / 16
+        return lambda key, shape, dtype: jnp.broadcast_to(jnp.asarray(blur, dtype), shape)
+
+    def _kernel(self, shape: tuple[int, ...]) -> Array:
+        return lax.stop_gradient(super()._kernel(shape))
+
+
+class QuantDepthwiseConv(Quantized, _DepthwiseConv2D):
+    """Depthwise 2-D convolution (Larq QuantDepthwiseConv2D).
+
+    Latent: parameter ``kernel`` [kh, kw, C, multiplier], as in Keras; frozen and binary: ``words``
+    [kh, kw, ⌈C · multiplier / 32⌉]. Output channel c · multiplier + m is made of input channel c.
+    """
 
     @nn.nowrap
     def _words_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -54,29 +88,30 @@ class QuantDepthwiseConv(Quantized):
         return bits.pack_positive(positive.reshape(*positive.shape[:2], -1))
 
     @nn.nowrap
-    def _unpack(self, words: Array, shape: tuple[int, ...]) -> Array:
-        return bits.unpack(words, self._outputs(shape)).reshape(shape)
+    def _unpack(self, words: Array, scale: Array | None, shape: tuple[int, ...]) -> Array:
+        kernel = bits.unpack(words, self._outputs(shape)).reshape(shape)
+        return kernel if scale is None else kernel * scale.reshape(1, 1, *shape[2:])
 
     @nn.nowrap
     def _outputs(self, shape: tuple[int, ...]) -> int:
         return shape[2] * shape[3]
 
-    @nn.nowrap
-    def _spread_scale(self, scale: Array, shape: tuple[int, ...]) -> Array:
-        return scale.reshape(shape[2:])
-
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def depthwise_conv(where: Geometry, x: Array, kernel: Array) -> Array:
-    """Depthwise convolution of x [N, H, W, C] with kernel [kh, kw, C, m]: [N, H', W', C · m]."""
+    """Depthwise convolution of x [N, H, W, C] with kernel [kh, kw, C, m]: [N, H', W', C · m].
+
+    Computed as one multiply-add per kernel position, which XLA fuses; its grouped convolutions are
+    several times slower on CPUs.
+    """
     return backend.materialize(_multiply_adds(where, x, kernel))
 
 
 def _multiply_adds(where: Geometry, x: Array, kernel: Array) -> Array:
     kh, kw, _, multiplier = kernel.shape
-    flat = kernel.reshape(kh, kw, -1)
+    flat = kernel.reshape(kh, kw, 1, 1, 1, -1)
     padded = jnp.pad(x, ((0, 0), *where.pads, (0, 0)), constant_values=where.pad_value)
-    total = jnp.zeros(())
+    total = jnp.zeros((), x.dtype)
     for i, j in np.ndindex(kh, kw):
         window = shifted(where, padded, i, j)
         total += jnp.repeat(window, multiplier, axis=3) * flat[i, j]
@@ -92,10 +127,11 @@ def _backward(where: Geometry, residuals: tuple, g: Array) -> tuple[Array, Array
 def _input_gradient(where: Geometry, kernel: Array, g: Array) -> Array:
     kh, kw, channels, multiplier = kernel.shape
     if multiplier == 1:
-        return spread(where, [g * kernel[i, j, :, 0] for i, j in np.ndindex(kh, kw)])
+        flat = kernel.reshape(kh, kw, 1, 1, 1, -1)
+        return spread(where, [g * flat[i, j] for i, j in np.ndindex(kh, kw)])
     # The multiplier's channels are summed by one product with a matrix of mostly zeros
     # [C · m, kh · kw · C], which takes a tenth of the time of so many sums of a few numbers.
-    spots = jnp.einsum("ijcm,cd->cmijd", kernel, jnp.eye(channels))
+    spots = jnp.einsum("ijcm,cd->cmijd", kernel, jnp.eye(channels, dtype=kernel.dtype))
     products = g @ spots.reshape(channels * multiplier, -1)
     parts = [products[..., n * channels : (n + 1) * channels] for n in range(kh * kw)]
     return spread(where, parts)
@@ -104,74 +140,3 @@ def _input_gradient(where: Geometry, kernel: Array, g: Array) -> Array:
 depthwise_conv.defvjp(
     lambda where, x, kernel: (depthwise_conv(where, x, kernel), (x, kernel)), _backward
 )
-
-
-class DepthwiseConv(QuantDepthwiseConv):
-    """The ordinary one. A class of its own because it is one in Keras, and so in Keras' files."""
-
-
-class BlurPool(DepthwiseConv):
-    """Depthwise 3×3 convolution with [1 2 1] ⊗ [1 2 1] / 16, which training leaves as it is.
-
-    Zhang 2019 (arXiv 1904.11486); ``blurpool_initializer`` of ``larq_zoo/sota/quicknet.py``. The
-    kernel is a parameter because Larq's files hold it, and its summaries count it.
-    """
-
-    strides: tuple[int, int] = (2, 2)
-
-    @property
-    def _initializer(self) -> nn.initializers.Initializer:
-        blur = np.outer([1, 2, 1], [1, 2, 1])[..., None, None] / 16
-        return lambda key, shape: jnp.broadcast_to(jnp.asarray(blur, jnp.float32), shape)
-
-    def _quantize(self, kernel: Array) -> Array:
-        return lax.stop_gradient(kernel)
-
-
-class QuantSeparableConv(nn.Module):
-    """Depthwise, then pointwise convolution (Larq QuantSeparableConv2D).
-
-    The input quantizer acts on the input, not between the two. Parameters lie below ``depthwise``
-    and ``pointwise``.
-    """
-
-    features: int
-    multiplier: int = 1
-    kernel_size: tuple[int, int] = (3, 3)
-    strides: tuple[int, int] = (1, 1)
-    padding: str = "SAME"
-    pad_values: int = 0
-    input_quantizer: quant.Quantizer | None = None
-    depthwise_quantizer: quant.Quantizer | None = None
-    pointwise_quantizer: quant.Quantizer | None = None
-    weight_clip: float | None = None
-    use_bias: bool = False
-    frozen: bool = False
-
-    def __call__(self, x: Array) -> Array:
-        """[N, H, W, C] → [N, H', W', features]."""
-        return self._separate(x, self.kernel_size, self.strides)
-
-    @nn.compact
-    def _separate(self, x: Array, kernel_size: tuple[int, int], strides: tuple[int, int]) -> Array:
-        x = QuantDepthwiseConv(
-            self.multiplier,
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=self.padding,
-            pad_values=self.pad_values,
-            input_quantizer=self.input_quantizer,
-            kernel_quantizer=self.depthwise_quantizer,
-            weight_clip=self.weight_clip,
-            frozen=self.frozen,
-            name="depthwise",
-        )(x)
-        return QuantConv(
-            self.features,
-            kernel_size=(1, 1),
-            kernel_quantizer=self.pointwise_quantizer,
-            weight_clip=self.weight_clip,
-            use_bias=self.use_bias,
-            frozen=self.frozen,
-            name="pointwise",
-        )(x)

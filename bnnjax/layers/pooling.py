@@ -1,4 +1,4 @@
-"""Max- and mean-pools of NHWC tensors, with gradients that are cheap on CPUs."""
+"""Max and average pooling of NHWC tensors, with gradients that are cheap on CPUs."""
 
 from functools import partial
 from typing import Any
@@ -9,16 +9,17 @@ import numpy as np
 from jax import Array
 
 from bnnjax.binary.windows import Geometry, geometry, shifted, spread
+from bnnjax.layers import arguments
 from bnnjax.layers.options import Options
 
-Side = int | tuple[int, int]  # rows and columns, or as many of both
+Side = int | tuple[int, int]  # one number, or (rows, columns)
 
 
 def max_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALID") -> Array:
     """Maximum over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
 
-    The gradient goes to the first maximum of a window (as TensorFlow's and XLA's do), by
-    comparisons in place of XLA's select-and-scatter, which is slow on CPUs.
+    The gradient goes to the first maximum of a window, as in TensorFlow and XLA. It is computed by
+    comparisons, because XLA's select-and-scatter is slow on CPUs.
 
     Raises:
       ValueError: an unknown padding, or a picture smaller than the window.
@@ -29,7 +30,7 @@ def max_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALI
 def avg_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALID") -> Array:
     """Mean over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
 
-    With SAME the cells outside do not count, as in TensorFlow (Flax counts them).
+    With SAME, cells outside do not count, as in TensorFlow (Flax counts them).
 
     Raises:
       ValueError: an unknown padding, or a picture smaller than the window.
@@ -40,12 +41,15 @@ def avg_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALI
     if where.pads == ((0, 0), (0, 0)):
         return total / len(_positions(where))
     rows, columns = (_cells_inside(where, axis) for axis in (0, 1))
-    return total / (rows[:, None, None] * columns[:, None]).astype(np.float32)
+    cells = rows[:, None] * columns
+    return total / cells[None, :, :, None].astype(np.float32)
 
 
 def _geometry(x: Array, size: Side, stride: Side, padding: str) -> Geometry:
     sides = [(side, side) if isinstance(side, int) else side for side in (size, stride)]
-    return geometry(x.shape, sides[0], strides=sides[1], padding=padding)
+    return geometry(
+        x.shape, sides[0], strides=sides[1], padding=arguments.padding("padding", padding)
+    )
 
 
 def _cells_inside(where: Geometry, axis: int) -> np.ndarray:
@@ -92,5 +96,5 @@ _max_pool.defvjp(lambda where, x: (_max_pool(where, x), x), _max_pool_backward)
 
 
 def pool(x: Array, options: Options, **window: Any) -> Array:
-    """The pool that the options choose; its window by the keywords of `max_pool`."""
+    """The kind of pooling that the options choose; ``window`` are the keywords of `max_pool`."""
     return max_pool(x, **window) if options.pooling == "max" else avg_pool(x, **window)

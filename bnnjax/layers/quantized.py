@@ -8,52 +8,51 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
 from bnnjax import quant
 from bnnjax.binary import backend, bits, conv, planes
 from bnnjax.binary.windows import Geometry
+from bnnjax.layers.arguments import AnyQuantizer
+from bnnjax.layers.kernel import KernelLayer, per_channel
 
 BLOCK = 1 << 20  # values of a kernel that are quantized together
-UNPACKABLE = "only ±1, or ± one scale an output channel, can be packed"
+UNPACKABLE = "only ±1, or ± one scale per output channel, can be packed"
 
 
-class Quantized(nn.Module, kw_only=True):
-    """What the quantized layers share; not a layer by itself.
+class Quantized(KernelLayer, kw_only=True):
+    """The base of layers with quantizers.
+
+    The variables tell which form a layer is in. Latent, it has ``kernel``, quantized on every
+    call. Frozen, it has ``words`` (and ``scale``, if the kernel quantizer has one per output
+    channel) in place of a binary kernel, and ``levels``, the quantized values, of any other.
 
     Attributes:
-      input_quantizer: of the layer's input, see `bnnjax.quant.get`; None leaves it as it is.
-      kernel_quantizer: of the latent kernel, likewise.
-      weight_clip: training keeps latent weights within ± it (see `clip_weights`); None does not.
-      use_bias: whether a bias is added (Larq's default is True; binary networks have none).
-      frozen: whether the kernel is stored packed, where its quantizer is binary.
-      backend: arithmetic of frozen binary layers, see `bnnjax.binary.backend`.
-      gradient_dtype: of the backward products of packed layers, "bfloat16" or "float32".
+      input_quantizer: of the layer's input, or its name, see `bnnjax.quant.get`; None for floats.
+      kernel_quantizer: likewise of the latent kernel.
     """
 
-    input_quantizer: quant.Quantizer | None = None
-    kernel_quantizer: quant.Quantizer | None = None
-    weight_clip: float | None = None
-    use_bias: bool = False
-    frozen: bool = False
-    backend: str = "auto"
-    gradient_dtype: str = "bfloat16"
+    input_quantizer: AnyQuantizer = None
+    kernel_quantizer: AnyQuantizer = None
 
     @nn.nowrap
     def freeze(self, params: Mapping[str, Array]) -> dict[str, Array]:
         """Parameters of the frozen layer from those of the latent one.
 
         Raises:
-          ValueError: a latent weight is not finite (a bit could not show it), or the quantizer's
-            values are not what the table in `bnnjax.quant` says.
+          ValueError: the layer is frozen already, a latent weight is not finite (a bit could not
+            show it), or the quantizer's values are not what the table in `bnnjax.quant` says.
         """
+        if "kernel" not in params:
+            raise ValueError(f"holds {', '.join(params)}: it is frozen already")
         rest = {name: jnp.asarray(value) for name, value in params.items() if name != "kernel"}
         latent = np.asarray(params["kernel"])
         if not np.isfinite(latent).all():
             raise ValueError("the kernel holds values that are not finite")
+        if self.kernel_quantizer is None:
+            return {"kernel": jnp.asarray(latent), **rest}
         if not self._packs:
-            return {"kernel": self._quantize(jnp.asarray(latent)), **rest}
+            return {"levels": self.kernel_quantizer(jnp.asarray(latent)), **rest}
         positive = latent >= 0
         scale = self._scale_of(latent, positive)
         packed = {"words": jnp.asarray(self._pack(positive))}
@@ -70,7 +69,6 @@ class Quantized(nn.Module, kw_only=True):
         A quantizer's intermediate results are several times as large as the kernel, so it gets a
         few outputs at a time, if they do not depend on each other and lie along the last axis.
         """
-        assert self.kernel_quantizer is not None
         quantize: Any = jax.jit(self.kernel_quantizer)
         if quant.needs_whole(self.kernel_quantizer):
             latent, quantize = np.asarray(quantize(latent)), np.asarray
@@ -89,11 +87,25 @@ class Quantized(nn.Module, kw_only=True):
     @nn.nowrap
     def thaw(self, params: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Array]:
         """Latent parameters of kernel ``shape`` whose quantized values are the frozen ones."""
-        rest = {name: value for name, value in params.items() if name not in ("words", "scale")}
+        names = ("kernel", "words", "scale", "levels")
+        rest = {name: value for name, value in params.items() if name not in names}
         if "words" not in params:
-            return rest
-        scale = self._spread_scale(params["scale"], shape) if "scale" in params else 1
-        return {"kernel": self._unpack(params["words"], shape) * scale, **rest}
+            return {"kernel": params["levels" if "levels" in params else "kernel"], **rest}
+        return {"kernel": self._unpack(params["words"], params.get("scale"), shape), **rest}
+
+    @nn.nowrap
+    def frozen_shapes(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Shapes of the parameters that `freeze` makes, from those of the latent parameters."""
+        rest = {name: leaf for name, leaf in params.items() if name != "kernel"}
+        kernel = params["kernel"]
+        if self.kernel_quantizer is None:
+            return dict(params)
+        if not self._packs:
+            return {"levels": kernel, **rest}
+        packed = {"words": jax.ShapeDtypeStruct(self._words_shape(kernel.shape), jnp.uint32)}
+        if self._scaled:
+            packed["scale"] = jax.ShapeDtypeStruct((self._outputs(kernel.shape),), jnp.float32)
+        return {**packed, **rest}
 
     @property
     def _packs(self) -> bool:
@@ -103,38 +115,29 @@ class Quantized(nn.Module, kw_only=True):
     def _scaled(self) -> bool:
         return quant.values(self.kernel_quantizer) == "scaled signs"
 
-    def _quantize(self, kernel: Array) -> Array:
-        return kernel if self.kernel_quantizer is None else self.kernel_quantizer(kernel)
+    @property
+    def _is_packed(self) -> bool:
+        return self.has_variable("params", "words")
 
-    def _quantized_input(self, x: Array) -> Array:
+    def _input(self, x: Array) -> Array:
         return x if self.input_quantizer is None else self.input_quantizer(x)
 
-    def _float_kernel(self, shape: tuple[int, ...]) -> Array:
+    def _kernel(self, shape: tuple[int, ...]) -> Array:
         """The quantized kernel as floats, from whichever form there is."""
-        if self.frozen and self._packs:
-            kernel = self._unpack(self._words(shape), shape)
-            return (
-                kernel * self._spread_scale(self._scale(shape), shape) if self._scaled else kernel
-            )
-        kernel = self.param("kernel", self._initializer, shape)
-        if self.weight_clip is not None and self.is_mutable_collection("weight_clip"):
-            self.put_variable("weight_clip", "kernel", jnp.float32(self.weight_clip))
-        return kernel if self.frozen else self._quantize(kernel)
-
-    @property
-    def _initializer(self) -> nn.initializers.Initializer:
-        return nn.initializers.glorot_normal()
+        if self._is_packed:
+            return self._unpack(self._words(shape), self._scale(self._outputs(shape)), shape)
+        if self.has_variable("params", "levels"):
+            return self.param("levels", nn.initializers.zeros, shape, jnp.float32)
+        kernel = super()._kernel(shape)
+        return kernel if self.kernel_quantizer is None else self.kernel_quantizer(kernel)
 
     def _words(self, shape: tuple[int, ...]) -> Array:
         return self.param("words", nn.initializers.zeros, self._words_shape(shape), jnp.uint32)
 
-    def _scale(self, shape: tuple[int, ...]) -> Array:
-        return self.param("scale", nn.initializers.ones, (self._outputs(shape),))
-
-    def _add_bias(self, y: Array) -> Array:
-        if not self.use_bias:
-            return y
-        return y + self.param("bias", nn.initializers.zeros, y.shape[-1:])
+    def _scale(self, outputs: int) -> Array | None:
+        if not self._scaled:
+            return None
+        return self.param("scale", nn.initializers.ones, (outputs,), jnp.float32)
 
     # How a kernel [..., in, out] is packed; a depthwise one differs.
 
@@ -147,21 +150,23 @@ class Quantized(nn.Module, kw_only=True):
         return bits.pack_positive(positive, axis=-2)
 
     @nn.nowrap
-    def _unpack(self, words: Array, shape: tuple[int, ...]) -> Array:
-        return conv.unpack_kernel(words, shape[-2])
+    def _unpack(self, words: Array, scale: Array | None, shape: tuple[int, ...]) -> Array:
+        kernel = conv.unpack_kernel(words, shape[-2])
+        return kernel if scale is None else kernel * per_channel(scale, kernel.ndim)
 
     @nn.nowrap
     def _outputs(self, shape: tuple[int, ...]) -> int:
         return shape[-1]
 
-    @nn.nowrap
-    def _spread_scale(self, scale: Array, shape: tuple[int, ...]) -> Array:
-        return scale
-
     # Products with a packed kernel: of signs, or of a few bits.
 
+    def _counts_bits(self) -> bool:
+        """Whether products are computed by xor and popcount."""
+        multiplies = _bit_product(self.input_quantizer) is not None
+        return self._is_packed and multiplies and backend.arithmetic().counts_bits
+
     def _packed_product(self, parts: Sequence[Array], words: Array, where: Geometry) -> Array:
-        """Of groups of channels, each with its share of the kernel's outputs."""
+        """The products of groups of channels, each with its share of the kernel's outputs."""
         kernels = jnp.split(words, len(parts), axis=-1)
         backwards = jnp.split(self._backward(words, where.channels), len(parts))
         convolve = _bit_product(self.input_quantizer)
@@ -170,17 +175,14 @@ class Quantized(nn.Module, kw_only=True):
             convolve(*operands, where) for operands in zip(parts, kernels, backwards, strict=True)
         ]
         y = jnp.concatenate(products, axis=3)
-        return y * self._scale(words.shape) if self._scaled else y
-
-    def _counts_bits(self) -> bool:
-        """Whether frozen products are computed by xor and popcount."""
-        packed = self.frozen and self._packs and _bit_product(self.input_quantizer) is not None
-        return packed and backend.choose(self.backend) == "packed"
+        scale = self._scale(words.shape[-1])
+        return y if scale is None else y * per_channel(scale, y.ndim)
 
     def _backward(self, words: Array, channels: int) -> Array:
         if self.has_variable("backward", "kernel"):
             return self.get_variable("backward", "kernel")
-        kernel = conv.gradient_kernel(words, channels, dtype=jnp.dtype(self.gradient_dtype))
+        dtype = jnp.dtype(backend.arithmetic().gradient_dtype)
+        kernel = conv.gradient_kernel(words, channels, dtype=dtype)
         if self.is_mutable_collection("backward"):
             self.put_variable("backward", "kernel", kernel)
         return kernel
@@ -189,8 +191,8 @@ class Quantized(nn.Module, kw_only=True):
 def _bit_product(quantizer: quant.Quantizer | None) -> Callable[..., Array] | None:
     """What multiplies activations of a quantizer by a packed kernel; None where floats have to.
 
-    Those of DoReFa-Net are made of planes of bits, if they are few; not what its ``mode="weights"``
-    gives, which is not in [0, 1].
+    Activations of DoReFa-Net are made of planes of bits, if they are few; not what its
+    ``mode="weights"`` gives, which is not in [0, 1].
     """
     if quant.values(quantizer) == "signs":
         return conv.packed_conv
@@ -199,19 +201,3 @@ def _bit_product(quantizer: quant.Quantizer | None) -> Callable[..., Array] | No
         return None
     bitwidth = quant.precision(quantizer)
     return partial(planes.planes_conv, bitwidth=bitwidth) if bitwidth <= planes.MOST else None
-
-
-def clip_weights(params: Mapping[str, Any], clips: Mapping[str, Any]) -> dict[str, Any]:
-    """The constraint of Larq (``WeightClip``): to be applied after each update of training.
-
-    Args:
-      params: the collection ``params`` of a network's variables.
-      clips: the collection ``weight_clip`` that layers with a ``weight_clip`` made at ``init``.
-
-    Returns:
-      ``params`` with the latent kernels of those layers clipped to ± their clip.
-    """
-    clipped = flatten_dict(params)
-    for path, clip in flatten_dict(clips).items():
-        clipped[path] = jnp.clip(clipped[path], -clip, clip)
-    return unflatten_dict(clipped)

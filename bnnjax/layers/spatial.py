@@ -1,7 +1,7 @@
-"""Quantized convolutions of other ranks than two, and transposed ones.
+"""Quantized convolutions along one and three axes, and transposed ones.
 
-Computed as float convolutions by XLA, in both forms: the frozen ones keep packed words and unpack
-them. Sums of ±1 products are whole numbers all the same.
+XLA computes them as float convolutions in both forms: frozen ones store packed words and unpack
+them on every call. Sums of ±1 products are integers all the same.
 """
 
 from collections.abc import Sequence
@@ -10,71 +10,67 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array, lax
 
-from bnnjax.layers.depthwise import QuantSeparableConv
+from bnnjax.layers import arguments
+from bnnjax.layers.arguments import PerAxis
 from bnnjax.layers.quantized import Quantized
 
-AXES = "HWD"  # letters of spatial axes; which stands for which does not matter
+AXES = "HWD"  # letters for spatial axes; which one stands for which does not matter
 
 
 class _SpatialConv(Quantized):
-    """What the convolutions of one and of three dimensions share."""
+    """What the convolutions along one and three axes share."""
 
     features: int
-    kernel_size: tuple[int, ...]
-    strides: tuple[int, ...]
+    kernel_size: PerAxis = 3
+    strides: PerAxis = 1
     padding: str = "SAME"
     pad_values: int = 0
-    dilation: tuple[int, ...] | None = None  # 1 along every axis
+    dilation: PerAxis = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[N, *spatial, C] → [N, *spatial', features].
 
         Raises:
-          ValueError: an input of another rank, an unknown padding, causal padding with another
-            value than 0 or along more than one axis, or an input smaller than the kernel.
+          ValueError: an input of another rank or smaller than the kernel, or causal padding with
+            another value than 0.
         """
-        rank = len(self.kernel_size)
-        dilation = self.dilation or (1,) * rank
-        _check_rank(x, rank)
-        extents = _extents(self.kernel_size, dilation)
+        arguments.check_rank(x.shape, self.rank)
+        extents = _extents(self.kernel_size, self.dilation)
         pads = self._pads(x.shape[1:-1], extents)
-        x = self._quantized_input(x)
-        x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=self.pad_values)
+        x = jnp.pad(self._input(x), ((0, 0), *pads, (0, 0)), constant_values=self.pad_values)
         if any(size < extent for size, extent in zip(x.shape[1:-1], extents, strict=True)):
             raise ValueError(f"an input of shape {x.shape} is smaller than the kernel {extents}")
-        axes = AXES[:rank]
+        axes = AXES[: self.rank]
         y = lax.conv_general_dilated(
             x,
-            self._float_kernel((*self.kernel_size, x.shape[-1], self.features)),
+            self._kernel((*self.kernel_size, x.shape[-1], self.features)),
             self.strides,
             "VALID",
-            rhs_dilation=dilation,
+            rhs_dilation=self.dilation,
             dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
         )
         return self._add_bias(y)
 
     @nn.nowrap
     def _pads(self, sizes: Sequence[int], extents: Sequence[int]) -> list[tuple[int, int]]:
-        if self.pad_values not in (-1, 0, 1):
-            raise ValueError(f"pad_values is {self.pad_values!r}, needs -1, 0 or 1")
-        if self.padding == "CAUSAL" and len(extents) == 1:
+        if self.padding == "CAUSAL":
             if self.pad_values != 0:
-                raise ValueError("causal padding is with 0; pad_values is for 'SAME'")
+                raise ValueError(
+                    f"pad_values is {self.pad_values}, needs 0 where padding is 'CAUSAL'"
+                )
             return [(extents[0] - 1, 0)]
-        _check_padding(self.padding)
         return [*lax.padtype_to_pads(sizes, extents, self.strides, self.padding)]
 
 
 class QuantConv1D(_SpatialConv):
     """1-D convolution (Larq QuantConv1D): [N, L, C] → [N, L', features].
 
-    ``padding`` is also "CAUSAL": a result sees nothing that comes after it. Latent: parameter
+    ``padding`` may also be "CAUSAL": no result depends on what comes after it. Latent: parameter
     ``kernel`` [k, C, features]; frozen: ``words`` [k, ⌈C/32⌉, features].
     """
 
-    kernel_size: tuple[int] = (3,)
-    strides: tuple[int] = (1,)
+    rank = 1
 
 
 class QuantConv3D(_SpatialConv):
@@ -84,51 +80,49 @@ class QuantConv3D(_SpatialConv):
     features].
     """
 
-    kernel_size: tuple[int, int, int] = (3, 3, 3)
-    strides: tuple[int, int, int] = (1, 1, 1)
+    rank = 3
 
 
 class _TransposedConv(Quantized):
-    """What the transposed convolutions of two and of three dimensions share.
+    """What the transposed convolutions along two and three axes share.
 
-    Each is the gradient of a convolution's input. Kernels are [*kernel_size, features, C], as Keras
-    has them; a quantizer with scales has one for each of the C.
+    Each is the gradient of a convolution's input. Kernels are [*kernel_size, features, C], as in
+    Keras; a quantizer with scales has one for each of the C.
     """
 
     features: int
-    kernel_size: tuple[int, ...]
-    strides: tuple[int, ...]
+    kernel_size: PerAxis = 3
+    strides: PerAxis = 1
     padding: str = "SAME"
-    output_padding: tuple[int, ...] | None = None  # as long as need be
-    dilation: tuple[int, ...] | None = None  # 1 along every axis
+    output_padding: PerAxis | None = None  # None: the length that Keras chooses
+    dilation: PerAxis = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[N, *spatial, C] → [N, *spatial', features].
 
         Raises:
-          ValueError: an input of another rank, an unknown padding, or an ``output_padding`` that is
-            not below the strides.
+          ValueError: an input of another rank, or an ``output_padding`` that is not below the
+            strides.
         """
-        rank = len(self.kernel_size)
-        dilation = self.dilation or (1,) * rank
-        _check_rank(x, rank)
-        kernel = self._float_kernel((*self.kernel_size, self.features, x.shape[-1]))
+        rank = self.rank
+        arguments.check_rank(x.shape, rank)
+        kernel = self._kernel((*self.kernel_size, self.features, x.shape[-1]))
         axes = AXES[:rank]
         y = lax.conv_general_dilated(
-            self._quantized_input(x),
+            self._input(x),
             jnp.flip(kernel, range(rank)),
             (1,) * rank,
-            self._pads(x.shape[1:-1], _extents(self.kernel_size, dilation)),
+            self._pads(x.shape[1:-1], _extents(self.kernel_size, self.dilation)),
             lhs_dilation=self.strides,
-            rhs_dilation=dilation,
+            rhs_dilation=self.dilation,
             dimension_numbers=(f"N{axes}C", f"{axes}OI", f"N{axes}C"),
         )
         return self._add_bias(y)
 
     @nn.nowrap
     def _pads(self, sizes: Sequence[int], extents: Sequence[int]) -> list[tuple[int, int]]:
-        """What the spread-out input is padded with, such that the result is as long as in Keras."""
+        """Padding of the spread-out input that makes the result as long as in Keras."""
         lengths = self._lengths(sizes, extents)
         forward = lax.padtype_to_pads(lengths, extents, self.strides, self.padding)
         pads = []
@@ -142,7 +136,6 @@ class _TransposedConv(Quantized):
     @nn.nowrap
     def _lengths(self, sizes: Sequence[int], extents: Sequence[int]) -> tuple[int, ...]:
         """Keras' ``deconv_output_length``."""
-        _check_padding(self.padding)
         axes = zip(sizes, extents, self.strides, strict=True)
         if self.output_padding is None:
             more = self.padding == "VALID"
@@ -166,8 +159,7 @@ class QuantConv2DTranspose(_TransposedConv):
     C].
     """
 
-    kernel_size: tuple[int, int] = (3, 3)
-    strides: tuple[int, int] = (1, 1)
+    rank = 2
 
 
 class QuantConv3DTranspose(_TransposedConv):
@@ -178,40 +170,8 @@ class QuantConv3DTranspose(_TransposedConv):
     ⌈features/32⌉, C].
     """
 
-    kernel_size: tuple[int, int, int] = (3, 3, 3)
-    strides: tuple[int, int, int] = (1, 1, 1)
-
-
-class QuantSeparableConv1D(QuantSeparableConv):
-    """Depthwise, then pointwise 1-D convolution (Larq QuantSeparableConv1D): [N, L, C] → [N, L',
-    features].
-
-    Kernels are those of one row of pixels: below ``depthwise`` [1, k, C, multiplier], below
-    ``pointwise`` [1, 1, C · multiplier, features].
-    """
-
-    kernel_size: tuple[int] = (3,)  # type: ignore[assignment]
-    strides: tuple[int] = (1,)  # type: ignore[assignment]
-
-    def __call__(self, x: Array) -> Array:
-        """[N, L, C] → [N, L', features].
-
-        Raises:
-          ValueError: an input of another rank.
-        """
-        _check_rank(x, 1)
-        return self._separate(x[:, None], (1, *self.kernel_size), (1, *self.strides))[:, 0]
+    rank = 3
 
 
 def _extents(kernel_size: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
     return tuple((k - 1) * d + 1 for k, d in zip(kernel_size, dilation, strict=True))
-
-
-def _check_rank(x: Array, rank: int) -> None:
-    if x.ndim != rank + 2:
-        raise ValueError(f"an input of shape {x.shape}; needs [N, {rank} spatial axes, C]")
-
-
-def _check_padding(padding: str) -> None:
-    if padding not in ("SAME", "VALID"):
-        raise ValueError(f"padding is {padding!r}, needs 'SAME' or 'VALID'")

@@ -1,7 +1,7 @@
-"""The article's comparison: what binary networks know, and what they weigh beside float ones.
+"""The article's comparison of the accuracies and sizes of binary and float networks.
 
 McAteer & Prabhu, *Style Transfer with Binarized Neural Networks* (ACAI 2020). All figures are the
-published ones, of the registry.
+published ones, from the registry.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ HEADING = ["network", "top-1 %", "top-5 %", "parameters", "memory (MiB)", "ratio
 
 class Row(NamedTuple):
     """A network: ImageNet accuracies in per cent, the number of parameters, their memory in MiB,
-    and how many times as much memory the network takes that it is compared with."""
+    and how many times as much memory the network needs that it is compared with."""
 
     name: str
     top1: float
@@ -26,18 +26,22 @@ class Row(NamedTuple):
 
 
 def compare(with_: str = "vgg19") -> list[Row]:
-    """Every network of the registry that tells ImageNet's classes apart, the largest first.
+    """Every network of the registry with figures for ImageNet's classes, the largest first.
 
     Raises:
       ValueError: no network of this name, or one without published figures.
     """
-    base = registry.find(with_)
-    if base.top1 is None:
+    base = registry.find(with_).card
+    if base.top1 is None or base.mebibytes is None:
         raise ValueError(f"{with_} has no published figures; compare with another network")
     rows = [
-        Row(e.name, e.top1, e.top5, e.parameters, e.mebibytes, base.mebibytes / e.mebibytes)
-        for e in registry.REGISTRY.values()
-        if e.classes == CLASSES and e.top1 is not None and e.top5 is not None
+        Row(name, c.top1, c.top5, c.parameters, c.mebibytes, base.mebibytes / c.mebibytes)
+        for name, c in ((entry.name, entry.card) for entry in registry.REGISTRY.values())
+        if c.num_classes == CLASSES
+        and c.top1 is not None
+        and c.top5 is not None
+        and c.parameters is not None
+        and c.mebibytes is not None
     ]
     return sorted(rows, key=lambda row: -row.mebibytes)
 

@@ -2,7 +2,18 @@
 
 Bethge et al. 2019 (arXiv 1906.08637); ``larq_zoo/literature/densenet.py``.
 
-Parameters are named as the taps are: ``stem_conv``, ``section2_block1_conv`` …
+Layers are named like the taps: ``stem_conv``, ``section2_block1_conv`` …
+
+Taps, from the picture to the logits:
+
+- ``stem_conv``: the first convolution after its norm and ReLU (stride 2);
+- ``stem``: after the pool (stride 4), the start of the stream;
+- ``section2_transition``: the stream with fewer channels, at half the size unless dilated
+  convolutions follow;
+- ``section2_block1_conv``: integer result of that block's binary convolution;
+- ``section2_block1``: the stream, to which these are appended;
+- ``section2``: the stream at the end of the section;
+- ``head``: after the last norm and ReLU.
 """
 
 from functools import partial
@@ -15,46 +26,26 @@ from jax import Array
 from bnnjax import quant
 from bnnjax.layers import Options, pool
 from bnnjax.models import quicknet
-from bnnjax.models.entry import Entry
+from bnnjax.models.entry import Card, Entry, Sizes, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
-from bnnjax.models.literature import LiteratureNet, release_files
+from bnnjax.models.literature import STYLE, LiteratureNet
 
 CLIP = 1.3
 INITIAL = 64  # channels of the stem
 GROWTH = 64  # channels that a block adds
 
 
-def tap_names(blocks: tuple[int, ...]) -> tuple[str, ...]:
-    """Every tap, from the picture to the logits.
-
-    - ``stem_conv``: the first convolution after its norm and ReLU (stride 2);
-    - ``stem``: after the pool (stride 4), the start of the stream;
-    - ``section2_transition``: the stream with fewer channels, at half the size or before dilated
-      convolutions at the same;
-    - ``section2_block1_conv``: whole-numbered result of that block's binary convolution;
-    - ``section2_block1``: the stream, to which these are appended;
-    - ``section2``: the stream at the end of the section;
-    - ``head``: after the last norm and ReLU.
-    """
-    names = ["stem_conv", "stem"]
-    for section, count in enumerate(blocks, start=1):
-        names += [f"section{section}_transition"] * (section > 1)
-        for block in range(1, count + 1):
-            names += [f"section{section}_block{block}_conv", f"section{section}_block{block}"]
-        names.append(f"section{section}")
-    return (*names, "head")
-
-
 class BinaryDenseNet(LiteratureNet):
-    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
-    but None. A section is pooled before unless its convolutions are dilated.
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
 
-    Larq gives pictures of less than 50 px another stem, for which there are no weights; here they
-    meet the stem of all others.
+    Transitions pool unless the convolutions of the next section are dilated.
+
+    Larq has another stem for pictures of less than 50 px, but no weights for it; here the same
+    stem serves all sizes.
 
     Attributes:
-      blocks: in each section.
-      reductions: by which the transitions divide the channels.
+      blocks: per section.
+      reductions: what the transitions divide the number of channels by.
       dilations: of each section's binary convolutions.
     """
 
@@ -64,28 +55,24 @@ class BinaryDenseNet(LiteratureNet):
     dilations: tuple[int, ...] = (1, 1, 1, 1)
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
-        taps: dict[str, Array] = {}
-        x = self._stem(x, taps, train)
+    def __call__(self, x: Array, *, train: bool = False) -> Array | None:
+        x = self._stem(x, train)
         for section, count in enumerate(self.blocks, start=1):
             if section > 1:
-                taps[f"section{section}_transition"] = x = self._transition(x, section, train)
+                x = self.tap(f"section{section}_transition", self._transition(x, section, train))
             for block in range(1, count + 1):
                 name, dilation = f"section{section}_block{block}", self.dilations[section - 1]
-                x = self._block(x, name, dilation, taps, train)
-            taps[f"section{section}"] = x
-        taps["head"] = x = nn.relu(self.norm("head_norm")(x, train=train))
-        return self.classify(x), taps
+                x = self._block(x, name, dilation, train)
+            x = self.tap(f"section{section}", x)
+        x = self.tap("head", nn.relu(self.norm("head_norm")(x, train=train)))
+        return self.classify(x)
 
-    def _stem(self, x: Array, taps: dict[str, Array], train: bool) -> Array:
+    def _stem(self, x: Array, train: bool) -> Array:
         x = self.conv(INITIAL, 7, "stem_conv", stride=2)(x)
-        taps["stem_conv"] = x = nn.relu(self.norm("stem_conv_norm")(x, train=train))
-        taps["stem"] = x = pool(x, self.options, size=3, padding="SAME")
-        return x
+        x = self.tap("stem_conv", nn.relu(self.norm("stem_conv_norm")(x, train=train)))
+        return self.tap("stem", pool(x, self.options, size=3, padding="SAME"))
 
-    def _block(
-        self, x: Array, name: str, dilation: int, taps: dict[str, Array], train: bool
-    ) -> Array:
+    def _block(self, x: Array, name: str, dilation: int, train: bool) -> Array:
         y = self.norm(f"{name}_norm")(x, train=train)
         conv = self.binary_conv(
             GROWTH,
@@ -94,9 +81,8 @@ class BinaryDenseNet(LiteratureNet):
             weight_clip=CLIP,
             dilation=(dilation, dilation),
         )
-        taps[f"{name}_conv"] = y = conv(y)
-        taps[name] = x = jnp.concatenate([x, y], axis=3)
-        return x
+        y = self.tap(f"{name}_conv", conv(y))
+        return self.tap(name, jnp.concatenate([x, y], axis=3))
 
     def _transition(self, x: Array, section: int, train: bool) -> Array:
         name, reduction = f"section{section}_transition", self.reductions[section - 2]
@@ -108,7 +94,7 @@ class BinaryDenseNet(LiteratureNet):
 
 
 def takes_dilated(side: int) -> bool:
-    """Whether the dilated network takes a side of so many pixels: one halving must leave one."""
+    """Whether the dilated network takes a side of so many pixels: its pools must get enough."""
     return side >= 5
 
 
@@ -128,22 +114,22 @@ def _entry(
         name=name,
         build=partial(BinaryDenseNet, blocks=blocks, reductions=reductions, dilations=dilations),
         normalize=normalize,
-        options=BinaryDenseNet.options,
-        taps=tap_names(blocks),
-        style_taps=("stem_conv", "stem", "section1", "section2", "section3"),
-        content_taps=("section3",),
-        takes=takes_dilated if dilated else quicknet.takes,
-        stride=32,
-        classes=CLASSES,
-        paper="Bethge et al., Back to Simplicity, arXiv 1906.08637",
-        files=release_files(
-            name.replace("densenet", "densenet_"),
-            sha256,
-            sha256_notop,
-            release="binary_densenet-v0.1.0",
-            release_notop=release_notop,
+        sizes=Sizes(takes_dilated if dilated else quicknet.takes, stride=32),
+        card=Card(
+            paper="Bethge et al., Back to Simplicity, arXiv 1906.08637",
+            num_classes=CLASSES,
+            **others,
         ),
-        **others,
+        weights=Weights(
+            files=release_files(
+                name.replace("densenet", "densenet_"),
+                sha256,
+                sha256_notop,
+                release="binary_densenet-v0.1.0",
+                release_notop=release_notop,
+            ),
+        ),
+        style=STYLE,
     )
 
 

@@ -40,17 +40,17 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
     """
     if resize not in _RESIZES:
         raise ValueError(f"resize is {resize!r}, needs one of {RESIZES}")
-    if network.architecture.classes is None:
+    if network.architecture.num_classes is None:
         raise ValueError(f"{network.entry.name} has no classifier here, only features")
-    if network.architecture.classes not in _NAMES:
+    if network.architecture.num_classes not in _NAMES:
         raise ValueError(
-            f"{network.entry.name} here tells {network.architecture.classes} classes apart, whose "
+            f"{network.name} here tells {network.architecture.num_classes} classes apart, whose "
             f"names are not known; needs {' or '.join(map(str, _NAMES))}"
         )
     crop_resize = _RESIZES[resize]
     logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
-    free = network.entry.free and network.entry.takes(SIDE)
-    size = (SIDE, SIDE) if free else network.entry.smallest
+    free = network.entry.sizes.fit(SIDE, SIDE)
+    size = (SIDE, SIDE) if free else network.entry.sizes.smallest
 
     def of_file(path: Path) -> np.ndarray:
         square = crop_resize(images.load(path), size=max(size))

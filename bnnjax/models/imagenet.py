@@ -1,7 +1,11 @@
-"""What networks trained on ImageNet share: their classes, and how pictures are normalised."""
+"""What networks trained on ImageNet share: their classes, and how pictures are normalized."""
+
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jax import Array
+
+from bnnjax.layers.kernel import per_channel
 
 CLASSES = 1000
 MEAN = (0.485, 0.456, 0.406)
@@ -9,17 +13,22 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 
 def normalize(images: Array) -> Array:
-    """sRGB in [0, 1] → zero mean, unit deviation over ImageNet (``larq_zoo/training/data.py``)."""
-    return (images - jnp.asarray(MEAN)) / jnp.asarray(DEVIATION)
+    """sRGB [..., 3] in [0, 1] → zero mean and unit deviation over ImageNet
+    (``larq_zoo/training/data.py``)."""
+    return (images - _color(images, MEAN)) / _color(images, DEVIATION)
 
 
 def bgr(images: Array, *, mean: tuple[float, float, float]) -> Array:
-    """sRGB in [0, 1], [..., 3] → 0..255 in the order BGR, ``mean`` subtracted, as networks that
-    came from Caffe expect.
+    """sRGB [..., 3] in [0, 1] → 0 to 255 in the order BGR less ``mean``, as networks that came from
+    Caffe expect.
 
     Raises:
       ValueError: the last axis does not hold three channels.
     """
     if images.ndim == 0 or images.shape[-1] != 3:
-        raise ValueError(f"got images of shape {images.shape}; need three channels last (RGB)")
-    return 255.0 * images[..., ::-1] - jnp.asarray(mean, images.dtype)
+        raise ValueError(f"images have shape {images.shape}, need three channels last (RGB)")
+    return 255.0 * images[..., ::-1] - _color(images, mean)
+
+
+def _color(images: Array, color: Sequence[float]) -> Array:
+    return per_channel(jnp.asarray(color, images.dtype), images.ndim)

@@ -1,9 +1,12 @@
-"""Inception v1 (GoogLeNet), the float network of feature visualisations.
+"""Inception v1 (GoogLeNet), the float network of feature visualizations.
 
 Szegedy et al., *Going Deeper with Convolutions* (CVPR 2015, arXiv:1409.4842), table 1, as Caffe's
-BVLC trained it again (``models/bvlc_googlenet``): with biases and local response normalisation,
-without batch norms, without the two classifiers inside that only training needs. Layers are called
-as there, ``/`` being ``_``: ``conv1_7x7_s2``, ``inception_3a_5x5_reduce``, ``loss3_classifier``.
+BVLC retrained it (``models/bvlc_googlenet``): with biases and local response normalization, without
+batch norms and without the two auxiliary classifiers that only training needs. Layers are named as
+there, with ``_`` for ``/``: ``conv1_7x7_s2``, ``inception_3a_5x5_reduce``, ``loss3_classifier``.
+
+Taps: ``conv1``, ``conv2_reduce`` and ``conv2``, the convolutions of the stem after ReLU, and each
+module's result, ``inception_3a`` to ``inception_5b``.
 """
 
 import re
@@ -14,8 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from bnnjax.layers import Options, max_pool, pool
-from bnnjax.models.entry import Entry
+from bnnjax.models.entry import Card, Entry, Sizes, Style, Weights
 from bnnjax.models.imagenet import CLASSES, bgr
+from bnnjax.models.tapped import Tapped
 
 # Channels of 1×1, of 3×3 (reduced before, and result), of 5×5 likewise, and after the pool.
 MODULES = {
@@ -37,28 +41,28 @@ BGR_MEAN = (104.0, 117.0, 123.0)  # of ImageNet in 0..255, as BVLC rounded it
 CHANNELS, ALPHA, BETA = 5, 1e-4, 0.75
 
 
-class InceptionV1(nn.Module):
-    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
-    but None. `takes` says what sizes."""
+class InceptionV1(Tapped):
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
 
-    classes: int | None = CLASSES
+    For sizes see `takes`."""
+
+    num_classes: int | None = CLASSES
     options: Options = Options()
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array | None, dict[str, jax.Array]]:
-        taps: dict[str, jax.Array] = {}
-        taps["conv1"] = x = self._conv(x, 64, 7, "conv1_7x7_s2", stride=2)
+    def __call__(self, x: jax.Array) -> jax.Array | None:
+        x = self.tap("conv1", self._conv(x, 64, 7, "conv1_7x7_s2", stride=2))
         x = response_norm(self._halve(x))
-        taps["conv2_reduce"] = x = self._conv(x, 64, 1, "conv2_3x3_reduce")
-        taps["conv2"] = x = self._conv(x, 192, 3, "conv2_3x3")
+        x = self.tap("conv2_reduce", self._conv(x, 64, 1, "conv2_3x3_reduce"))
+        x = self.tap("conv2", self._conv(x, 192, 3, "conv2_3x3"))
         x = response_norm(x)
         for name, channels in MODULES.items():
             if name in POOLED_BEFORE:
                 x = self._halve(x)
-            taps[name] = x = self._module(x, name, channels)
-        if self.classes is None:
-            return None, taps
-        return nn.Dense(self.classes, name="loss3_classifier")(x.mean((1, 2))), taps
+            x = self.tap(name, self._module(x, name, channels))
+        if self.num_classes is None:
+            return None
+        return nn.Dense(self.num_classes, name="loss3_classifier")(x.mean((1, 2)))
 
     def _module(self, x: jax.Array, name: str, channels: tuple[int, ...]) -> jax.Array:
         plain, reduced3, of3, reduced5, of5, projected = channels
@@ -76,7 +80,7 @@ class InceptionV1(nn.Module):
     def _conv(
         self, x: jax.Array, features: int, side: int, name: str, *, stride: int = 1
     ) -> jax.Array:
-        pads = (side // 2, side // 2)  # Caffe's are even, also where the stride is 2
+        pads = (side // 2, side // 2)  # symmetric in Caffe, also where the stride is 2
         layer = nn.Conv(features, (side, side), strides=stride, padding=(pads, pads), name=name)
         return nn.relu(layer(x))
 
@@ -88,7 +92,7 @@ class InceptionV1(nn.Module):
 
 
 def response_norm(x: jax.Array) -> jax.Array:
-    """x / (1 + α/5 · Σ x²)^β, [..., C] → [..., C]; Σ is over a channel and two on either side."""
+    """x / (1 + α/5 · Σ x²)^β, [..., C] → [..., C]; Σ covers a channel and two on either side."""
     reach, channels = CHANNELS // 2, x.shape[-1]
     squares = jnp.pad(x * x, [(0, 0)] * (x.ndim - 1) + [(reach, reach)])
     total = sum(squares[..., i : i + channels] for i in range(CHANNELS))
@@ -96,20 +100,8 @@ def response_norm(x: jax.Array) -> jax.Array:
 
 
 def takes(side: int) -> bool:
-    """Whether a picture may have a side of so many pixels: a half, and three pools of 3 more, must
-    leave two for the last."""
+    """Whether pictures may have a side of so many pixels: the last of the pools must get two."""
     return side >= 31
-
-
-def tap_names() -> tuple[str, ...]:
-    """Every tap: the convolutions of the stem after ReLU, and each module's result."""
-    return ("conv1", "conv2_reduce", "conv2", *MODULES)
-
-
-def build(*, frozen: bool, options: Options, classes: int | None) -> InceptionV1:
-    """The module for the registry; a float network is the same frozen or not."""
-    del frozen
-    return InceptionV1(classes, options)
 
 
 def keras_name(name: str) -> str:
@@ -120,21 +112,23 @@ def keras_name(name: str) -> str:
 ENTRIES = (
     Entry(
         name="inception_v1",
-        build=build,
+        build=InceptionV1,
         normalize=partial(bgr, mean=BGR_MEAN),
-        options=Options(),
-        taps=tap_names(),
-        # Those of Lucid's style transfer through this architecture.
-        style_taps=("conv2", "inception_3a", "inception_4a", "inception_4b", "inception_4c"),
-        content_taps=("inception_3b",),
-        takes=takes,
-        stride=32,
-        classes=CLASSES,
-        top1=68.7,
-        top5=88.9,
-        parameters=6_998_552,
-        mebibytes=26.70,
-        paper="Szegedy et al., arXiv 1409.4842",
-        keras_name=keras_name,
+        sizes=Sizes(takes, stride=32),
+        card=Card(
+            paper="Szegedy et al., arXiv 1409.4842",
+            num_classes=CLASSES,
+            top1=68.7,
+            top5=88.9,
+            parameters=6_998_552,
+            mebibytes=26.70,
+        ),
+        weights=Weights(keras_name=keras_name),
+        style=Style(
+            style_taps=("conv2", "inception_3a", "inception_4a", "inception_4b", "inception_4c"),
+            content_taps=("inception_3b",),
+            # Untuned; against the grid that its strides may leave.
+            preset={"pooling": "avg", "shift": 8, "tv_weight": 2.0},
+        ),
     ),
 )

@@ -2,7 +2,20 @@
 
 Bethge et al. 2020 (arXiv 2001.05936); ``larq_zoo/literature/meliusnet.py``.
 
-Parameters are named as the taps are: ``stem_conv``, ``section2_block1_dense_conv`` …
+Layers are named like the taps: ``stem_conv``, ``section2_block1_dense_conv`` …
+
+Taps, from the picture to the logits:
+
+- ``stem_conv``, ``stem_group1``, ``stem_group2``: the stem's convolutions, each after its norm
+  and ReLU (stride 2);
+- ``stem``: after the pool (stride 4), the start of the stream;
+- ``section2_transition``: the stream at half the size and with fewer channels;
+- ``section2_block1_dense_conv``: integer result of that block's first binary
+  convolution, which is appended to the stream;
+- ``section2_block1_improve_conv``: of its second, which is added to the last 64 channels;
+- ``section2_block1``: the stream after both;
+- ``section2``: the stream at the end of the section;
+- ``head``: after the last norm and ReLU.
 """
 
 import re
@@ -14,93 +27,67 @@ from jax import Array
 
 from bnnjax import quant
 from bnnjax.layers import Options, pool
-from bnnjax.models.entry import Entry
+from bnnjax.models.entry import Card, Entry, Sizes, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
-from bnnjax.models.literature import LiteratureNet, any_size, release_files
+from bnnjax.models.literature import STYLE, LiteratureNet, any_size
 
 CLIP = 1.3
 GROWTH = 64  # channels that a block appends, and then corrects
 BLOCKS = (4, 5, 4, 4)
-TRANSITIONS = (160, 224, 256)  # channels after them
+TRANSITIONS = (160, 224, 256)  # channels after each
 STEM = ((32, 4), (64, 8))  # channels and groups of the second and third convolution
 
 
-def tap_names(blocks: tuple[int, ...] = BLOCKS) -> tuple[str, ...]:
-    """Every tap, from the picture to the logits.
-
-    - ``stem_conv``, ``stem_group1``, ``stem_group2``: the stem's convolutions, each after its norm
-      and ReLU (stride 2);
-    - ``stem``: after the pool (stride 4), the start of the stream;
-    - ``section2_transition``: the stream at half the size and with fewer channels;
-    - ``section2_block1_dense_conv``: whole-numbered result of that block's first binary
-      convolution, which is appended to the stream;
-    - ``section2_block1_improve_conv``: of its second, which is added to the last 64 channels;
-    - ``section2_block1``: the stream after both;
-    - ``section2``: the stream at the end of the section;
-    - ``head``: after the last norm and ReLU.
-    """
-    names = ["stem_conv", *(f"stem_group{n}" for n in range(1, len(STEM) + 1)), "stem"]
-    for section, count in enumerate(blocks, start=1):
-        names += [f"section{section}_transition"] * (section > 1)
-        for block in range(1, count + 1):
-            name = f"section{section}_block{block}"
-            names += [f"{name}_dense_conv", f"{name}_improve_conv", name]
-        names.append(f"section{section}")
-    return (*names, "head")
-
-
 class MeliusNet(LiteratureNet):
-    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
-    but None. Takes any size."""
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
+
+    Takes any size."""
 
     options: Options = Options(clip=CLIP)
     blocks: tuple[int, ...] = BLOCKS
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
-        taps: dict[str, Array] = {}
-        x = self._stem(x, taps, train)
+    def __call__(self, x: Array, *, train: bool = False) -> Array | None:
+        x = self._stem(x, train)
         for section, count in enumerate(self.blocks, start=1):
             if section > 1:
-                taps[f"section{section}_transition"] = x = self._transition(x, section, train)
+                x = self.tap(f"section{section}_transition", self._transition(x, section, train))
             for block in range(1, count + 1):
                 name = f"section{section}_block{block}"
-                new = self._sums(x, f"{name}_dense", taps, train)
+                new = self._sums(x, f"{name}_dense", train)
                 x = jnp.concatenate([x, new], axis=3)
-                correction = self._sums(x, f"{name}_improve", taps, train)
+                correction = self._sums(x, f"{name}_improve", train)
                 old, last = x[..., :-GROWTH], x[..., -GROWTH:]
-                taps[name] = x = jnp.concatenate([old, last + correction], axis=3)
-            taps[f"section{section}"] = x
-        taps["head"] = x = nn.relu(self.norm("head_norm")(x, train=train))
-        return self.classify(x), taps
+                x = self.tap(name, jnp.concatenate([old, last + correction], axis=3))
+            x = self.tap(f"section{section}", x)
+        x = self.tap("head", nn.relu(self.norm("head_norm")(x, train=train)))
+        return self.classify(x)
 
-    def _stem(self, x: Array, taps: dict[str, Array], train: bool) -> Array:
+    def _stem(self, x: Array, train: bool) -> Array:
         x = self.conv(STEM[0][0], 3, "stem_conv", stride=2)(x)
-        taps["stem_conv"] = x = nn.relu(self.norm("stem_conv_norm")(x, train=train))
+        x = self.tap("stem_conv", nn.relu(self.norm("stem_conv_norm")(x, train=train)))
         for number, (features, groups) in enumerate(STEM, start=1):
             name = f"stem_group{number}"
             x = self._grouped(x, features, groups, name)
-            taps[name] = x = nn.relu(self.norm(f"{name}_norm")(x, train=train))
-        taps["stem"] = x = self._halved(x)
-        return x
+            x = self.tap(name, nn.relu(self.norm(f"{name}_norm")(x, train=train)))
+        return self.tap("stem", self._halved(x))
 
     def _grouped(self, x: Array, features: int, groups: int, name: str) -> Array:
-        """A grouped convolution: as many separate ones, as in the files."""
+        """A grouped convolution, as separate ones because the files hold it so."""
         parts = jnp.split(x, groups, axis=3)
         convs = (self.conv(features // groups, 3, f"{name}_conv{n}") for n in range(groups))
         return jnp.concatenate(
             [conv(part) for conv, part in zip(convs, parts, strict=True)], axis=3
         )
 
-    def _sums(self, x: Array, name: str, taps: dict[str, Array], train: bool) -> Array:
+    def _sums(self, x: Array, name: str, train: bool) -> Array:
         conv = self.binary_conv(
             GROWTH,
             f"{name}_conv",
             kernel_quantizer=partial(quant.ste_sign, clip=CLIP),
             weight_clip=CLIP,
         )
-        taps[f"{name}_conv"] = y = conv(self.norm(f"{name}_norm")(x, train=train))
-        return y
+        return self.tap(f"{name}_conv", conv(self.norm(f"{name}_norm")(x, train=train)))
 
     def _transition(self, x: Array, section: int, train: bool) -> Array:
         name = f"section{section}_transition"
@@ -137,25 +124,25 @@ ENTRIES = (
         name="meliusnet22",
         build=MeliusNet,
         normalize=normalize,
-        options=MeliusNet.options,
-        taps=tap_names(),
-        style_taps=("stem_conv", "stem", "section1", "section2", "section3"),
-        content_taps=("section3",),
-        takes=any_size,
-        stride=32,
-        classes=CLASSES,
-        paper="Bethge et al., MeliusNet, arXiv 2001.05936",
-        files=release_files(
-            "meliusnet22",
-            "c1ba85e8389ae326009665ec13331e49fc3df4d0f925fa8553e224f7362c18ed",
-            "abfc5c50049d72a14e44df0c1cb73896ece2a1ab4bf9bb48fede6cc2f5e0b58f",
-            release="meliusnet22-v0.1.0",
-            release_notop="meliusnet22-v0.1.1",
+        sizes=Sizes(any_size, stride=32),
+        card=Card(
+            paper="Bethge et al., MeliusNet, arXiv 2001.05936",
+            num_classes=CLASSES,
+            top1=62.4,
+            top5=83.9,
+            parameters=6_944_584,
+            mebibytes=3.88,
         ),
-        keras_name=keras_name,
-        top1=62.4,
-        top5=83.9,
-        parameters=6_944_584,
-        mebibytes=3.88,
+        weights=Weights(
+            files=release_files(
+                "meliusnet22",
+                "c1ba85e8389ae326009665ec13331e49fc3df4d0f925fa8553e224f7362c18ed",
+                "abfc5c50049d72a14e44df0c1cb73896ece2a1ab4bf9bb48fede6cc2f5e0b58f",
+                release="meliusnet22-v0.1.0",
+                release_notop="meliusnet22-v0.1.1",
+            ),
+            keras_name=keras_name,
+        ),
+        style=STYLE,
     ),
 )

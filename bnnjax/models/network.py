@@ -1,20 +1,25 @@
 """A network ready to use: its row in the registry, its variables, and how it computes."""
 
 import dataclasses
+import difflib
+import functools
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 from jax import Array
 
+from bnnjax.binary.backend import using
 from bnnjax.layers import Options
+from bnnjax.models import trace
 from bnnjax.models.entry import Entry
+from bnnjax.models.tapped import TAPS
 
 Variables = Mapping[str, Any]
-AS_PUBLISHED = -1
+FROZEN_ARRAYS = {"words", "levels", "multiplier"}  # names that only frozen layers have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,103 +28,215 @@ class Architecture:
 
     Attributes:
       entry: its row in the registry.
-      frozen: whether its weights are packed, see `bnnjax.models.forms`.
       options: how it computes.
-      classes: of its logits; None for a network without its classifier.
+      num_classes: of its logits; None for a network without its classifier.
     """
 
     entry: Entry
-    frozen: bool
     options: Options
-    classes: int | None = AS_PUBLISHED
+    num_classes: int | None
 
-    def __post_init__(self) -> None:
-        if self.classes == AS_PUBLISHED:
-            object.__setattr__(self, "classes", self.entry.classes)
+    @classmethod
+    def published(cls, entry: Entry, **changes: Any) -> "Architecture":
+        """The architecture of the published network, with some attributes changed."""
+        published = {"options": entry.options, "num_classes": entry.card.num_classes}
+        return cls(entry, **{**published, **changes})
 
     @property
     def module(self) -> nn.Module:
         """The linen module."""
-        return self.entry.build(frozen=self.frozen, options=self.options, classes=self.classes)
+        return self.entry.build(options=self.options, num_classes=self.num_classes)
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """Names of all taps, from the picture to the logits."""
+        return _tap_names(dataclasses.replace(self, options=Options(backend="dense")))
 
     def apply(self, variables: Variables, images: Array) -> tuple[Array, dict[str, Array]]:
         """Logits and taps of pictures; nothing that the caller leaves unused survives `jax.jit`.
 
         Args:
-          variables: of this network; a pytree.
-          images: float [N, H, W, 3], sRGB in [0, 1].
+          variables: of this network, in either form; a pytree.
+          images: float [N, H, W, 3], sRGB in [0, 1]; computed with as float32.
 
         Returns:
-          logits float32 [N, classes], and a dict tap name → float32 [N, h, w, C]. The logits are
-          None without classes, and at sizes that only the network's features can be made of.
+          Logits float32 [N, num_classes], and a dict of tap name → float32 [N, h, w, C]. The logits
+          are None without classes, and for sizes that give features but no logits.
 
         Raises:
           ValueError: images of another rank, dtype or number of channels, or of a size that the
-            network cannot take.
+            network does not take.
         """
-        self._check(images)
-        result: Any = self.module.apply(variables, self.entry.normalize(images))
-        return result
+        logits, state = self._apply(variables, images, mutable=[TAPS])
+        return logits, state.get(TAPS, {})
+
+    def train(
+        self, variables: Variables, images: Array
+    ) -> tuple[Array, dict[str, Array], dict[str, Any]]:
+        """Like `apply`, for training latent variables: batch norms use the batch's statistics.
+
+        Returns:
+          Logits, taps, and the updated collection "batch_stats".
+        """
+        collections = [TAPS, "batch_stats"]
+        logits, state = self._apply(variables, images, train=True, mutable=collections)
+        return logits, state.get(TAPS, {}), state.get("batch_stats", {})
 
     def has_logits(self, side: int) -> bool:
         """Whether there are logits of pictures of ``side`` × ``side`` px."""
-        picture = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-        return jax.eval_shape(self.module.apply, self.variable_shapes(), picture)[0] is not None
+        picture = trace.picture(side)
+        return trace.shapes_of(self.module.apply, self.latent_shapes(), picture) is not None
 
-    def variable_shapes(self) -> Variables:
-        """The tree of `jax.ShapeDtypeStruct` that the variables must match."""
-        init = partial(self.module.init, mutable=["params", "batch_stats"])
-        return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, *self.entry.smallest, 3)))
+    def layers(self) -> dict[trace.Path, nn.Module]:
+        """Every innermost layer by its path in the variables, in the order of their calls."""
+        return trace.layers(self.module, side=self.entry.sizes.smallest)
+
+    def latent_shapes(self) -> dict[str, Any]:
+        """The tree of `jax.ShapeDtypeStruct` that latent variables must match."""
+        return trace.latent_shapes(self.module, side=self.entry.sizes.smallest)
+
+    def frozen_shapes(self) -> dict[str, Any]:
+        """The tree of `jax.ShapeDtypeStruct` that frozen variables must match."""
+        return trace.frozen_shapes(self.module, side=self.entry.sizes.smallest)
 
     def lay_out(self, variables: Variables) -> Variables:
-        """The variables together with the kernels laid out for gradients, which saves doing it
-        in every step of an optimisation; worth it under `jax.jit` and outside its loop."""
-        nothing = jnp.zeros((1, *self.entry.smallest, 3))
-        _, extra = self.module.apply(variables, nothing, mutable=["backward"])
+        """The variables together with packed kernels laid out for gradients.
+
+        Call it under `jax.jit`, outside the loop of an optimisation, whose steps it makes cheaper.
+        """
+        nothing = jnp.zeros((1, *self.entry.sizes.smallest, 3), jnp.float32)
+        _, extra = self._apply(variables, nothing, mutable=["backward"])
         return {**variables, **extra}
+
+    def _apply(self, variables: Variables, images: Array, **keywords: Any) -> Any:
+        self._check(images)
+        with using(self.options.arithmetic):
+            pictures = self.entry.normalize(jnp.asarray(images, jnp.float32))
+            return self.module.apply(variables, pictures, **keywords)
 
     def _check(self, images: Array) -> None:
         if images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(f"images have shape {images.shape}, need [N, height, width, 3]")
         if not jnp.issubdtype(images.dtype, jnp.floating):
-            raise ValueError(f"images are {images.dtype}, need float, sRGB in [0, 1]")
-        height, width = images.shape[1:3]
-        fixed = not self.entry.free and (height, width) != self.entry.smallest
-        if fixed or not (self.entry.takes(height) and self.entry.takes(width)):
             raise ValueError(
-                f"images are {height}×{width} px, which {self.entry.name} cannot take; "
+                f"images are {images.dtype}, need floats, sRGB in [0, 1]; divide bytes by 255"
+            )
+        height, width = images.shape[1:3]
+        if not self.entry.sizes.fit(height, width):
+            raise ValueError(
+                f"images are {height}×{width} px, which {self.entry.name} does not take; "
                 f"{self.entry.sizes}"
             )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@functools.lru_cache
+def _tap_names(architecture: Architecture) -> tuple[str, ...]:
+    names: list[str] = []
+
+    def record(variables: Variables, images: Array) -> None:
+        names.extend(architecture.apply(variables, images)[1])  # a pytree would sort them
+
+    picture = trace.picture(architecture.entry.sizes.smallest)
+    jax.eval_shape(record, architecture.latent_shapes(), picture)
+    return tuple(names)
+
+
+@functools.lru_cache
+def _has_two_forms(architecture: Architecture) -> bool:
+    return architecture.latent_shapes() != architecture.frozen_shapes()
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _compiled(architecture: Architecture, variables: Variables, images: Array) -> Any:
+    return architecture.apply(variables, images)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _laid_out(architecture: Architecture, variables: Variables) -> Variables:
+    return architecture.lay_out(variables)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Network:
-    """What `load_model` returns.
+    """What `load_model` returns: an architecture with variables.
 
     Attributes:
       architecture: the static half.
-      variables: the pytree of weights.
+      variables: the pytree of weights, latent or frozen (see `bnnjax.models.forms`).
       provenance: where the weights come from: source, sha256, paper.
-      path: the checkpoint it was loaded from, or None.
+      path: the file it was loaded from, or None.
+      class_names: in the order of the logits, or None.
     """
 
     architecture: Architecture
     variables: Variables
     provenance: Mapping[str, Any]
     path: str | None = None
+    class_names: tuple[str, ...] | None = None
 
     def apply(self, variables: Variables, images: Array) -> tuple[Array, dict[str, Array]]:
         """(logits, taps) of float pictures [N, H, W, 3], sRGB in [0, 1]; `Architecture.apply`."""
         return self.architecture.apply(variables, images)
+
+    def __call__(self, images: Array) -> tuple[Array, dict[str, Array]]:
+        """The same with the network's own variables, compiled."""
+        logits, taps = _compiled(self.architecture, self.variables, images)
+        return logits, {name: taps[name] for name in self.taps if name in taps}
 
     @property
     def entry(self) -> Entry:
         """Its row in the registry."""
         return self.architecture.entry
 
+    @property
+    def name(self) -> str:
+        """Its name in the registry."""
+        return self.entry.name
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """Names of all taps, from the picture to the logits."""
+        return self.architecture.taps
+
+    @property
+    def form(self) -> str:
+        """ "packed" or "latent", or "float" for a network that has nothing to pack."""
+        arrays = {path[-1] for path in flatten_dict(self.variables["params"])}
+        if arrays & FROZEN_ARRAYS:
+            return "packed"
+        return "latent" if _has_two_forms(self.architecture) else "float"
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is ready for everything but training: packed, or with nothing to pack."""
+        return self.form != "latent"
+
+    def laid_out(self) -> Variables:
+        """The variables together with packed kernels laid out for gradients.
+
+        Give these to `apply` in an optimisation, which then need not lay kernels out in every step.
+        """
+        return _laid_out(self.architecture, self.variables)
+
     def with_options(self, **changes: Any) -> "Network":
-        """The same network computing otherwise: ``pseudo_gradient``, ``clip``, ``pooling``,
-        ``backend`` or ``gradient_dtype`` (see `bnnjax.layers.Options`)."""
-        options = dataclasses.replace(self.architecture.options, **changes)
-        architecture = dataclasses.replace(self.architecture, options=options)
+        """The same network with other options: ``pseudo_gradient``, ``clip``, ``pooling``,
+        ``backend`` or ``gradient_dtype`` (see `bnnjax.layers.Options`).
+
+        Raises:
+          ValueError: no such option (the nearest is suggested), or no such choice.
+        """
+        options = [field.name for field in dataclasses.fields(Options)]
+        for name in changes.keys() - set(options):
+            near = difflib.get_close_matches(name, options, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise ValueError(f"no option {name!r}{hint} There are: {', '.join(options)}")
+        changed = dataclasses.replace(self.architecture.options, **changes)
+        architecture = dataclasses.replace(self.architecture, options=changed)
         return dataclasses.replace(self, architecture=architecture)
+
+    def __repr__(self) -> str:
+        leaves = jax.tree.leaves(self.architecture.latent_shapes()["params"])
+        millions = sum(leaf.size for leaf in leaves) / 1e6
+        classes = self.architecture.num_classes
+        logits = "no classifier" if classes is None else f"{classes} classes"
+        return f"<Network {self.name}: {millions:.1f} M parameters, {self.form}, {logits}>"

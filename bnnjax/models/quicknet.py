@@ -3,7 +3,17 @@
 Bannink et al., *Larq Compute Engine* (arXiv 2011.09398); ``larq_zoo/sota/quicknet.py``. The older
 generation of the same name is `bnnjax.models.quicknet_v0`.
 
-Parameters are named as the taps are: ``stem_conv``, ``section2_block1_conv`` …
+Layers are named like the taps: ``stem_conv``, ``section2_block1_conv`` …
+
+Taps, from the picture to the logits:
+
+- ``stem_conv``: the first convolution after its norm and ReLU (stride 2);
+- ``stem_depthwise``: the second after its norm (stride 4);
+- ``stem``: the third, 1×1, after its norm, the start of the residual stream;
+- ``section2_transition``: the residual stream at half the size and with more channels;
+- ``section2_block1_conv``: integer result of that block's binary convolution;
+- ``section2_block1``: the residual stream after the block;
+- ``section2``: the residual stream at the end of the section.
 """
 
 from functools import partial
@@ -22,124 +32,91 @@ from bnnjax.layers import (
     QuantDepthwiseConv,
     pool,
 )
-from bnnjax.models.entry import Entry, ReleaseFile
+from bnnjax.models.entry import Card, Entry, Sizes, Style, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
+from bnnjax.models.tapped import Tapped
 
 CLIP = 1.25
 STEM_EPSILON = 1e-3  # Keras' default, which the original does not override in the stem
 
 
-def tap_names(blocks: tuple[int, ...]) -> tuple[str, ...]:
-    """Every tap, from the picture to the logits.
-
-    - ``stem_conv``: the first convolution after its norm and ReLU (stride 2);
-    - ``stem_depthwise``: the second after its norm (stride 4);
-    - ``stem``: the third, 1×1, after its norm, the start of the residual stream;
-    - ``section2_transition``: the residual stream at half the size and with more channels;
-    - ``section2_block1_conv``: whole-numbered result of that block's binary convolution;
-    - ``section2_block1``: the residual stream after the block;
-    - ``section2``: the residual stream at the end of the section.
-    """
-    names = ["stem_conv", "stem_depthwise", "stem"]
-    for section, count in enumerate(blocks, start=1):
-        names += [f"section{section}_transition"] * (section > 1)
-        for block in range(1, count + 1):
-            names += [f"section{section}_block{block}_conv", f"section{section}_block{block}"]
-        names.append(f"section{section}")
-    return tuple(names)
-
-
-def binary_conv(
-    features: int, name: str, *, frozen: bool, options: Options, strides: tuple[int, int] = (1, 1)
-) -> QuantConv:
+def binary_conv(features: int, name: str, *, options: Options, stride: int = 1) -> QuantConv:
     """The binary 3×3 convolution of all QuickNets, padded with +1."""
     return QuantConv(
         features,
-        strides=strides,
+        strides=stride,
         pad_values=1,
         input_quantizer=options.input_quantizer,
         kernel_quantizer=partial(quant.ste_sign, clip=CLIP),
         weight_clip=CLIP,
-        frozen=frozen,
-        backend=options.backend,
-        gradient_dtype=options.gradient_dtype,
         name=name,
     )
 
 
-class QuickNet(nn.Module):
-    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
-    but None. `takes` says what sizes."""
+class QuickNet(Tapped):
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
+
+    For sizes see `takes`."""
 
     filters: tuple[int, ...]
     blocks: tuple[int, ...]
-    classes: int | None = CLASSES
-    frozen: bool = False
+    num_classes: int | None = CLASSES
     options: Options = Options(clip=CLIP)
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
-        taps: dict[str, Array] = {}
-        x = self._stem(x, taps, train)
+    def __call__(self, x: Array, *, train: bool = False) -> Array | None:
+        x = self._stem(x, train)
         for section, (count, features) in enumerate(
             zip(self.blocks, self.filters, strict=True), start=1
         ):
             if section > 1:
                 name = f"section{section}_transition"
-                taps[name] = x = self._transition(x, features, name, train)
+                x = self.tap(name, self._transition(x, features, name, train))
             for block in range(1, count + 1):
-                x = self._block(x, f"section{section}_block{block}", taps, train)
-            taps[f"section{section}"] = x
-        if self.classes is None:
-            return None, taps
+                x = self._block(x, f"section{section}_block{block}", train)
+            x = self.tap(f"section{section}", x)
+        if self.num_classes is None:
+            return None
         pooled = nn.relu(x).mean(axis=(1, 2))
-        return QuantDense(self.classes, use_bias=True, frozen=self.frozen, name="dense")(
-            pooled
-        ), taps
+        return QuantDense(self.num_classes, use_bias=True, name="dense")(pooled)
 
-    def _stem(self, x: Array, taps: dict[str, Array], train: bool) -> Array:
+    def _stem(self, x: Array, train: bool) -> Array:
         x = self._conv(self.filters[0] // 4, 3, "stem_conv", stride=2)(x)
-        taps["stem_conv"] = x = nn.relu(self._stem_norm("stem_conv_norm")(x, train=train))
-        x = QuantDepthwiseConv(strides=(2, 2), frozen=self.frozen, name="stem_depthwise")(x)
+        x = self.tap("stem_conv", nn.relu(self._stem_norm("stem_conv_norm")(x, train=train)))
+        x = QuantDepthwiseConv(strides=2, name="stem_depthwise")(x)
         norm = self._stem_norm("stem_depthwise_norm", use_scale=False, use_bias=False)
-        taps["stem_depthwise"] = x = norm(x, train=train)
+        x = self.tap("stem_depthwise", norm(x, train=train))
         x = self._conv(self.filters[0], 1, "stem_pointwise")(x)
-        taps["stem"] = x = self._stem_norm("stem_norm")(x, train=train)
-        return x
+        return self.tap("stem", self._stem_norm("stem_norm")(x, train=train))
 
     def _transition(self, x: Array, features: int, name: str, train: bool) -> Array:
         x = pool(nn.relu(x), self.options, stride=1)
-        x = BlurPool(frozen=self.frozen, name=f"{name}_blur")(x)
+        x = BlurPool(name=f"{name}_blur")(x)
         x = self._conv(features, 1, f"{name}_conv")(x)
         return self._norm(f"{name}_norm")(x, train=train)
 
-    def _block(self, x: Array, name: str, taps: dict[str, Array], train: bool) -> Array:
-        conv = binary_conv(x.shape[3], f"{name}_conv", frozen=self.frozen, options=self.options)
-        taps[f"{name}_conv"] = y = conv(x)
+    def _block(self, x: Array, name: str, train: bool) -> Array:
+        conv = binary_conv(x.shape[3], f"{name}_conv", options=self.options)
+        y = self.tap(f"{name}_conv", conv(x))
         # ReLU sits between the convolution and its batch norm: it is the convolution's activation.
-        taps[name] = x = self._block_norm(f"{name}_norm")(nn.relu(y), train=train) + x
-        return x
+        return self.tap(name, self._block_norm(f"{name}_norm")(nn.relu(y), train=train) + x)
 
     def _conv(self, features: int, side: int, name: str, *, stride: int = 1) -> QuantConv:
-        # Of floats, but a QuantConv2D in the original too, and so named in its files.
-        return QuantConv(
-            features, (side, side), strides=(stride, stride), frozen=self.frozen, name=name
-        )
+        # Of floats, but a QuantConv2D in the original too, and named so in its files.
+        return QuantConv(features, side, strides=stride, name=name)
 
     def _norm(self, name: str) -> BatchNorm:
-        return BatchNorm(epsilon=1e-5, momentum=0.9, frozen=self.frozen, name=name)
+        return BatchNorm(epsilon=1e-5, momentum=0.9, name=name)
 
     def _block_norm(self, name: str) -> BatchNorm:
         return self._norm(name)
 
     def _stem_norm(self, name: str, **flags: Any) -> BatchNorm:
-        return BatchNorm(
-            epsilon=STEM_EPSILON, momentum=0.99, frozen=self.frozen, name=name, **flags
-        )
+        return BatchNorm(epsilon=STEM_EPSILON, momentum=0.99, name=name, **flags)
 
 
 def takes(side: int) -> bool:
-    """Whether a picture may have a side of so many pixels: three halvings must leave one."""
+    """Whether pictures may have a side of so many pixels: three halvings must leave one."""
     return side >= 29
 
 
@@ -155,19 +132,17 @@ def _entry(
         name=name,
         build=partial(QuickNet, filters, blocks),
         normalize=normalize,
-        options=Options(clip=CLIP),
-        taps=tap_names(blocks),
-        style_taps=("stem_conv", "stem_depthwise", "stem", "section1", "section2", "section3"),
-        content_taps=("section3",),
-        takes=takes,
-        stride=32,
-        classes=CLASSES,
-        paper="Bannink et al., Larq Compute Engine, arXiv 2011.09398",
-        files=(
-            ReleaseFile("quicknet-v1.0", f"{name}_weights.h5", sha256, True),
-            ReleaseFile("quicknet-v1.0", f"{name}_weights_notop.h5", sha256_notop, False),
+        sizes=Sizes(takes, stride=32),
+        card=Card(
+            paper="Bannink et al., Larq Compute Engine, arXiv 2011.09398",
+            num_classes=CLASSES,
+            **published,
         ),
-        **published,
+        weights=Weights(release_files(name, sha256, sha256_notop, release="quicknet-v1.0")),
+        style=Style(
+            style_taps=("stem_conv", "stem_depthwise", "stem", "section1", "section2", "section3"),
+            content_taps=("section3",),
+        ),
     )
 
 

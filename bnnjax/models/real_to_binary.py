@@ -3,61 +3,50 @@
 Martinez et al. 2020 (ICLR, *Training binary neural networks with real-to-binary convolutions*);
 ``larq_zoo/literature/real_to_bin_nets.py``, ``RealToBinNetBNNFactory``.
 
-Parameters are named as the taps are: ``stem_conv``, ``section2_block1_conv`` …
+Layers are named like the taps: ``stem_conv``, ``section2_block1_conv`` …
+
+Taps, from the picture to the logits:
+
+- ``stem_conv``: the first convolution after its norm and PReLU (stride 2);
+- ``stem``: after the pool, the start of the residual stream (stride 4);
+- ``section2_block1_conv``: integer result of that block's binary convolution;
+- ``section2_block1``: the residual stream after the block; the first block of sections 2, 3
+  and 4 halves its size and doubles its channels;
+- ``section2``: the residual stream at the end of the section.
 """
 
 from flax import linen as nn
 from jax import Array
 
 from bnnjax import quant
-from bnnjax.layers import BatchNorm, Options, PReLU, avg_pool, pool
-from bnnjax.models.entry import Entry
+from bnnjax.layers import BatchNorm, PReLU, avg_pool, pool
+from bnnjax.models.entry import Card, Entry, Sizes, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
-from bnnjax.models.literature import LiteratureNet, any_size, release_files
+from bnnjax.models.literature import STYLE, LiteratureNet, any_size
 
 FILTERS = (64, 128, 256, 512)
-BLOCKS = 4  # a section; two of them are the halves of what Larq calls a block
+BLOCKS = 4  # per section; two of them are the halves of what Larq calls a block
 REDUCTION = 8  # of the channels, where their scales are computed
 
 
-def tap_names() -> tuple[str, ...]:
-    """Every tap, from the picture to the logits.
-
-    - ``stem_conv``: the first convolution after its norm and PReLU (stride 2);
-    - ``stem``: after the pool, the start of the residual stream (stride 4);
-    - ``section2_block1_conv``: whole-numbered result of that block's binary convolution;
-    - ``section2_block1``: the residual stream after the block; the first block of sections 2, 3
-      and 4 makes it half the size, of twice the channels;
-    - ``section2``: the residual stream at the end of the section.
-    """
-    names = ["stem_conv", "stem"]
-    for section in range(1, len(FILTERS) + 1):
-        for block in range(1, BLOCKS + 1):
-            names += [f"section{section}_block{block}_conv", f"section{section}_block{block}"]
-        names.append(f"section{section}")
-    return tuple(names)
-
-
 class RealToBinaryNet(LiteratureNet):
-    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
-    but None. Takes any size."""
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
+
+    Takes any size."""
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
-        taps: dict[str, Array] = {}
+    def __call__(self, x: Array, *, train: bool = False) -> Array | None:
         x = self.conv(FILTERS[0], 7, "stem_conv", stride=2)(x)
         x = self._norm("stem_conv_norm")(x, train=train)
-        taps["stem_conv"] = x = PReLU(name="stem_conv_prelu")(x)
-        taps["stem"] = x = pool(x, self.options, size=3, padding="SAME")
+        x = self.tap("stem_conv", PReLU(name="stem_conv_prelu")(x))
+        x = self.tap("stem", pool(x, self.options, size=3, padding="SAME"))
         for section, features in enumerate(FILTERS, start=1):
             for block in range(1, BLOCKS + 1):
-                x = self._block(x, features, f"section{section}_block{block}", taps, train)
-            taps[f"section{section}"] = x
-        return self.classify(x), taps
+                x = self._block(x, features, f"section{section}_block{block}", train)
+            x = self.tap(f"section{section}", x)
+        return self.classify(x)
 
-    def _block(
-        self, x: Array, features: int, name: str, taps: dict[str, Array], train: bool
-    ) -> Array:
+    def _block(self, x: Array, features: int, name: str, train: bool) -> Array:
         halves = x.shape[3] != features
         shortcut = self._shortcut(x, features, name, train) if halves else x
         x = self._norm(f"{name}_norm")(x, train=train)
@@ -68,13 +57,12 @@ class RealToBinaryNet(LiteratureNet):
             kernel_quantizer=quant.ste_sign,
             weight_clip=1.0,
         )
-        taps[f"{name}_conv"] = y = conv(x)
+        y = self.tap(f"{name}_conv", conv(x))
         y = PReLU(name=f"{name}_prelu")(y * self._scales(x, features, name))
-        taps[name] = y = y + shortcut
-        return y
+        return self.tap(name, y + shortcut)
 
     def _scales(self, x: Array, features: int, name: str) -> Array:
-        """A factor in (0, 1) a channel, from the convolution's input before its sign."""
+        """A factor in (0, 1) per channel, from the convolution's input before its sign."""
         reduce = nn.Dense(x.shape[3] // REDUCTION, use_bias=False, name=f"{name}_reduce")
         expand = nn.Dense(features, use_bias=False, name=f"{name}_expand")
         return nn.sigmoid(expand(nn.relu(reduce(x.mean(axis=(1, 2))))))[:, None, None]
@@ -115,24 +103,24 @@ ENTRIES = (
         name="real_to_binary_net",
         build=RealToBinaryNet,
         normalize=normalize,
-        options=Options(),
-        taps=tap_names(),
-        style_taps=("stem_conv", "stem", "section1", "section2", "section3"),
-        content_taps=("section3",),
-        takes=any_size,
-        stride=32,
-        classes=CLASSES,
-        paper="Martinez et al., Real-to-Binary Convolutions, ICLR 2020",
-        files=release_files(
-            "r2b",
-            "e8fd16ca1ab9810ac3835f24f5c62758a57bc32a615f73aaa50d382d2b9617e1",
-            "4ec47abf1a4da5c65f4908076257e8d5c812673891089a88c9d9e84e949d1dab",
-            release="r2b-v0.1.0",
+        sizes=Sizes(any_size, stride=32),
+        card=Card(
+            paper="Martinez et al., Real-to-Binary Convolutions, ICLR 2020",
+            num_classes=CLASSES,
+            top1=65.01,
+            top5=85.72,
+            parameters=11_995_624,
+            mebibytes=5.13,
         ),
-        keras_name=keras_name,
-        top1=65.01,
-        top5=85.72,
-        parameters=11_995_624,
-        mebibytes=5.13,
+        weights=Weights(
+            files=release_files(
+                "r2b",
+                "e8fd16ca1ab9810ac3835f24f5c62758a57bc32a615f73aaa50d382d2b9617e1",
+                "4ec47abf1a4da5c65f4908076257e8d5c812673891089a88c9d9e84e949d1dab",
+                release="r2b-v0.1.0",
+            ),
+            keras_name=keras_name,
+        ),
+        style=STYLE,
     ),
 )

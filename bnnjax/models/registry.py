@@ -1,6 +1,7 @@
 """One table of everything known about each network, gathered from the files of the families."""
 
 import difflib
+import re
 
 from bnnjax.models import (
     alexnet,
@@ -32,7 +33,24 @@ FAMILIES = (
     vgg,
     inception,
 )
-REGISTRY: dict[str, Entry] = {entry.name: entry for family in FAMILIES for entry in family.ENTRIES}
+REGISTRY: dict[str, Entry] = {}
+
+
+def register(entry: Entry) -> None:
+    """Adds a network of your own, which is then found by its name like any other.
+
+    Raises:
+      ValueError: another network has this name, or it could be mistaken for a path.
+    """
+    if not re.fullmatch(r"[\w-]+", entry.name):
+        raise ValueError(f"name is {entry.name!r}, needs letters, digits, '_' and '-' only")
+    if REGISTRY.setdefault(entry.name, entry) != entry:
+        raise ValueError(f"a network {entry.name!r} is registered already; give yours another name")
+
+
+def names() -> tuple[str, ...]:
+    """The names of all networks."""
+    return tuple(REGISTRY)
 
 
 def find(name: str) -> Entry:
@@ -46,3 +64,8 @@ def find(name: str) -> Entry:
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"no network {name!r}{hint} There are: {', '.join(REGISTRY)}")
     return REGISTRY[name]
+
+
+for _family in FAMILIES:
+    for _entry in _family.ENTRIES:
+        register(_entry)

@@ -3,7 +3,17 @@
 Liu et al. 2018 (arXiv 1808.00278) and Bethge et al. 2019 (arXiv 1906.08637);
 ``larq_zoo/literature/birealnet.py`` and ``resnet_e.py``.
 
-Parameters are named as the taps are: ``stem_conv``, ``section2_block1_conv`` …
+Layers are named like the taps: ``stem_conv``, ``section2_block1_conv`` …
+
+Taps, from the picture to the logits:
+
+- ``stem_conv``: the first convolution after its norm (and ReLU in ResNet-E), stride 2;
+- ``stem``: after the pool, the start of the residual stream (stride 4);
+- ``section2_block1_conv``: result of that block's binary convolution: integers, in Bi-Real Net
+  times one scale per channel;
+- ``section2_block1``: the residual stream after the block; the first block of sections 2, 3
+  and 4 halves its size and doubles its channels;
+- ``section2``: the residual stream at the end of the section.
 """
 
 from functools import partial
@@ -15,70 +25,47 @@ from jax import Array
 from bnnjax import quant
 from bnnjax.layers import BatchNorm, Options, QuantConv, avg_pool, pool
 from bnnjax.models import quicknet_v0
-from bnnjax.models.entry import Entry
+from bnnjax.models.entry import Card, Entry, ReleaseFile, Sizes, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
-from bnnjax.models.literature import LiteratureNet, any_size, release_files
+from bnnjax.models.literature import STYLE, LiteratureNet, any_size
 
 FILTERS = (64, 128, 256, 512)
-BLOCKS = 4  # a section
+BLOCKS = 4  # per section
 CLIP = 1.25  # of ResNet-E
 
 
-def tap_names() -> tuple[str, ...]:
-    """Every tap, from the picture to the logits.
-
-    - ``stem_conv``: the first convolution after its norm (and, of ResNet-E, ReLU), stride 2;
-    - ``stem``: after the pool, the start of the residual stream (stride 4);
-    - ``section2_block1_conv``: result of that block's binary convolution: whole numbers, of Bi-Real
-      Net times a scale a channel;
-    - ``section2_block1``: the residual stream after the block; the first block of sections 2, 3
-      and 4 makes it half the size, of twice the channels;
-    - ``section2``: the residual stream at the end of the section.
-    """
-    names = ["stem_conv", "stem"]
-    for section in range(1, len(FILTERS) + 1):
-        for block in range(1, BLOCKS + 1):
-            names += [f"section{section}_block{block}_conv", f"section{section}_block{block}"]
-        names.append(f"section{section}")
-    return tuple(names)
-
-
 class BiRealNet(LiteratureNet):
-    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
-    but None. Takes any size."""
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
+
+    Takes any size."""
 
     options: Options = Options(pseudo_gradient="approx_sign")
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array | None, dict[str, Array]]:
-        taps: dict[str, Array] = {}
-        x = self._stem(x, taps, train)
+    def __call__(self, x: Array, *, train: bool = False) -> Array | None:
+        x = self._stem(x, train)
         for section, features in enumerate(FILTERS, start=1):
             for block in range(1, BLOCKS + 1):
-                x = self._block(x, features, f"section{section}_block{block}", taps, train)
-            taps[f"section{section}"] = x
-        return self.classify(self._end(x)), taps
+                x = self._block(x, features, f"section{section}_block{block}", train)
+            x = self.tap(f"section{section}", x)
+        return self.classify(self._end(x))
 
-    def _stem(self, x: Array, taps: dict[str, Array], train: bool) -> Array:
+    def _stem(self, x: Array, train: bool) -> Array:
         x = self.conv(FILTERS[0], 7, "stem_conv", stride=2)(x)
-        taps["stem_conv"] = x = self._norm("stem_conv_norm")(x, train=train)
-        taps["stem"] = x = pool(x, self.options, size=3, padding="SAME")
-        return x
+        x = self.tap("stem_conv", self._norm("stem_conv_norm")(x, train=train))
+        return self.tap("stem", pool(x, self.options, size=3, padding="SAME"))
 
-    def _block(
-        self, x: Array, features: int, name: str, taps: dict[str, Array], train: bool
-    ) -> Array:
+    def _block(self, x: Array, features: int, name: str, train: bool) -> Array:
         halves = x.shape[3] != features
         shortcut = self._shortcut(x, features, name, train) if halves else x
-        taps[f"{name}_conv"] = x = self._sign_conv(features, f"{name}_conv", 1 + halves)(x)
-        taps[name] = x = self._norm(f"{name}_norm")(x, train=train) + shortcut
-        return x
+        x = self.tap(f"{name}_conv", self._sign_conv(features, f"{name}_conv", 1 + halves)(x))
+        return self.tap(name, self._norm(f"{name}_norm")(x, train=train) + shortcut)
 
     def _shortcut(self, x: Array, features: int, name: str, train: bool) -> Array:
         x = self.conv(features, 1, f"{name}_shortcut_conv")(self._halved(x))
         return self._norm(f"{name}_shortcut_norm")(x, train=train)
 
-    # What is different in ResNet-E.
+    # What ResNet-E does differently.
 
     def _halved(self, x: Array) -> Array:
         return avg_pool(x, padding="SAME")
@@ -97,21 +84,21 @@ class BiRealNet(LiteratureNet):
 
 
 class BinaryResNetE18(BiRealNet):
-    """[N, H, W, 3] normalised pictures → (logits [N, classes], taps); without ``classes`` no logits
-    but None. `quicknet_v0.takes` says what sizes: its transitions have the same pools.
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
 
-    Larq gives pictures of less than 50 px another stem, for which there are no weights; here they
-    meet the stem of all others.
+    For sizes see `quicknet_v0.takes`: its transitions have the same pools.
+
+    Larq has another stem for pictures of less than 50 px, but no weights for it; here the same
+    stem serves all sizes.
     """
 
     options: Options = Options(clip=CLIP)
 
-    def _stem(self, x: Array, taps: dict[str, Array], train: bool) -> Array:
+    def _stem(self, x: Array, train: bool) -> Array:
         x = self.conv(FILTERS[0], 7, "stem_conv", stride=2)(x)
-        taps["stem_conv"] = x = nn.relu(self._norm("stem_conv_norm")(x, train=train))
+        x = self.tap("stem_conv", nn.relu(self._norm("stem_conv_norm")(x, train=train)))
         x = pool(x, self.options, size=3, padding="SAME")
-        taps["stem"] = x = self._norm("stem_norm")(x, train=train)
-        return x
+        return self.tap("stem", self._norm("stem_norm")(x, train=train))
 
     def _halved(self, x: Array) -> Array:
         return avg_pool(x)
@@ -129,18 +116,21 @@ class BinaryResNetE18(BiRealNet):
         return self.norm(name)
 
 
-def _entry(name: str, build: type[BiRealNet], **others: Any) -> Entry:
+def _entry(
+    name: str,
+    build: type[BiRealNet],
+    sizes: Sizes,
+    files: tuple[ReleaseFile, ...],
+    **published: Any,
+) -> Entry:
     return Entry(
         name=name,
         build=build,
         normalize=normalize,
-        options=build.options,
-        taps=tap_names(),
-        style_taps=("stem_conv", "stem", "section1", "section2", "section3"),
-        content_taps=("section3",),
-        stride=32,
-        classes=CLASSES,
-        **others,
+        sizes=sizes,
+        card=Card(num_classes=CLASSES, **published),
+        weights=Weights(files),
+        style=STYLE,
     )
 
 
@@ -148,14 +138,14 @@ ENTRIES = (
     _entry(
         "birealnet",
         BiRealNet,
-        takes=any_size,
-        paper="Liu et al., Bi-Real Net, arXiv 1808.00278",
-        files=release_files(
+        Sizes(any_size, stride=32),
+        release_files(
             "birealnet",
             "6e6efac1584fcd60dd024198c87f42eb53b5ec719a5ca1f527e1fe7e8b997117",
             "5148b61c0c2a1094bdef811f68bf4957d5ba5f83ad26437b7a4a6855441ab46b",
             release="birealnet-v0.3.0",
         ),
+        paper="Liu et al., Bi-Real Net, arXiv 1808.00278",
         top1=57.47,
         top5=79.84,
         parameters=11_699_112,
@@ -164,14 +154,14 @@ ENTRIES = (
     _entry(
         "binary_resnet_e18",
         BinaryResNetE18,
-        takes=quicknet_v0.takes,
-        paper="Bethge et al., Back to Simplicity, arXiv 1906.08637",
-        files=release_files(
+        Sizes(quicknet_v0.takes, stride=32),
+        release_files(
             "resnet_e_18",
             "bde4a64d42c164a7b10a28debbe1ad5b287c499bc0247ecb00449e6e89f3bf5b",
             "14cb037e47d223827a8d09db88ec73d60e4153a4464dca847e5ae1a155e7f525",
             release="resnet_e-v0.1.0",
         ),
+        paper="Bethge et al., Back to Simplicity, arXiv 1906.08637",
         top1=58.32,
         top5=80.79,
         parameters=11_699_368,

@@ -1,35 +1,33 @@
 """Parameters, memory and multiply-accumulates of a network, counted as ``lq.models.summary`` does.
 
-Larq's conventions (``larq/models.py``): a batch norm counts two parameters a channel, whatever it
-has; the precision of a product is the larger of its operands' bits; a bias costs no products.
+Larq's conventions (``larq/models.py``): a batch norm counts as two parameters per channel, whatever
+it has; the precision of a product is the larger of its operands' bits; a bias costs no products.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
 
 from bnnjax import quant
-from bnnjax.layers import BatchNorm, Quantized, QuantSeparableConv
+from bnnjax.layers import BatchNorm, QuantSeparableConv
 from bnnjax.models.network import Architecture
-from bnnjax.models.trace import Call, trace
+from bnnjax.models.trace import Call, by_layer, latent_shapes, trace
 
 FLOAT_BITS = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerSummary:
-    """A layer, counted.
+    """The counts of one layer.
 
     Attributes:
       name: its path in the variables.
       input_bits: of its quantized input, None where the input is not quantized.
       output_shape: for one picture, without the batch.
-      parameters: their number by bits a parameter.
+      parameters: their number by bits per parameter.
       macs: multiply-accumulates for one picture by bits of the larger operand.
     """
 
@@ -47,7 +45,7 @@ class LayerSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """All layers of a network, counted, and their sums."""
+    """The counts of all layers of a network, and their sums."""
 
     layers: tuple[LayerSummary, ...]
 
@@ -58,16 +56,16 @@ class Summary:
 
     @property
     def parameter_bits(self) -> list[int]:
-        """The precisions that parameters have, rising."""
+        """The precisions of parameters, ascending."""
         return sorted({bits for layer in self.layers for bits in layer.parameters})
 
     @property
     def mac_bits(self) -> list[int]:
-        """The precisions that multiply-accumulates have, rising."""
+        """The precisions of multiply-accumulates, ascending."""
         return sorted({bits for layer in self.layers for bits in layer.macs})
 
     def parameters_of(self, bits: int) -> int:
-        """Parameters of this precision."""
+        """Number of parameters of this precision."""
         return sum(layer.parameters.get(bits, 0) for layer in self.layers)
 
     def macs_of(self, bits: int) -> int:
@@ -86,13 +84,13 @@ class Summary:
 
     @property
     def bytes_8bit(self) -> float:
-        """The same, were every parameter of more than 8 bits one of 8."""
+        """The same if parameters of more than 8 bits had 8."""
         counts = ((min(bits, 8), self.parameters_of(bits)) for bits in self.parameter_bits)
         return sum(bits * count for bits, count in counts) / 8
 
     @property
     def bytes_float32(self) -> float:
-        """The same, were every parameter a float32."""
+        """The same if every parameter were a float32."""
         return self.parameters * FLOAT_BITS / 8
 
 
@@ -100,29 +98,26 @@ def summarize(architecture: Architecture, *, side: int = 224) -> Summary:
     """Counts every layer for one picture of ``side`` × ``side`` pixels.
 
     Raises:
-      ValueError: a size that the network, or its classifier, cannot take.
+      ValueError: a size that the network, or its classifier, does not take.
     """
-    name, latent = architecture.entry.name, dataclasses.replace(architecture, frozen=False)
-    if not architecture.entry.takes(side):
-        raise ValueError(f"{name} cannot take pictures of {side}×{side} px")
-    if latent.classes is not None and not latent.has_logits(side):
-        raise ValueError(f"the classifier of {name} cannot take pictures of {side}×{side} px")
-    return summarize_module(latent.module, side=side)
+    name = architecture.entry.name
+    if not architecture.entry.sizes.takes(side):
+        raise ValueError(
+            f"{name} does not take pictures of {side}×{side} px; {architecture.entry.sizes}"
+        )
+    if architecture.num_classes is not None and not architecture.has_logits(side):
+        raise ValueError(f"the classifier of {name} does not take pictures of {side}×{side} px")
+    return summarize_module(architecture.module, side=side)
 
 
 def summarize_module(module: nn.Module, *, side: int) -> Summary:
-    """The same for any module of latent layers that takes pictures [N, side, side, 3]."""
-    picture = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    shapes = flatten_dict(jax.eval_shape(module.init, jax.random.key(0), picture)["params"])
-    return Summary(
-        tuple(
-            _layer(call, {p[-1]: leaf.shape for p, leaf in shapes.items() if p[:-1] == call.path})
-            for call in trace(module, side=side)
-        )
-    )
+    """The same for any linen module that takes pictures [N, side, side, 3]."""
+    shapes = by_layer(latent_shapes(module, side=side)["params"])
+    calls = trace(module, side=side)
+    return Summary(tuple(_layer(call, shapes.get(call.path, {})) for call in calls))
 
 
-def _layer(call: Call, shapes: dict[str, tuple[int, ...]]) -> LayerSummary:
+def _layer(call: Call, shapes: Mapping[str, Any]) -> LayerSummary:
     name, output_shape = "/".join(call.path), call.output_shape[1:]
     if isinstance(call.layer, BatchNorm):
         return LayerSummary(name, None, output_shape, {FLOAT_BITS: 2 * output_shape[-1]}, {})
@@ -131,7 +126,7 @@ def _layer(call: Call, shapes: dict[str, tuple[int, ...]]) -> LayerSummary:
     input_bits, kernel_bits = _precisions(call)
     pixels = int(np.prod(output_shape[:-1]))
     for array, shape in shapes.items():
-        bits, count = kernel_bits if array == "kernel" else FLOAT_BITS, int(np.prod(shape))
+        bits, count = kernel_bits if array == "kernel" else FLOAT_BITS, shape.size
         parameters[bits] = parameters.get(bits, 0) + count
         if array == "kernel":
             bits = max(input_bits or FLOAT_BITS, kernel_bits)
@@ -141,16 +136,12 @@ def _layer(call: Call, shapes: dict[str, tuple[int, ...]]) -> LayerSummary:
 
 def _precisions(call: Call) -> tuple[int | None, int]:
     """Bits of the quantized input (None without), and of the kernel."""
-    layer = call.layer
-    if not isinstance(layer, Quantized):
-        return None, FLOAT_BITS
     # Larq counts both kernels of a separable convolution with the quantizer of its input.
-    whole = call.parent if isinstance(call.parent, QuantSeparableConv) else layer
-    quantized = whole.input_quantizer is not None
-    return (
-        quant.precision(whole.input_quantizer) if quantized else None,
-        quant.precision(layer.kernel_quantizer),
-    )
+    whole = call.parent if isinstance(call.parent, QuantSeparableConv) else call.layer
+    input_quantizer = getattr(whole, "input_quantizer", None)
+    kernel_quantizer = getattr(call.layer, "kernel_quantizer", None)
+    input_bits = None if input_quantizer is None else quant.precision(input_quantizer)
+    return input_bits, quant.precision(kernel_quantizer)
 
 
 def table(summary: Summary) -> list[list[str]]:
@@ -201,17 +192,17 @@ def totals(summary: Summary) -> Sequence[Sequence[str]]:
 
 
 def figures(summary: Summary) -> dict[str, int | float]:
-    """The sums by the names that ``--json`` gives them; bytes whole where they are."""
+    """The sums by their names in ``--json``; bytes are integers where they can be."""
     return {
         "params": summary.parameters,
         "params_1bit": summary.parameters_of(1),
-        "bytes": _whole(summary.bytes),
-        "bytes_8bit": _whole(summary.bytes_8bit),
-        "bytes_float32": _whole(summary.bytes_float32),
+        "bytes": _integer(summary.bytes),
+        "bytes_8bit": _integer(summary.bytes_8bit),
+        "bytes_float32": _integer(summary.bytes_float32),
         "macs_1bit": summary.macs_of(1),
         "macs_other": summary.macs - summary.macs_of(1),
     }
 
 
-def _whole(value: float) -> int | float:
+def _integer(value: float) -> int | float:
     return int(value) if value == int(value) else value

@@ -1,17 +1,25 @@
-"""The layers of a network in the order they are called, found without computing."""
+"""The layers of a network and the shapes of their parameters, found without computing anything."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from bnnjax.binary.backend import Arithmetic, using
+from bnnjax.layers import BatchNorm, Quantized
 
 Path = tuple[str, ...]
+Sides = int | tuple[int, int]  # of a picture; one number for both, or (height, width)
+
+_FASTEST_TRACED = Arithmetic(backend="dense")  # shapes do not depend on the arithmetic
 
 
 class Call(NamedTuple):
-    """A layer at work: its path in the variables, itself, the shape of its result, and the module
-    that it is part of."""
+    """A call of a layer: its path in the variables, the layer, the shape of its result, and the
+    module that it is part of."""
 
     path: Path
     layer: nn.Module
@@ -19,24 +27,71 @@ class Call(NamedTuple):
     parent: Any
 
 
-def trace(module: nn.Module, *, side: int | tuple[int, int]) -> list[Call]:
-    """Calls of all innermost layers, in their order, for one picture [1, side, side, 3], or of
-    sides (height, width)."""
-    sides = (side, side) if isinstance(side, int) else side
+def trace(module: nn.Module, *, side: Sides) -> list[Call]:
+    """Calls of all innermost layers in their order, for one picture with these sides."""
     paths: list[Path] = []
     calls: dict[Path, Call] = {}
 
     def record(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         if context.method_name != "__call__":
             return call(*args, **kwargs)
-        path, parent = context.module.path, context.module.parent  # which it soon forgets
+        path, parent = context.module.path, context.module.parent  # forgotten after the call
         paths.append(path)
         result = call(*args, **kwargs)
         calls[path] = Call(path, context.module, getattr(result, "shape", ()), parent)
         return result
 
     with nn.intercept_methods(record):
-        picture = jax.ShapeDtypeStruct((1, *sides, 3), jnp.float32)
-        jax.eval_shape(module.init, jax.random.key(0), picture)
+        shapes_of(module.init, jax.random.key(0), picture(side))
     outer = {path[:depth] for path in paths for depth in range(len(path))}
     return [calls[path] for path in paths if path not in outer]
+
+
+def layers(module: nn.Module, *, side: Sides) -> dict[Path, nn.Module]:
+    """Every innermost layer by its path, in the order of their calls."""
+    return {call.path: call.layer for call in trace(module, side=side)}
+
+
+def latent_shapes(module: nn.Module, *, side: Sides) -> dict[str, Any]:
+    """The collections "params" and, if there are any, "batch_stats" that ``init`` makes, as trees
+    of `jax.ShapeDtypeStruct`."""
+    made = shapes_of(module.init, jax.random.key(0), picture(side))
+    return {name: tree for name, tree in made.items() if name in ("params", "batch_stats")}
+
+
+def frozen_shapes(module: nn.Module, *, side: Sides) -> dict[str, Any]:
+    """Likewise the variables that `forms.freeze` makes."""
+    latent = latent_shapes(module, side=side)
+    params, stats = (by_layer(latent.get(name, {})) for name in ("params", "batch_stats"))
+    for path, layer in layers(module, side=side).items():
+        if isinstance(layer, Quantized):
+            params[path] = layer.frozen_shapes(params[path])
+        elif isinstance(layer, BatchNorm):
+            params[path] = layer.frozen_shapes(stats[path])
+    return {"params": joined(params)}
+
+
+def shapes_of(function: Callable[..., Any], *arguments: Any) -> Any:
+    """`jax.eval_shape` with the arithmetic that is fastest to trace."""
+    with using(_FASTEST_TRACED):
+        return jax.eval_shape(function, *arguments)
+
+
+def picture(side: Sides) -> jax.ShapeDtypeStruct:
+    """One picture with these sides."""
+    sides = (side, side) if isinstance(side, int) else side
+    return jax.ShapeDtypeStruct((1, *sides, 3), jnp.float32)
+
+
+def by_layer(tree: Mapping[str, Any]) -> dict[Path, dict[str, Any]]:
+    """The arrays of a collection by the path of their layer, then by name."""
+    found: dict[Path, dict[str, Any]] = {}
+    for (*path, name), leaf in flatten_dict(tree).items():
+        found.setdefault((*path,), {})[name] = leaf
+    return found
+
+
+def joined(arrays: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:
+    """The inverse of `by_layer`."""
+    flat = {(*path, name): leaf for path, each in arrays.items() for name, leaf in each.items()}
+    return unflatten_dict(flat)

@@ -1,13 +1,14 @@
 """VGG-16 and VGG-19, the float networks that style transfer grew up with.
 
 Simonyan & Zisserman, *Very Deep Convolutional Networks for Large-Scale Image Recognition*
-(ICLR 2015, arXiv:1409.1556), table 1, columns D and E. VGG-19 is there a second time up to conv5_1
-alone: the deepest layer of Gatys et al., *Image Style Transfer Using Convolutional Neural Networks*
-(CVPR 2016), who also proposed the average pooling offered here.
+(ICLR 2015, arXiv:1409.1556), table 1, columns D and E. A second VGG-19 ends at conv5_1, the deepest
+layer of Gatys et al., *Image Style Transfer Using Convolutional Neural Networks* (CVPR 2016), who
+also proposed the average pooling offered here.
+
+Taps are the convolutions after ReLU: ``relu1_1`` is that of layer ``conv1_1``, and so on.
 """
 
 import re
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bnnjax.layers import Options
-from bnnjax.models.entry import Entry
+from bnnjax.models.entry import Card, Entry, Sizes, Style, Weights
 from bnnjax.models.imagenet import CLASSES, bgr
+from bnnjax.models.tapped import Tapped
 
 Blocks = tuple[tuple[int, int], ...]  # (channels, convolutions) of each block
 
@@ -34,6 +36,19 @@ HIDDEN = 4096  # values between its layers
 
 POOLINGS = {"max": nn.max_pool, "avg": nn.avg_pool}
 
+# As Gatys et al. (CVPR 2016) paint: pixels, from the photograph on, Gram matrices, L-BFGS.
+GATYS = {
+    "parametrization": "pixels",
+    "optimizer": "lbfgs",
+    "statistics": "gram",
+    "init": "content",
+    "shift": 0,
+    "steps": 200,
+    "content_weight": 0.6,
+    "tv_weight": 0.1,
+    "color_weight": 0,
+}
+
 normalize = partial(bgr, mean=BGR_MEAN)
 
 
@@ -47,78 +62,68 @@ def layer_names(blocks: Blocks) -> tuple[str, ...]:
 
 
 def kernel_shapes(blocks: Blocks) -> dict[str, tuple[int, int, int, int]]:
-    """Shape [3,3,in,out] of every convolution's kernel."""
+    """Shape [3, 3, in, out] of every convolution's kernel."""
     outputs = [channels for channels, convolutions in blocks for _ in range(convolutions)]
     inputs = [3, *outputs[:-1]]
     return {n: (3, 3, i, o) for n, i, o in zip(layer_names(blocks), inputs, outputs, strict=True)}
 
 
-def tap_names(blocks: Blocks) -> tuple[str, ...]:
-    """Names of the activations from input to output: `relu1_1` …"""
-    return tuple(name.replace("conv", "relu") for name in layer_names(blocks))
+class VGG(Tapped):
+    """[N, H, W, 3] pictures from `normalize` → logits [N, num_classes], or None without
+    ``num_classes``, which leaves the convolutions alone.
 
-
-class VGG(nn.Module):
-    """A VGG of these blocks, without ``classes`` only its convolutions.
-
-    `pooling` is "max" (the trained network) or "avg" (Gatys et al.); anything else is a
-    ValueError. Convolutions are 3×3 with zero padding SAME, pools 2×2 with stride 2, VALID.
+    Convolutions are 3×3 with zero padding (SAME), pools 2×2 with stride 2 (VALID).
     """
 
     blocks: Blocks
-    classes: int | None = None
-    pooling: str = "max"
+    num_classes: int | None = None
+    options: Options = Options()
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> tuple[jax.Array | None, dict[str, jax.Array]]:
-        """Logits and activations of images [N,H,W,3] that went through `normalize`; H and W at
-        least 16, and with a classifier 32.
-
-        Returns:
-          (logits [N,classes], or None without; taps): `taps` holds each convolution's output after
-          its ReLU, [N,H/2^(B-1),W/2^(B-1),C], as `relu1_1` ….
+    def __call__(self, images: jax.Array) -> jax.Array | None:
+        """Logits.
 
         Raises:
-          ValueError: `pooling` is unknown or `images` has another shape.
+          ValueError: pictures of another rank, of other channels, or with sides below `smallest`.
         """
         self._check(images)
-        pool = _pooling(self.pooling)
-        x, taps = images, {}
+        pool, x = POOLINGS[self.options.pooling], images
         for block, (channels, convolutions) in enumerate(self.blocks, start=1):
             if block > 1:
                 x = pool(x, (2, 2), strides=(2, 2), padding="VALID")
             for index in range(1, convolutions + 1):
                 layer = nn.Conv(channels, (3, 3), padding="SAME", name=f"conv{block}_{index}")
-                x = taps[f"relu{block}_{index}"] = nn.relu(layer(x))
-        if self.classes is None:
-            return None, taps
+                x = self.tap(f"relu{block}_{index}", nn.relu(layer(x)))
+        if self.num_classes is None:
+            return None
         x = pool(x, (2, 2), strides=(2, 2), padding="VALID")
-        return self._classify(x, self.classes), taps
+        return self._classify(x, self.num_classes)
 
-    def _classify(self, x: jax.Array, classes: int) -> jax.Array:
+    def _classify(self, x: jax.Array, num_classes: int) -> jax.Array:
         x = to_cells(x).reshape(x.shape[0], -1)
         for name in ("fc1", "fc2"):
             x = nn.relu(nn.Dense(HIDDEN, name=name)(x))
-        return nn.Dense(classes, name="predictions")(x)
+        return nn.Dense(num_classes, name="predictions")(x)
 
     def _check(self, images: jax.Array) -> None:
-        least = smallest(self.blocks, top=self.classes is not None)
+        least = smallest(self.blocks, top=self.num_classes is not None)
         if images.ndim != 4 or images.shape[-1] != 3 or min(images.shape[1:3]) < least:
             raise ValueError(
-                f"got images of shape {images.shape}; need [N,H,W,3] with H and W at least {least}"
+                f"images have shape {images.shape}, need [N, height, width, 3] "
+                f"with sides of at least {least} px"
             )
 
 
 def smallest(blocks: Blocks, *, top: bool) -> int:
-    """Side in px of the smallest picture: a pool between blocks and one before the classifier."""
+    """Side of the smallest picture in pixels: blocks and classifier have a pool between them."""
     return 2 ** (len(blocks) - 1 + top)
 
 
 def to_cells(x: jax.Array) -> jax.Array:
-    """Means over 7×7 cells, as even as may be: [N,h,w,C] → [N,7,7,C].
+    """Means over 7×7 cells of about the same size: [N, h, w, C] → [N, 7, 7, C].
 
-    Pictures of 224 px are left as they are. The authors' classifier takes no others; so that it
-    may, cells are those of torch's adaptive average pooling, from ⌊i·h/7⌋ to before ⌈(i+1)·h/7⌉.
+    Features of pictures of 224 px, the only ones the authors' classifier takes, are left as they
+    are. Others get the cells of torch's adaptive average pooling: rows ⌊i·h/7⌋ to ⌈(i+1)·h/7⌉ − 1.
     """
     rows, columns = (_cells(size) for size in x.shape[1:3])
     return jnp.einsum("nhwc,yh,xw->nyxc", x, rows, columns)
@@ -132,44 +137,30 @@ def _cells(size: int) -> np.ndarray:
     return (inside / inside.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _pooling(name: str) -> Callable[..., jax.Array]:
-    if name not in POOLINGS:
-        raise ValueError(f"got pooling={name!r}; need one of {sorted(POOLINGS)}")
-    return POOLINGS[name]
-
-
-def build(blocks: Blocks, *, frozen: bool, options: Options, classes: int | None) -> VGG:
-    """The module for the registry; a float network is the same frozen or not."""
-    del frozen
-    return VGG(blocks, classes, options.pooling)
-
-
 def keras_name(name: str) -> str:
     """What `conv3_2` is in `keras.applications`: `block3_conv2`; dense layers have its names."""
     return re.sub(r"conv(\d+)_(\d+)", r"block\1_conv\2", name)
 
 
 def _entry(name: str, blocks: Blocks, *, top: bool, **published: Any) -> Entry:
-    least = smallest(blocks, top=top)
+    least, num_classes = smallest(blocks, top=top), CLASSES if top else None
     return Entry(
         name=name,
-        build=partial(build, blocks),
+        build=partial(VGG, blocks, num_classes=num_classes),
         normalize=normalize,
-        options=Options(),
-        taps=tap_names(blocks),
-        style_taps=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        content_taps=("relu4_2",),
-        takes=least.__le__,
-        stride=least,
-        classes=CLASSES if top else None,
-        paper="Simonyan & Zisserman, arXiv 1409.1556",
-        keras_name=keras_name,
-        **published,
+        sizes=Sizes(least.__le__, stride=least),
+        card=Card("Simonyan & Zisserman, arXiv 1409.1556", num_classes, **published),
+        weights=Weights(keras_name=keras_name),
+        style=Style(
+            style_taps=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+            content_taps=("relu4_2",),
+            preset=GATYS,
+        ),
     )
 
 
-# Accuracies of Keras' ports of the authors' weights, of one crop; the convolutions alone have none,
-# and stand for their network.
+# Single-crop accuracies of the authors' weights in Keras. The convolutions alone have none and are
+# listed with the figures of the whole network.
 _OF_19 = {"top1": 71.3, "top5": 90.0, "parameters": 143_667_240, "mebibytes": 548.05}
 ENTRIES = (
     _entry(

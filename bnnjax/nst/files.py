@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bnnjax import png
+from bnnjax.images import contact_sheet, read_metadata, save_png
 from bnnjax.nst.config import CHOICES
 from bnnjax.nst.inputs import unused
 from bnnjax.nst.objective import TERMS
@@ -36,13 +36,13 @@ def save(result: StylizeResult, directory: str | Path, *, overwrite: bool = Fals
     directory.mkdir(parents=True, exist_ok=True)
     for index, (path, image) in enumerate(zip(paths, result.images, strict=True)):
         recipe = json.dumps(result.recipe(index), ensure_ascii=False)
-        png.save_png(path, image, metadata={RECIPE: recipe}, overwrite=overwrite)
+        save_png(path, image, metadata={RECIPE: recipe}, overwrite=overwrite)
     paths.append(_write_losses(result, _fresh(directory / "losses.csv")))
     curve = _fresh(directory / "losses.png")
     if _draw_losses(result, curve):
         paths.append(curve)
     sheet = _fresh(directory / "contact_sheet.png")
-    png.save_png(sheet, _sheet(result))
+    save_png(sheet, _sheet(result))
     return [*paths, sheet]
 
 
@@ -68,7 +68,7 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     Raises:
       ValueError: not a PNG, or one without a recipe.
     """
-    text = png.read_metadata(path).get(RECIPE)
+    text = read_metadata(path).get(RECIPE)
     if text is None:
         raise ValueError(f"{path}: holds no recipe; only pictures made by bnnjax do")
     try:
@@ -91,7 +91,7 @@ def previewer(directory: Path) -> Preview:
     def write(_: int, names: Sequence[str], images: Sequence[np.ndarray]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         for name, image in zip(names, images, strict=True):
-            png.save_png(directory / f"{name}.preview.png", image, overwrite=True)
+            save_png(directory / f"{name}.preview.png", image, overwrite=True)
 
     return write
 
@@ -159,4 +159,4 @@ def _sheet(result: StylizeResult) -> np.ndarray:
         photograph, painting = result.photographs[pair.content], result.paintings[pair.style]
         rows.append([photograph.pixels, painting.pixels, image])
         labels.append([photograph.name, painting.name, pair.name])
-    return png.contact_sheet(rows, labels=labels)
+    return contact_sheet(rows, labels=labels)

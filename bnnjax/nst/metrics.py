@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bnnjax.models import vgg
+from bnnjax.models import registry
+from bnnjax.models.network import Architecture
 from bnnjax.nst.losses import gram
 from bnnjax.port.vgg_npz import read_vgg_npz
 
@@ -80,7 +81,7 @@ def vgg_features(path: str | os.PathLike[str]) -> Features:
 
 @jax.jit
 def _vgg_maps(variables: dict, images: jax.Array) -> Maps:
-    _, taps = vgg.VGG(vgg.TO_CONV5_1).apply(variables, vgg.normalize(images))
+    _, taps = Architecture.published(registry.find("vgg19_conv5_1")).apply(variables, images)
     return {name: taps[name] for name in VGG_TAPS}
 
 

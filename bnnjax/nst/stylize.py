@@ -70,7 +70,7 @@ def stylize_batch(
     objective = make_objective(network, config)
     traced = loss_weights.for_pictures(len(pairs), taps=len(objective.style_taps))
 
-    stride, style_size = network.entry.stride, config.style_size or config.size
+    stride, style_size = network.entry.sizes.stride, config.style_size or config.size
     canvases = [put_on_canvas(p.pixels, size=config.size, stride=stride) for p in photographs]
     style_canvases = [put_on_canvas(p.pixels, size=style_size, stride=stride) for p in paintings]
     randomness = batch.Randomness.from_config(config)
@@ -177,13 +177,13 @@ def make_objective(network: Network, config: StylizeConfig) -> Objective:
         that optax does not have.
     """
     entry = network.entry
-    style = entry.style_taps if config.style_taps is None else config.style_taps
-    content = entry.content_taps if config.content_taps is None else config.content_taps
+    style = entry.style.style_taps if config.style_taps is None else config.style_taps
+    content = entry.style.content_taps if config.content_taps is None else config.content_taps
     for name in (*style, *content):
-        if name not in entry.taps:
-            near = difflib.get_close_matches(name, entry.taps, n=1)
+        if name not in network.taps:
+            near = difflib.get_close_matches(name, network.taps, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else "."
-            taps = ", ".join(entry.taps)
+            taps = ", ".join(network.taps)
             raise ValueError(f"{entry.name} has no tap {name!r}{hint} There are: {taps}")
     optimize.check_optimizer(config.optimizer)
     return Objective(

@@ -34,7 +34,7 @@ def save(network: Network, directory: str | Path, *, overwrite: bool = False) ->
         ``.tflite`` file stays in it), or the directory exists and ``overwrite`` is False.
     """
     directory = Path(os.path.expanduser(directory)).absolute()
-    if not network.architecture.frozen:
+    if not network.frozen:
         raise ValueError("the network is latent; freeze it before saving (bnnjax.freeze)")
     if network.entry.name not in registry.REGISTRY:
         raise ValueError(f"{network.entry.name} has no checkpoint; load the file itself")
@@ -66,9 +66,9 @@ def restore(directory: str | Path) -> Network:
         entry = registry.find(card["network"])
     except ValueError as error:
         raise ValueError(f"{directory}: {error}") from None
-    architecture = Architecture(entry, True, entry.options, card.get("classes"))
+    architecture = Architecture(entry, entry.options, card.get("classes"))
     arrays = _read_arrays(directory / ARRAYS)
-    faults = _faults(arrays, card["sha256"], _flat(architecture.variable_shapes()["params"]))
+    faults = _faults(arrays, card["sha256"], _flat(architecture.frozen_shapes()["params"]))
     if faults:
         raise ValueError(
             f"{directory}: damaged checkpoint of {entry.name}:\n  " + "\n  ".join(faults)
@@ -90,7 +90,7 @@ def _card(network: Network, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     card = {
         "format": FORMAT,
         "network": network.entry.name,
-        "classes": network.architecture.classes,
+        "classes": network.architecture.num_classes,
         "provenance": dict(network.provenance),
         "sha256": {name: _sha256(array) for name, array in sorted(arrays.items())},
     }

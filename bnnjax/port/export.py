@@ -7,6 +7,7 @@ inference needs, little-endian:
 |---|---|---|---|
 | ``words`` | uint32 | the kernel's, its packed axis ⌈n/32⌉ long | binary kernels |
 | ``scale`` | float32 | [kernel's last axis] | binary kernels of ± one scale an output channel |
+| ``levels`` | float32 | [kh, kw, in, out] | kernels quantized to anything else |
 | ``kernel`` | float32 | [kh, kw, in, out] | others |
 | ``bias`` | float32 | [out] | layers that have one, and batch norms |
 | ``multiplier`` | float32 | [channels] | batch norms |
@@ -35,7 +36,6 @@ the signs of its input, ≥ 0 being +1, and of another quantizer an object: ``qu
 round(n · clip(x, 0, 1)) / n, n being 2^k − 1 and halves going to even.
 """
 
-import dataclasses
 import json
 import os
 from functools import partial
@@ -50,7 +50,6 @@ from flax.traverse_util import flatten_dict
 from bnnjax import quant
 from bnnjax.layers import QuantDepthwiseConv, Quantized
 from bnnjax.models import registry
-from bnnjax.models.forms import layers
 from bnnjax.models.network import Network
 
 FORMAT = 1
@@ -66,7 +65,7 @@ def export(network: Network, path: str | Path, *, overwrite: bool = False) -> Pa
         exists and ``overwrite`` is False.
     """
     path = Path(os.path.expanduser(path))
-    if not network.architecture.frozen:
+    if not network.frozen:
         raise ValueError("the network is latent; freeze it before exporting (bnnjax.freeze)")
     if network.entry.name not in registry.REGISTRY:
         raise ValueError(
@@ -94,16 +93,15 @@ def export(network: Network, path: str | Path, *, overwrite: bool = False) -> Pa
 
 def card(network: Network) -> dict[str, Any]:
     """What the archive says of the network; see above."""
-    latent = dataclasses.replace(network.architecture, frozen=False)
-    shapes = flatten_dict(latent.variable_shapes()["params"])
+    shapes = flatten_dict(network.architecture.latent_shapes()["params"])
     return {
         "format": FORMAT,
         "network": network.entry.name,
-        "classes": network.architecture.classes,
+        "classes": network.architecture.num_classes,
         "provenance": dict(network.provenance),
         "layers": [
             _layer("/".join(path), layer, getattr(shapes.get((*path, "kernel")), "shape", ()))
-            for path, layer in layers(network.architecture).items()
+            for path, layer in network.architecture.layers().items()
         ],
     }
 

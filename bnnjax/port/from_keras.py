@@ -3,10 +3,9 @@
 Layers are matched by their kind, the class in their automatic name, and the counter of that name,
 which rises in the order of creation: the order in which our networks call their layers. Where the
 counter starts does not matter, it depends on what a session built before. Layers that have names of
-their own in Larq (`Entry.keras_name`) are matched by these.
+their own in Larq (`Weights.keras_name`) are matched by these.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -30,7 +29,7 @@ from bnnjax.layers import (
     Quantized,
 )
 from bnnjax.models.entry import Entry
-from bnnjax.models.forms import freeze_layer, layers
+from bnnjax.models.forms import freeze_layer
 from bnnjax.models.network import Architecture, Network
 from bnnjax.models.trace import Path as LayerPath
 from bnnjax.port.keras_h5 import Source, opened
@@ -120,7 +119,6 @@ def read_network(path: str | Path, entry: Entry, *, frozen: bool = True) -> Netw
     if faults:
         raise ValueError(f"not the weights of {entry.name}:\n  " + "\n  ".join(faults))
     trees = {name: unflatten_dict(tree) for name, tree in variables.items() if tree}
-    architecture = dataclasses.replace(architecture, frozen=frozen)
     return Network(architecture, trees, {"kernels": "latent" if latent else "binarized"})
 
 
@@ -132,7 +130,7 @@ def fit(
     Raises:
       ValueError: lists all that is missing, left over or misshaped.
     """
-    match = _match(sources, entry, entry.classes)
+    match = _match(sources, entry, entry.card.num_classes)
     if match.faults:
         match = min(
             (match, _match(sources, entry, _classes(match))), key=lambda match: len(match.faults)
@@ -143,7 +141,7 @@ def fit(
 
 
 def _match(sources: Sequence[Source], entry: Entry, classes: int | None) -> Match:
-    architecture = Architecture(entry, False, entry.options, classes)
+    architecture = Architecture(entry, entry.options, classes)
     return Match(architecture, *match_layers(targets(architecture), sources))
 
 
@@ -157,16 +155,16 @@ def _classes(match: Match) -> int | None:
 
 def targets(architecture: Architecture) -> list[Target]:
     """The layers of a latent network in the order of their calls, with what they need."""
-    shapes = flatten_dict(architecture.variable_shapes())
+    shapes = flatten_dict(architecture.latent_shapes())
     found = []
-    for path, layer in layers(architecture).items():
+    for path, layer in architecture.layers().items():
         row = next(row for row in ROWS if isinstance(layer, row.layer))
         arrays = {
             keras: (collection, name, shapes[(collection, *path, name)].shape)
             for keras, (collection, name) in row.arrays.items()
             if (collection, *path, name) in shapes
         }
-        keras_name = architecture.entry.keras_name
+        keras_name = architecture.entry.weights.keras_name
         prefix = keras_name(path[-1]) if keras_name else row.prefix
         found.append(Target(path, layer, row.kind, prefix, arrays))
     return found

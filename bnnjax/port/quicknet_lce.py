@@ -34,7 +34,7 @@ def read_variables(graph: Graph, architecture: Architecture) -> Variables:
       ValueError: lists every constant that is missing, left over, of the wrong shape or value, and
         every binary convolution whose options are not this network's.
     """
-    shapes = flatten_dict(architecture.variable_shapes()["params"])
+    shapes = flatten_dict(architecture.frozen_shapes()["params"])
     variables: dict[tuple[str, ...], np.ndarray] = {}
     faults = _option_faults(graph)
     for slot, found in zip_longest(_plan(), _constants(graph)):

@@ -109,7 +109,7 @@ def hint_maps(
 def shapes_at(architecture: Architecture, side: int) -> tuple[Any, dict[str, Any]]:
     """Logits (None without) and taps as `jax.ShapeDtypeStruct`, for one picture of this side."""
     picture = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    return jax.eval_shape(architecture.apply, architecture.variable_shapes(), picture)
+    return jax.eval_shape(architecture.apply, architecture.latent_shapes(), picture)
 
 
 def soft_loss(predicted: Outputs, targets: Outputs) -> Array:

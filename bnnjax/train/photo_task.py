@@ -51,8 +51,8 @@ class PhotoTask:
         teacher: Network | None = None,
     ) -> None:
         names = photographs.class_names
-        num_classes = len(names) if names else entry.classes
-        self.architecture = Architecture(entry, False, entry.options, num_classes)
+        num_classes = len(names) if names else entry.card.num_classes
+        self.architecture = Architecture.published(entry, num_classes=num_classes)
         _check_network(self.architecture, config)
         _check_data(photographs, validation, config, num_classes)
         self.photographs, self.validation = photographs, validation
@@ -124,36 +124,26 @@ class PhotoTask:
         """The latent network in this state."""
         provenance = {
             "source": "bnnjax.train",
-            "paper": self.architecture.entry.paper,
+            "paper": self.architecture.entry.card.paper,
             "config": dataclasses.asdict(self.config),
             "teacher": dict(self.teacher.provenance) if self.teacher else None,
             "steps": int(state.step),
         }
-        names: Any = {"class_names": self.photographs.class_names}
-        if "class_names" not in Network.__dataclass_fields__:  # TODO: drop once the field exists
-            names = {}
-        return Network(self.architecture, jax.device_get(_variables(state)), provenance, **names)
+        return Network(
+            self.architecture,
+            jax.device_get(_variables(state)),
+            provenance,
+            class_names=self.photographs.class_names,
+        )
 
     @property
     def _example(self) -> Array:
-        return jnp.zeros((1, *self.architecture.entry.smallest, 3))
+        return jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3))
 
     def _init_student(self) -> Any:
         key = jax.random.key(self.config.seed)
         collections = ["params", "batch_stats", "weight_clip"]
         return self.architecture.module.init(key, self._example, mutable=collections)
-
-    def _forward_training(
-        self, params: Any, batch_stats: Any, images: Array
-    ) -> tuple[Array, dict[str, Array], Any]:
-        """Logits, taps and new batch statistics of pictures in [0, 1]."""
-        (logits, taps), changed = self.architecture.module.apply(
-            {"params": params, "batch_stats": batch_stats},
-            self.architecture.entry.normalize(images),
-            train=True,
-            mutable=["batch_stats"],
-        )
-        return logits, taps, changed.get("batch_stats", {})
 
     def _logits(self, state: TrainState, images: Array) -> Array:
         pictures = resize(images, side=self.config.sides[-1])
@@ -184,7 +174,8 @@ class PhotoTask:
         self, params: Any, batch_stats: Any, crops: Array, labels: Array, targets: Any
     ) -> tuple[Array, tuple[Any, Metrics]]:
         config = self.config
-        logits, taps, batch_stats = self._forward_training(params["student"], batch_stats, crops)
+        variables = {"params": params["student"], "batch_stats": batch_stats}
+        logits, taps, batch_stats = self.architecture.train(variables, crops)
         one_hot = jax.nn.one_hot(labels, logits.shape[1])
         smooth = optax.losses.smooth_labels(one_hot, config.label_smoothing)
         loss = optax.losses.softmax_cross_entropy(logits, smooth).mean()

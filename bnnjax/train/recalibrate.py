@@ -29,11 +29,9 @@ def recalibrate(network: Network, *, like: Network, images: Array) -> Network:
     Raises:
       ValueError: a network is not frozen, or their architectures differ.
     """
-    same = network.architecture == like.architecture
-    if not (same and _is_frozen(network) and _is_frozen(like)):
+    if network.architecture != like.architecture or not (network.frozen and like.frozen):
         raise ValueError(
-            f"got {network.entry.name} and {like.entry.name}, "
-            "need two frozen networks of the same architecture"
+            f"got {network.name} and {like.name}, need two frozen networks of the same architecture"
         )
     targets = jax.jit(lambda variables, images: _moments(like, variables, images))(
         like.variables, images
@@ -46,10 +44,6 @@ def recalibrate(network: Network, *, like: Network, images: Array) -> Network:
         params |= {(*path, "multiplier"): multiplier, (*path, "bias"): bias}
     variables = {**network.variables, "params": unflatten_dict(params)}
     return Network(network.architecture, variables, network.provenance)
-
-
-def _is_frozen(network: Network) -> bool:
-    return any(path[-1] == "multiplier" for path in flatten_dict(network.variables["params"]))
 
 
 def _moments(network: Network, variables: Any, images: Array) -> Moments:

@@ -1,4 +1,4 @@
-"""bnnjax.binary.bits against NumPy's own packing of bits."""
+"""bnnjax.binary.bits against NumPy's packing of bits."""
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from bnnjax import quant
 from bnnjax.binary import bits
 
-PROPERTY = settings(deadline=None, max_examples=12)
+PROPERTY = settings(max_examples=12)
 pack = jax.jit(bits.pack)
 SIGNS = st.sampled_from([-1.0, 1.0])
 
 
 def np_words(x):
-    """The same words by NumPy: channel 32·w + i is bit i of word w, set for x ≥ 0."""
+    """The same words from NumPy: channel 32·w + i is bit i of word w, set for x ≥ 0."""
     spare = -x.shape[-1] % 32
     flags = np.pad(x >= 0, [(0, 0)] * (x.ndim - 1) + [(0, spare)])
     return np.packbits(flags, axis=-1, bitorder="little").view("<u4")
@@ -35,13 +35,13 @@ def test_pack_is_numpys_little_endian_packing(channels, pixels):
 
 @PROPERTY
 @given(channels=st.integers(1, 200), axis=st.sampled_from([0, 1, 2, -1, -2]))
-def test_packing_in_numpy_along_any_axis_is_pack_along_that_axis(channels, axis):
+def test_pack_positive_is_numpys_packing_along_any_axis(channels, axis):
     shape = [3, 2, 4]
     shape[axis] = channels
     x = np.random.default_rng(channels).normal(size=shape).astype(np.float32)
     words = bits.pack_positive(x >= 0, axis=axis)
     assert words.dtype == np.uint32
-    np.testing.assert_array_equal(np.moveaxis(words, axis, -1), bits.pack(np.moveaxis(x, axis, -1)))
+    np.testing.assert_array_equal(np.moveaxis(words, axis, -1), np_words(np.moveaxis(x, axis, -1)))
 
 
 @PROPERTY
@@ -49,9 +49,8 @@ def test_packing_in_numpy_along_any_axis_is_pack_along_that_axis(channels, axis)
     x=arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(1, 80)), elements=SIGNS),
     dtype=st.sampled_from([jnp.float32, jnp.bfloat16, jnp.float16, jnp.int32]),
 )
-def test_unpack_gives_back_what_was_packed(x, dtype):
-    there_and_back = jax.jit(lambda x: bits.unpack(bits.pack(x), x.shape[-1], dtype=dtype))
-    unpacked = there_and_back(x)
+def test_unpack_inverts_pack(x, dtype):
+    unpacked = jax.jit(lambda x: bits.unpack(bits.pack(x), x.shape[-1], dtype=dtype))(x)
     assert unpacked.dtype == dtype
     np.testing.assert_array_equal(unpacked.astype(jnp.float32), x)
 
@@ -59,7 +58,7 @@ def test_unpack_gives_back_what_was_packed(x, dtype):
 @PROPERTY
 @given(words=arrays(np.uint32, (2, 3)))
 def test_words_survive_unpacking(words):
-    """Every bit pattern is a tensor of its own; the highest bit is no sign."""
+    """Every bit pattern is a tensor of its own; the highest bit is not a sign."""
     np.testing.assert_array_equal(bits.pack(bits.unpack(jnp.asarray(words), 96)), words)
 
 
@@ -77,7 +76,7 @@ def test_zeros_of_either_sign_set_the_bit_and_nan_does_not():
 
 
 def test_pack_agrees_with_sign_on_every_float16():
-    """Subnormal ones too: what the bits say must be what the quantizers say."""
+    """Including subnormal ones: bits must say what quantizers say."""
     x = np.arange(2**16, dtype=np.uint16).view(np.float16)
     x = jnp.asarray(x[~np.isnan(x)])
     np.testing.assert_array_equal(bits.unpack(bits.pack(x), x.size), quant.ste_sign(x))
@@ -105,8 +104,20 @@ def test_unpack_refuses_a_wrong_number_of_channels(words, channels):
         bits.unpack(jnp.zeros((3, words), jnp.uint32), channels)
 
 
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+def test_packing_and_unpacking_without_implicit_promotion(dtype):
+    x = np.random.default_rng(0).choice([-1.0, 1.0], (2, 3, 40))
+    words = bits.pack(jnp.asarray(x, dtype))
+    assert words.dtype == bits.ones(40).dtype == jnp.uint32
+    np.testing.assert_array_equal(words, np_words(x))
+    unpacked = bits.unpack(words, 40, dtype=jnp.dtype(dtype))
+    assert unpacked.dtype == dtype
+    np.testing.assert_array_equal(unpacked.astype(jnp.float32), x)
+
+
 def test_xor_of_words_gives_the_inner_product():
-    """a · b = C − 2 (differing bits), spare bits not counting."""
+    """a · b = C − 2 (differing bits), without the spare bits."""
     rng = np.random.default_rng(0)
     for channels in (1, 31, 32, 45, 100):
         a, b = rng.choice([-1, 1], (2, channels))

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bnnjax import images, png
+from bnnjax import images
 from bnnjax.models import registry
 from bnnjax.nst.files import RECIPE
 from bnnjax.port import checkpoint
@@ -143,7 +143,7 @@ def test_the_last_line_is_json_and_names_the_files(painted, folder):
 @pytest.mark.usefixtures("painted")
 def test_a_recipe_makes_the_same_picture_again(launch, folder):
     original = folder / "painted" / "boat-2__wave.png"
-    assert json.loads(png.read_metadata(original)[RECIPE])["content_weight"] == 0.125
+    assert json.loads(images.read_metadata(original)[RECIPE])["content_weight"] == 0.125
     ended = launch("stylize", f"--recipe={original}", "--output_dir=again", cwd=folder)
     assert ended.returncode == 0, ended.stderr
     found = images.load(folder / "again" / "boat__wave.png")
@@ -169,7 +169,7 @@ def test_a_recipe_without_weights_is_not_repeated_by_another_network(launch, fol
     """As of a picture made through a network object: the one that ships must not stand in."""
     recipe = {"content": "boat.png", "style": "wave.png", "network": "vgg19", "weights": None}
     path = folder / "by_vgg.png"
-    png.save_png(path, make_picture(0), metadata={RECIPE: json.dumps(recipe)})
+    images.save_png(path, make_picture(0), metadata={RECIPE: json.dumps(recipe)})
     ended = launch("stylize", f"--recipe={path}", "--output_dir=by_vgg", cwd=folder)
     assert ended.returncode == 1
     assert "the weights of vgg19 cannot be downloaded" in ended.stderr
@@ -443,7 +443,7 @@ def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
     for name in ("boat.jpg", "untouched.jpg"):
         (studio / "photos" / name).write_bytes(photograph.read_bytes())
     picture = images.fit(images.load(photograph), size=64)
-    png.save_png(studio / "out" / "untouched__great_wave.png", picture)
+    images.save_png(studio / "out" / "untouched__great_wave.png", picture)
     ended = launch(
         "judge",
         "--pictures=out",  # with all else that lies in the folder that stylize wrote

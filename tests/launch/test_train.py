@@ -15,15 +15,12 @@ SCRIPT = """
 import dataclasses
 from functools import partial
 
+import bnnjax
 from bnnjax.models import inknet, registry
 from launch import train
 
-registry.REGISTRY["mine"] = dataclasses.replace(
-    registry.find("inknet"),
-    name="mine",
-    build=partial(inknet.InkNet, (32,), (1,)),
-    taps=("stem_conv", "stem", "section1_block1_conv", "section1_block1", "section1"),
-)
+build = partial(inknet.InkNet, (32,), (1,))
+bnnjax.register(dataclasses.replace(registry.find("inknet"), name="mine", build=build))
 train.run()
 """
 

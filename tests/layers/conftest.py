@@ -1,4 +1,4 @@
-"""What tests of layers share: the stored answers of Larq and Keras, numbers, and gradients."""
+"""What tests of layers share: stored answers of Larq and Keras, random numbers, and gradients."""
 
 from collections import ChainMap
 from functools import partial
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bnnjax import quant
+from bnnjax.binary.backend import Arithmetic, using
 
 FILES = [
     np.load(Path(__file__).parents[1] / "reference" / f"{name}.npz")
@@ -26,6 +27,9 @@ QUANTIZERS = {
     "tern": partial(quant.ste_tern, threshold=0.5),
     "dorefa": quant.dorefa,
 }
+
+
+DEFAULT = Arithmetic()
 
 
 class Stored:
@@ -49,7 +53,7 @@ class Stored:
 
     @property
     def exact(self):
-        """Whether all are sums of ±1 (and of cotangents, whole numbers too), which never round."""
+        """Whether all are sums of ±1 (and of cotangents, integers too), which never round."""
         roles = self.settings.keys() & {"input", "kernel", "depthwise", "pointwise"}
         # What stands between the two convolutions of a separable one is no sign.
         return roles == {"input", "kernel"} and all(
@@ -57,7 +61,7 @@ class Stored:
         )
 
     def window(self):
-        """What the layers that slide over a picture have in common."""
+        """The fields that layers with sliding windows share."""
         return {
             "strides": (self["stride"],) * 2,
             "padding": self.settings["padding"].upper(),
@@ -65,14 +69,14 @@ class Stored:
         }
 
     def assert_close(self, ours, expected):
-        """To the bit, or to some roundings of the largest numbers that were added."""
+        """Exactly, or up to some roundings of the largest numbers that were added."""
         ours, expected = np.asarray(ours), np.asarray(expected)
         atol = 0 if self.exact else 2e-6 * abs(expected).max()
         np.testing.assert_allclose(ours, expected, rtol=0 if self.exact else 1e-5, atol=atol)
 
 
 def pytest_generate_tests(metafunc):
-    """An argument ``LAYER_case`` takes all stored cases of that layer."""
+    """Gives an argument ``LAYER_case`` all stored cases of that layer."""
     for name in metafunc.fixturenames:
         if name.endswith("_case"):
             cases = [case for case in CASES if case.split()[0] == name.removesuffix("_case")]
@@ -82,7 +86,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def reals():
-    """A function (shape, seed) → float32 of a normal distribution."""
+    """A function (shape, seed) → float32 from a normal distribution."""
 
     def draw(shape, seed=0):
         return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
@@ -92,7 +96,7 @@ def reals():
 
 @pytest.fixture(scope="session")
 def bytes_of():
-    """A function (shape, seed) → whole numbers of at most 8 bits, which bfloat16 holds."""
+    """A function (shape, seed) → integers of at most 8 bits, which bfloat16 holds."""
 
     def draw(shape, seed=0):
         return np.random.default_rng(seed).integers(-255, 256, shape).astype(np.float32)
@@ -114,22 +118,21 @@ def with_gradient():
 
 @pytest.fixture(scope="session")
 def apply_with_gradient():
-    """A function (layer, params, x, g) → result, gradient of ``x``, gradient of ``params``.
+    """A function (layer, params, x, g, arithmetic) → result, gradient of ``x``, and gradient of
+    ``params`` without that of packed words."""
 
-    That of packed words is left out.
-    """
-
-    @partial(jax.jit, static_argnums=0)
-    def compiled(layer, floats, words, x, g):
+    @partial(jax.jit, static_argnums=(0, 1))
+    def compiled(layer, arithmetic, floats, words, x, g):
         def apply(x, floats):
             return layer.apply({"params": {**floats, **words}}, x)
 
-        y, pull_back = jax.vjp(apply, x, floats)
+        with using(arithmetic):
+            y, pull_back = jax.vjp(apply, x, floats)
         return y, *pull_back(g)
 
-    def split(layer, params, x, g):
+    def split(layer, params, x, g, arithmetic=DEFAULT):
         words = {name: leaf for name, leaf in params.items() if name == "words"}
         floats = {name: leaf for name, leaf in params.items() if name != "words"}
-        return compiled(layer, floats, words, x, g)
+        return compiled(layer, arithmetic, floats, words, x, g)
 
     return split

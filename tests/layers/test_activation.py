@@ -15,7 +15,7 @@ def test_prelu_is_its_definition():
     np.testing.assert_array_equal(y, np.where(x > 0, x, alpha * x))
 
 
-def test_gradient_at_nought_is_nought_as_of_keras():
+def test_the_gradient_at_zero_is_zero_as_in_keras():
     x = jnp.array([[[[-1.0, -0.0, 0.0, 2.0]]]])
     params = {"alpha": jnp.full((1, 1, 4), 0.25)}
     gradient = jax.grad(lambda x: PReLU().apply({"params": params}, x).sum())(x)

@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 
 from bnnjax import quant
 from bnnjax.binary import conv
+from bnnjax.binary.backend import Arithmetic, using
 from bnnjax.layers import QuantConv, QuantDense
 
-# Every example is compiled: few of them, and none to make a failing one smaller.
+# Every example is compiled, so there are few of them, and failing ones are not shrunk.
 PROPERTY = settings(
     deadline=None, max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
 KEY = jax.random.key(0)
 SIGNS = {"input_quantizer": quant.ste_sign, "kernel_quantizer": quant.ste_sign}
 BOTH_SIGNS = partial(QuantConv, **SIGNS)
+PACKED = Arithmetic("packed")
 
 
 def layer_of(case):
@@ -39,7 +41,7 @@ def params_of(case):
     return {name: getattr(case, name) for name in names}
 
 
-def assert_latent_is_larqs(case, apply_with_gradient):
+def assert_latent_agrees_with_larq(case, apply_with_gradient):
     params = params_of(case)
     y, of_x, of_params = apply_with_gradient(layer_of(case), params, case.x, case.cotangent)
     case.assert_close(y, case.y)
@@ -49,13 +51,13 @@ def assert_latent_is_larqs(case, apply_with_gradient):
         case.assert_close(gradient, getattr(case, f"of_{name}"))
 
 
-def assert_frozen_is_larqs(case, backend, apply_with_gradient):
+def assert_frozen_agrees_with_larq(case, backend, apply_with_gradient):
     latent = layer_of(case)
-    # Cotangents are whole numbers of 8 bits, so only what scales multiply needs float32.
+    # Cotangents are 8-bit integers, so only what scales multiply needs float32.
     dtype = "bfloat16" if case.exact else "float32"
-    layer = latent.clone(frozen=True, backend=backend, gradient_dtype=dtype)
     params = latent.freeze(params_of(case))
-    y, of_x, _ = apply_with_gradient(layer, params, case.x, case.cotangent)
+    arithmetic = Arithmetic(backend, dtype)
+    y, of_x, _ = apply_with_gradient(latent, params, case.x, case.cotangent, arithmetic)
     case.assert_close(y, case.y)
     if case.exact and backend == "dense":
         # Its convolution is one of bfloat16, which rounds the gradient's sums too.
@@ -67,13 +69,13 @@ def assert_frozen_is_larqs(case, backend, apply_with_gradient):
 # --- QuantConv -------------------------------------------------------------------------------
 
 
-def test_latent_quant_conv_is_larqs(conv_case, apply_with_gradient):
-    assert_latent_is_larqs(conv_case, apply_with_gradient)
+def test_latent_quant_conv_agrees_with_larq(conv_case, apply_with_gradient):
+    assert_latent_agrees_with_larq(conv_case, apply_with_gradient)
 
 
 @pytest.mark.parametrize("backend", ["packed", "dense"])
-def test_frozen_quant_conv_is_larqs(conv_case, backend, apply_with_gradient):
-    assert_frozen_is_larqs(conv_case, backend, apply_with_gradient)
+def test_frozen_quant_conv_agrees_with_larq(conv_case, backend, apply_with_gradient):
+    assert_frozen_agrees_with_larq(conv_case, backend, apply_with_gradient)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +91,11 @@ def test_frozen_quant_conv_is_larqs(conv_case, backend, apply_with_gradient):
 def test_frozen_quant_conv_of_many_words_is_the_latent_one(
     latent, reals, bytes_of, apply_with_gradient
 ):
-    frozen = latent.clone(frozen=True, backend="packed", gradient_dtype="float32")
     x, kernel = reals((2, 7, 6, 70)), reals((*latent.kernel_size, 70, latent.features), seed=1)
-    params = {"kernel": kernel}
+    params, arithmetic = {"kernel": kernel}, Arithmetic("packed", "float32")
     g = bytes_of(jax.eval_shape(latent.apply, {"params": params}, x).shape)
     pairs = zip(
-        apply_with_gradient(frozen, latent.freeze(params), x, g)[:2],
+        apply_with_gradient(latent, latent.freeze(params), x, g, arithmetic)[:2],
         apply_with_gradient(latent, params, x, g)[:2],
         strict=True,
     )
@@ -103,16 +104,17 @@ def test_frozen_quant_conv_of_many_words_is_the_latent_one(
 
 
 def test_a_kernel_laid_out_once_gives_the_same(reals):
-    layer = BOTH_SIGNS(4, (2, 1), pad_values=1, frozen=True, backend="packed")
+    layer = BOTH_SIGNS(4, (2, 1), pad_values=1)
     x, g = reals((1, 5, 4, 40)), reals((1, 5, 4, 4), seed=1)
     variables = {"params": {"words": conv.pack_kernel(reals((2, 1, 40, 4)))}}
-    lay_out = jax.jit(partial(layer.apply, mutable=["backward"]))
-    laid_out = lay_out(variables, x)[1]
+    with using(PACKED):
+        laid_out = layer.apply(variables, x, mutable=["backward"])[1]
     assert laid_out["backward"]["kernel"].dtype == jnp.bfloat16
 
     @jax.jit
     def both(collection):
-        y, pull_back = jax.vjp(lambda x: layer.apply({**variables, **collection}, x), x)
+        with using(PACKED):
+            y, pull_back = jax.vjp(lambda x: layer.apply({**variables, **collection}, x), x)
         return y, pull_back(g)[0]
 
     y, gradient = both({})
@@ -123,13 +125,25 @@ def test_a_kernel_laid_out_once_gives_the_same(reals):
     assert gradient.any()
 
 
-def test_an_ordinary_apply_lays_nothing_out(reals):
-    layer = BOTH_SIGNS(4, frozen=True, backend="packed")
-    variables = jax.eval_shape(partial(layer.init, mutable=["params"]), KEY, reals((1, 3, 3, 2)))
+def test_init_makes_the_latent_form_and_frozen_shapes_are_known(reals):
+    layer = BOTH_SIGNS(4)
+    variables = jax.eval_shape(layer.init, KEY, reals((1, 3, 3, 2)))
     assert variables.keys() == {"params"}
-    assert variables["params"].keys() == {"words"}
-    assert variables["params"]["words"].shape == (3, 3, 1, 4)
-    assert variables["params"]["words"].dtype == jnp.uint32
+    (name, words), *rest = layer.frozen_shapes(variables["params"]).items()
+    assert not rest
+    assert (name, words.shape, words.dtype) == ("words", (3, 3, 1, 4), jnp.uint32)
+
+
+def test_packed_words_of_another_input_are_refused(reals):
+    layer = BOTH_SIGNS(4)
+    frozen = layer.freeze({"kernel": reals((3, 3, 70, 4))})
+    with pytest.raises(Exception, match="words"):
+        layer.apply({"params": frozen}, reals((1, 5, 5, 20)))
+
+
+def applied_by(arithmetic, layer, variables, x):
+    with using(arithmetic):
+        return layer.apply(variables, x)
 
 
 def test_gradient_dtype_is_that_of_the_backward_product(reals, with_gradient):
@@ -137,8 +151,7 @@ def test_gradient_dtype_is_that_of_the_backward_product(reals, with_gradient):
     variables = {"params": {"words": conv.pack_kernel(reals((2, 1, 3, 8)))}}
     rounded = np.asarray(jnp.asarray(g, jnp.bfloat16), np.float32)
     for dtype, blind in (("float32", False), ("bfloat16", True)):
-        layer = BOTH_SIGNS(8, (2, 1), frozen=True, backend="packed", gradient_dtype=dtype)
-        apply = partial(layer.apply, variables)
+        apply = partial(applied_by, Arithmetic("packed", dtype), BOTH_SIGNS(8, (2, 1)), variables)
         exact, of_rounded = (with_gradient(apply, x, cotangent)[1] for cotangent in (g, rounded))
         assert (exact == of_rounded).all() == blind
 
@@ -150,21 +163,21 @@ def test_without_quantizers_it_is_an_ordinary_convolution(reals):
         x, kernel, (2, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     params = {"kernel": kernel, "bias": bias}
-    for form in (layer, layer.clone(frozen=True)):
-        y = form.apply({"params": params}, x)
+    for form in (params, layer.freeze(params)):
+        y = layer.apply({"params": form}, x)
         np.testing.assert_allclose(y, expected + bias, rtol=1e-5, atol=1e-5)
 
 
 # --- QuantDense ------------------------------------------------------------------------------
 
 
-def test_latent_quant_dense_is_larqs(dense_case, apply_with_gradient):
-    assert_latent_is_larqs(dense_case, apply_with_gradient)
+def test_latent_quant_dense_agrees_with_larq(dense_case, apply_with_gradient):
+    assert_latent_agrees_with_larq(dense_case, apply_with_gradient)
 
 
 @pytest.mark.parametrize("backend", ["packed", "dense"])
-def test_frozen_quant_dense_is_larqs(dense_case, backend, apply_with_gradient):
-    assert_frozen_is_larqs(dense_case, backend, apply_with_gradient)
+def test_frozen_quant_dense_agrees_with_larq(dense_case, backend, apply_with_gradient):
+    assert_frozen_agrees_with_larq(dense_case, backend, apply_with_gradient)
 
 
 @PROPERTY
@@ -177,19 +190,25 @@ def test_frozen_quant_dense_is_larqs(dense_case, backend, apply_with_gradient):
 def test_quant_dense_is_a_product_of_signs_in_both_forms(
     leading, inputs, features, backend, reals, bytes_of, apply_with_gradient
 ):
-    latent = QuantDense(features, use_bias=True, **SIGNS)
-    frozen = latent.clone(frozen=True, backend=backend)
+    layer, arithmetic = QuantDense(features, use_bias=True, **SIGNS), Arithmetic(backend)
     x, kernel = reals((*leading, inputs)), reals((inputs, features), seed=1)
     params = {"kernel": kernel, "bias": bytes_of(features, seed=3)}
     signs = np.where(kernel >= 0, 1, -1)
     g = bytes_of((*leading, features), seed=2)
-    for layer, weights in ((latent, params), (frozen, latent.freeze(params))):
-        y, of_x, _ = apply_with_gradient(layer, weights, x, g)
+    for weights in (params, layer.freeze(params)):
+        y, of_x, _ = apply_with_gradient(layer, weights, x, g, arithmetic)
         np.testing.assert_array_equal(y, np.where(x >= 0, 1, -1) @ signs + params["bias"])
         np.testing.assert_array_equal(of_x, (g @ signs.T) * (abs(x) <= 1))
 
 
 # --- groups and dilation ---------------------------------------------------------------------
+
+
+def in_form(layer, params, form):
+    """Parameters and arithmetic of a layer that is "latent", or frozen with this backend."""
+    if form == "latent":
+        return params, Arithmetic()
+    return layer.freeze(params), Arithmetic(form)
 
 
 @pytest.mark.parametrize("pad_values", [0, 1])
@@ -198,11 +217,8 @@ def test_groups_are_convolutions_side_by_side(form, pad_values, apply_with_gradi
     window = {"kernel_size": (3, 2), "strides": (2, 1), "pad_values": pad_values}
     grouped = BOTH_SIGNS(6, groups=3, **window)
     x, kernel, g = bytes_of((2, 5, 4, 12)), bytes_of((3, 2, 4, 6), 1), bytes_of((2, 3, 4, 6), 2)
-    layer, params = grouped, {"kernel": kernel}
-    if form != "latent":
-        layer = grouped.clone(frozen=True, backend=form)
-        params = grouped.freeze(params)
-    y, of_x, _ = apply_with_gradient(layer, params, x, g)
+    params, arithmetic = in_form(grouped, {"kernel": kernel}, form)
+    y, of_x, _ = apply_with_gradient(grouped, params, x, g, arithmetic)
     for group in range(3):
         ins, outs = slice(4 * group, 4 * group + 4), slice(2 * group, 2 * group + 2)
         alone = {"kernel": kernel[..., outs]}
@@ -212,7 +228,9 @@ def test_groups_are_convolutions_side_by_side(form, pad_values, apply_with_gradi
 
 
 def test_groups_that_do_not_divide_the_channels_are_refused():
-    with pytest.raises(ValueError, match="12 channels and 5 features do not fall into 3 groups"):
+    with pytest.raises(
+        ValueError, match="12 channels and 5 features cannot be split into 3 groups"
+    ):
         BOTH_SIGNS(5, groups=3).init(KEY, jnp.zeros((1, 4, 4, 12)))
 
 
@@ -226,10 +244,7 @@ def test_a_dilated_kernel_is_one_with_holes(form, apply_with_gradient, bytes_of)
         QuantConv(4, (5, 4), input_quantizer=quant.ste_sign), {"kernel": holes}, x, g
     )
     dilated = BOTH_SIGNS(4, (3, 2), dilation=(2, 3))
-    layer, params = dilated, {"kernel": kernel}
-    if form != "latent":
-        layer = dilated.clone(frozen=True, backend=form)
-        params = dilated.freeze(params)
-    found = apply_with_gradient(layer, params, x, g)
+    params, arithmetic = in_form(dilated, {"kernel": kernel}, form)
+    found = apply_with_gradient(dilated, params, x, g, arithmetic)
     np.testing.assert_array_equal(found[0], y)
     np.testing.assert_allclose(found[1], of_x, rtol=2.0**-8)

@@ -1,4 +1,4 @@
-"""What may be chosen, and what it changes."""
+"""Options: which there are, and what they change."""
 
 from functools import partial
 

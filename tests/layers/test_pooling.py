@@ -11,7 +11,7 @@ from jax import lax
 
 from bnnjax.layers import Options, avg_pool, max_pool, pool
 
-# Every example is compiled: few of them, and none to make a failing one smaller.
+# Every example is compiled, so there are few of them, and failing ones are not shrunk.
 PROPERTY = settings(
     deadline=None, max_examples=6, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
@@ -25,14 +25,14 @@ def window_of(case):
     }
 
 
-def test_max_pool_is_keras_also_in_ties(max_pool_case, with_gradient):
+def test_max_pool_agrees_with_keras_even_in_ties(max_pool_case, with_gradient):
     case = max_pool_case
     y, of_x = with_gradient(partial(max_pool, **window_of(case)), case.x, case.cotangent)
     np.testing.assert_array_equal(y, case.y)
     np.testing.assert_array_equal(of_x, case.of_x)
 
 
-def test_avg_pool_is_keras(avg_pool_case, with_gradient):
+def test_avg_pool_agrees_with_keras(avg_pool_case, with_gradient):
     case = avg_pool_case
     y, of_x = with_gradient(partial(avg_pool, **window_of(case)), case.x, case.cotangent)
     case.assert_close(y, case.y)
@@ -59,7 +59,7 @@ def xla_pool(x, start, operation, *, size, stride, padding):
 
 @PROPERTY
 @given(choice=windows(), levels=st.sampled_from([1, 2, 3, 1000]), seed=st.integers(0, 99))
-def test_max_pool_is_xlas_reduce_window(choice, levels, seed, bytes_of, with_gradient):
+def test_max_pool_agrees_with_reduce_window(choice, levels, seed, bytes_of, with_gradient):
     """Forward and back, with windows of one, two or three different values and of all different."""
     window, size = choice
     rng = np.random.default_rng(seed)
@@ -78,7 +78,7 @@ def test_max_pool_is_xlas_reduce_window(choice, levels, seed, bytes_of, with_gra
 
 @PROPERTY
 @given(choice=windows())
-def test_avg_pool_is_the_mean_of_the_cells_inside(choice, reals, with_gradient):
+def test_avg_pool_is_the_mean_of_cells_inside_the_picture(choice, reals, with_gradient):
     window, size = choice
     x = reals((2, *size, 3))
 
@@ -119,5 +119,5 @@ def test_the_options_choose_the_pool():
 def test_a_picture_smaller_than_the_window_is_refused(function):
     with pytest.raises(ValueError, match="2×5 input is smaller than the kernel"):
         function(jnp.zeros((1, 2, 5, 1)), size=3)
-    with pytest.raises(ValueError, match="padding is 'same', needs 'SAME' or 'VALID'"):
-        function(jnp.zeros((1, 4, 4, 1)), padding="same")
+    with pytest.raises(ValueError, match=r"padding is 'full', needs one of \('SAME', 'VALID'\)"):
+        function(jnp.zeros((1, 4, 4, 1)), padding="full")

@@ -11,6 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bnnjax import quant
+from bnnjax.binary.backend import Arithmetic
 from bnnjax.layers import (
     BatchNorm,
     DepthwiseConv,
@@ -21,7 +22,7 @@ from bnnjax.layers import (
     clip_weights,
 )
 
-# Every example is compiled: few of them, and none to make a failing one smaller.
+# Every example is compiled, so there are few of them, and failing ones are not shrunk.
 PROPERTY = settings(
     deadline=None, max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
@@ -48,7 +49,6 @@ def layers(draw, kernel_quantizers):
         "input_quantizer": draw(st.sampled_from([*map(quant.get, SIGNS), *FEW_BITS, None])),
         "kernel_quantizer": quantizer(draw(st.sampled_from(kernel_quantizers))),
         "use_bias": draw(st.booleans()),
-        "gradient_dtype": "float32",
     }
     kind = draw(st.sampled_from([QuantConv, QuantDense, QuantDepthwiseConv]))
     channels, outputs = draw(st.integers(1, 70)), draw(st.integers(1, 9))
@@ -56,8 +56,9 @@ def layers(draw, kernel_quantizers):
         return QuantDense(outputs, **quantizers), (2, channels), (channels, outputs)
     padding = draw(st.sampled_from(["SAME", "VALID"]))
     kernel_size = draw(st.tuples(*[st.integers(1, 3)] * 2))
+    outputs_of = "multiplier" if kind is QuantDepthwiseConv else "features"
     layer = kind(
-        outputs,
+        **{outputs_of: outputs},
         kernel_size=kernel_size,
         strides=draw(st.tuples(*[st.integers(1, 3)] * 2)),
         padding=padding,
@@ -97,11 +98,12 @@ def test_both_forms_of_a_layer_are_the_same(
     choice, params_of, reals, bytes_of, apply_with_gradient
 ):
     latent, x_shape, kernel_shape = choice
-    frozen = latent.clone(frozen=True, backend="packed")
+    arithmetic = Arithmetic("packed", "float32")
     x, params = reals(x_shape), params_of(latent, kernel_shape)
     g = bytes_of(jax.eval_shape(latent.apply, {"params": params}, x).shape)
-    y, of_x, _ = apply_with_gradient(latent, params, x, g)
-    y_of_frozen, of_x_of_frozen, _ = apply_with_gradient(frozen, latent.freeze(params), x, g)
+    y, of_x, _ = apply_with_gradient(latent, params, x, g, arithmetic)
+    frozen = latent.freeze(params)
+    y_of_frozen, of_x_of_frozen, _ = apply_with_gradient(latent, frozen, x, g, arithmetic)
     # Scales are multiplied after the sum in place of before; of ±1 alone nothing is rounded,
     # and slopes of the activations' signs are multiplied in the same order.
     whole = "signs" == quant.values(latent.input_quantizer) == quant.values(latent.kernel_quantizer)
@@ -143,7 +145,7 @@ def test_bits_and_scales_are_those_of_the_quantized_kernel(reals):
 LAYERS = {
     "conv": (QuantConv(2, (1, 1)), (1, 1, 3, 2)),
     "dense": (QuantDense(2), (3, 2)),
-    "depthwise": (QuantDepthwiseConv(2, kernel_size=(1, 1)), (1, 1, 3, 2)),
+    "depthwise": (QuantDepthwiseConv((1, 1), multiplier=2), (1, 1, 3, 2)),
 }
 
 
@@ -152,22 +154,24 @@ LAYERS = {
     ("name", "stored"),
     [
         (None, {"kernel"}),
-        ("ste_tern", {"kernel"}),
+        ("ste_tern", {"levels"}),
         ("ste_sign", {"words"}),
         ("xnor_weight_scale", {"words", "scale"}),
     ],
 )
 @pytest.mark.parametrize("kind", LAYERS)
-def test_freeze_and_thaw_give_what_the_other_form_asks_for(kind, name, stored, use_bias, params_of):
+def test_freeze_and_thaw_give_the_shapes_that_each_form_needs(
+    kind, name, stored, use_bias, params_of
+):
     layer, shape = LAYERS[kind]
     layer = layer.clone(kernel_quantizer=quantizer(name), use_bias=use_bias)
     packed = layer.freeze(params_of(layer, shape))
     assert packed.keys() - {"bias"} == stored
-    for form, params in (
-        (layer.clone(frozen=True), packed),
-        (layer, layer.thaw(packed, shape)),
+    latent = jax.eval_shape(layer.init, KEY, jnp.zeros((1, 1, 1, 3)))["params"]
+    for params, wanted in (
+        (packed, layer.frozen_shapes(latent)),
+        (layer.thaw(packed, shape), latent),
     ):
-        wanted = jax.eval_shape(form.init, KEY, jnp.zeros((1, 1, 1, 3)))["params"]
         assert {name: (leaf.shape, leaf.dtype) for name, leaf in params.items()} == {
             name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()
         }
@@ -192,19 +196,19 @@ def test_a_quantizer_whose_values_are_not_what_the_table_says_is_refused(name, v
     row = quant.QUANTIZERS[name]._replace(values=values)
     monkeypatch.setitem(quant.QUANTIZERS, name, row)
     layer = QuantDense(2, kernel_quantizer=row.function)
-    with pytest.raises(ValueError, match="only ±1, or ± one scale an output channel"):
+    with pytest.raises(ValueError, match="only ±1, or ± one scale per output channel"):
         layer.freeze({"kernel": np.float32([[1, 0.4], [-1, 0.9]])})
 
 
-def test_a_quantizer_of_ones_own_is_applied_once_and_kept_as_floats(reals):
+def test_a_custom_quantizer_is_applied_once_and_its_values_stored(reals):
     def halved(x):
         return jnp.round(4 * x) / 8
 
     latent = QuantDense(3, kernel_quantizer=halved, input_quantizer=quant.ste_sign)
     x, kernel = reals((4, 7)), reals((7, 3), seed=1)
     frozen = latent.freeze({"kernel": kernel})
-    np.testing.assert_array_equal(frozen["kernel"], np.round(4 * kernel) / 8)
-    y = latent.clone(frozen=True).apply({"params": frozen}, x)
+    np.testing.assert_array_equal(frozen["levels"], np.round(4 * kernel) / 8)
+    y = latent.apply({"params": frozen}, x)
     expected = np.where(x >= 0, 1, -1) @ (np.round(4 * kernel) / 8)
     np.testing.assert_array_equal(y, expected)  # sums of eighths are exact
     np.testing.assert_array_equal(latent.apply({"params": {"kernel": kernel}}, x), expected)
@@ -236,7 +240,7 @@ CLIPS = {
 }
 
 
-def test_weights_are_clipped_where_layers_say_so(reals):
+def test_kernels_are_clipped_in_layers_with_a_clip(reals):
     shapes = jax.eval_shape(Clipped().init, KEY, jnp.zeros((1, 5, 5, 3)))["params"]
     params = jax.tree.map(lambda leaf: 3 * reals(leaf.shape), shapes)
     clips = jax.jit(Clipped().init)(KEY, jnp.zeros((1, 5, 5, 3)))["weight_clip"]
@@ -264,7 +268,7 @@ def test_layers_without_a_clip_make_no_collection(reals):
     )
 
 
-def test_an_ordinary_apply_needs_no_clips(reals):
+def test_apply_without_mutable_collections_needs_no_clips(reals):
     layer = QuantConv(2, (1, 1), weight_clip=1.0, kernel_quantizer=quant.ste_sign)
     x, kernel = reals((1, 2, 2, 3)), reals((1, 1, 3, 2), seed=1)
     y = partial(layer.apply, {"params": {"kernel": kernel}})(x)

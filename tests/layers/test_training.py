@@ -1,4 +1,4 @@
-"""A network of one's own out of these layers: trained, frozen layer by layer, saved, reloaded."""
+"""A custom network of these layers: trained, frozen layer by layer, saved, reloaded."""
 
 import jax
 import jax.numpy as jnp
@@ -21,19 +21,18 @@ INTEGERS = ("depthwise", "pointwise", "dense")  # layers that multiply signs by 
 class Stripes(nn.Module):
     """Tells the direction of stripes."""
 
-    frozen: bool = False
-
     @nn.compact
     def __call__(self, x, *, train=False):
-        sign = {"kernel_quantizer": quant.ste_sign, "weight_clip": CLIP, "frozen": self.frozen}
+        sign = {"kernel_quantizer": quant.ste_sign, "weight_clip": CLIP}
         both = {**sign, "input_quantizer": quant.ste_sign}
 
         def norm(name, x):
-            layer = BatchNorm(epsilon=1e-3, momentum=0.8, frozen=self.frozen, name=name)
-            return layer(x, train=train)
+            return BatchNorm(epsilon=1e-3, momentum=0.8, name=name)(x, train=train)
 
         x = norm("stem_norm", QuantConv(16, **sign, name="stem")(x))
-        x = QuantDepthwiseConv(2, strides=(2, 2), pad_values=1, **both, name="depthwise")(x)
+        x = QuantDepthwiseConv(
+            multiplier=2, strides=(2, 2), pad_values=1, **both, name="depthwise"
+        )(x)
         x = norm("depthwise_norm", x)
         x = norm("pointwise_norm", QuantConv(24, (1, 1), **both, name="pointwise")(x))
         x = x.reshape(x.shape[0], -1)
@@ -136,7 +135,7 @@ def test_the_frozen_network_computes_the_same(trained, frozen, pictures):
     for name in INTEGERS:
         np.testing.assert_array_equal(expected[name], np.round(expected[name]))
         assert expected[name].std() > 1
-    assert_same(results(Stripes(frozen=True), {"params": frozen}, images), expected)
+    assert_same(results(Stripes(), {"params": frozen}, images), expected)
 
 
 def test_compiled_forms_agree(trained, frozen, pictures):
@@ -147,13 +146,13 @@ def test_compiled_forms_agree(trained, frozen, pictures):
     """
     images, labels = pictures
     expected = jax.jit(Stripes().apply)(trained, images)
-    logits = jax.jit(Stripes(frozen=True).apply)({"params": frozen}, images)
+    logits = jax.jit(Stripes().apply)({"params": frozen}, images)
     differ = (abs(logits - expected) > 1e-5).any(1)
     assert differ.sum() <= 2
     assert (logits.argmax(1) == labels).mean() > 0.9
 
 
-def test_a_bit_a_weight_is_stored(trained, frozen):
+def test_one_bit_per_weight_is_stored(trained, frozen):
     def size(tree, kind):
         return sum(leaf.nbytes for path, leaf in flatten_dict(tree).items() if path[-1] == kind)
 
@@ -181,6 +180,6 @@ def test_a_saved_network_is_the_same(reload, frozen, pictures, tmp_path):
     images = pictures[0]
     again = reload(frozen, tmp_path)
     assert jax.tree.structure(again) == jax.tree.structure(frozen)
-    module = Stripes(frozen=True)
+    module = Stripes()
     expected = results(module, {"params": frozen}, images[:20])
     assert_same(results(module, {"params": again}, images[:20]), expected)

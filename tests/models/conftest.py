@@ -1,4 +1,4 @@
-"""Networks with random weights in both forms, what they make of small pictures, and NumPy."""
+"""Networks with random weights in both forms, their results, and layers in NumPy."""
 
 import functools
 import re
@@ -23,16 +23,16 @@ def is_binary(layer):
 
 @pytest.fixture(scope="session")
 def latent():
-    """A function name → that network with latent random weights: norms that have run a while and
-    zeros in binary kernels."""
+    """A function name → that network with random latent weights: norms with statistics as after
+    some training, and zeros in binary kernels."""
 
     @functools.cache
     def make(name):
         entry = registry.find(name)
-        architecture = Architecture(entry, False, entry.options)
+        architecture = Architecture.published(entry)
         rng = np.random.default_rng(0)
         variables = {}
-        for path, leaf in flatten_dict(architecture.variable_shapes()).items():
+        for path, leaf in flatten_dict(architecture.latent_shapes()).items():
             value = rng.normal(size=leaf.shape)
             if path[-1] == "kernel" and is_binary(path[1]):
                 value[rng.random(leaf.shape) < 0.05] = rng.choice([0.0, -0.0])
@@ -98,8 +98,8 @@ def small_images():
 
 @pytest.fixture(scope="session")
 def results_of(latent, frozen, small_images, run):
-    """A function (name, "latent", or the backend of the frozen form) → what that network makes of
-    the small pictures."""
+    """A function (name, "latent" or the backend of the frozen form) → `Results` for the small
+    pictures."""
 
     @functools.cache
     def of(name, form):
@@ -120,20 +120,26 @@ def tap_shapes():
     network's order, computed by nothing but tracing."""
 
     def of(name, height, width):
-        names = []
-
-        def apply(variables, images):
-            logits, taps = architecture.apply(variables, images)
-            names.extend(taps)  # in the network's order: a pytree loses it
-            return logits, taps
-
-        entry = registry.find(name)
-        architecture = Architecture(entry, True, entry.options)
+        architecture = Architecture.published(registry.find(name))
         images = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
-        logits, taps = jax.eval_shape(apply, architecture.variable_shapes(), images)
+        logits, taps = jax.eval_shape(architecture.apply, architecture.frozen_shapes(), images)
         assert logits.shape == (1, 1000)
-        assert names == list(entry.taps)
-        return {name: taps[name].shape[1:] for name in names}
+        assert taps.keys() == set(architecture.taps)
+        return {name: taps[name].shape[1:] for name in architecture.taps}
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def taps_of():
+    """A function (module, picture's shape) → shapes of its taps by their names."""
+
+    def of(module, picture):
+        def apply(x):
+            variables = module.init(jax.random.key(0), x)
+            return module.apply(variables, x, mutable=["taps"])[1]["taps"]
+
+        return jax.eval_shape(apply, jax.ShapeDtypeStruct(picture, jnp.float32))
 
     return of
 
@@ -142,7 +148,7 @@ def tap_shapes():
 
 
 class NumpyLayers:
-    """The layers of a latent network by their names, in float64."""
+    """The layers of a latent network by name, in float64."""
 
     def __init__(self, network):
         variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), network.variables)
@@ -173,7 +179,7 @@ def _sign(x):
 
 
 def _convolve(x, kernel, stride, pad_value=0, multiply="nhwcij,ijco->nhwo"):
-    """SAME as TensorFlow splits it."""
+    """SAME padding, split as in TensorFlow."""
     pads = [(0, 0)]
     for n, k in zip(x.shape[1:3], kernel.shape[:2], strict=True):
         total = max((-(-n // stride) - 1) * stride + k - n, 0)
@@ -194,7 +200,7 @@ def assert_follows():
     """A function (results, expected taps, expected logits) that compares them.
 
     Each tap is to be computed from those before it *as the network computed them*: compared so,
-    a rounding of a float that flips a sign cannot add up, and the whole numbers of the binary
+    a rounding of a float that flips a sign cannot add up, and the integers of the binary
     convolutions must agree exactly.
     """
 

@@ -5,7 +5,7 @@ import pytest
 from bnnjax.models import compare, registry
 
 
-def test_the_article_s_comparison():
+def test_the_comparison_of_the_article():
     """Of VGG-19 and QuickNet: 548 MiB and 4.17, hence 131 times as much, for 8 per cent."""
     rows = {row.name: row for row in compare.compare()}
     large, small = rows["vgg19"], rows["quicknet"]
@@ -24,20 +24,20 @@ def test_the_largest_come_first_and_all_have_figures():
     assert not {"vgg19_conv5_1", "inknet"} & names  # which have no classifier of ImageNet
 
 
-def test_another_network_may_be_the_measure():
+def test_sizes_may_be_compared_with_another_network():
     rows = {row.name: row.ratio for row in compare.compare("quicknet")}
     assert rows["quicknet"] == 1
     assert rows["vgg19"] < 0.01
 
 
-def test_a_network_without_figures_is_no_measure():
+def test_a_network_without_figures_cannot_be_compared_with():
     with pytest.raises(ValueError, match="inknet has no published figures"):
         compare.compare("inknet")
     with pytest.raises(ValueError, match="did you mean 'vgg19'"):
         compare.compare("vgg_19")
 
 
-def test_the_table_has_a_line_a_network():
+def test_the_table_has_one_line_per_network():
     rows = compare.compare()
     heading, *lines = compare.table(rows)
     assert len(heading) == len(compare.Row._fields)
@@ -50,4 +50,4 @@ def test_the_table_has_a_line_a_network():
         "memory (MiB)": "548.05",
         "ratio": "1.0",
     }
-    assert registry.find(lines[-1][0]).mebibytes == min(row.mebibytes for row in rows)
+    assert registry.find(lines[-1][0]).card.mebibytes == min(row.mebibytes for row in rows)

@@ -13,6 +13,7 @@ from PIL import Image
 from bnnjax import images
 from bnnjax.layers import Options
 from bnnjax.models import evaluate, registry
+from bnnjax.models.entry import Sizes
 from bnnjax.models.network import Architecture, Network
 
 
@@ -204,11 +205,11 @@ def test_a_number_of_guesses_that_cannot_be_is_refused(count):
 
 
 class Mean(nn.Module):
-    """The mean colour of a picture, and the largest value."""
+    """The mean colour of a picture."""
 
     @nn.compact
     def __call__(self, x):
-        return x.mean((1, 2)), {"largest": x.max((1, 2))}
+        return x.mean((1, 2))
 
 
 @pytest.fixture
@@ -219,7 +220,7 @@ def mean_colour():
         build=lambda **_: Mean(),
         normalize=lambda images: 2 * images,
     )
-    return Network(Architecture(entry, True, Options()), {}, {})
+    return Network(Architecture(entry, Options(), 1000), {}, {})
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_of_one_size_only_logits_are_of_the_crop_at_that(mean_colour, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     entry = dataclasses.replace(
-        mean_colour.entry, takes=lambda side: side == 96, example=(96, 96), free=False
+        mean_colour.entry, sizes=Sizes(lambda side: side == 96, 32, (96, 96), free=False)
     )
     architecture = dataclasses.replace(mean_colour.architecture, entry=entry)
     logits = evaluate.guesser(dataclasses.replace(mean_colour, architecture=architecture))(path)
@@ -254,7 +255,7 @@ def test_of_one_height_and_width_logits_are_of_the_middle_of_the_crop(mean_colou
     pixels = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     entry = dataclasses.replace(
-        mean_colour.entry, takes=lambda side: side in (24, 31), example=(24, 31), free=False
+        mean_colour.entry, sizes=Sizes(lambda side: side in (24, 31), 1, (24, 31), free=False)
     )
     architecture = dataclasses.replace(mean_colour.architecture, entry=entry)
     logits = evaluate.guesser(dataclasses.replace(mean_colour, architecture=architecture))(path)
@@ -271,7 +272,7 @@ def test_an_unknown_resize_is_refused_before_any_picture(mean_colour):
     ("classes", "what"), [(None, "no classifier here"), (10, "tells 10 classes apart")]
 )
 def test_a_network_without_imagenets_classes_is_refused(mean_colour, classes, what):
-    architecture = dataclasses.replace(mean_colour.architecture, classes=classes)
+    architecture = dataclasses.replace(mean_colour.architecture, num_classes=classes)
     with pytest.raises(ValueError, match=f"mean .*{what}|mean has {what}"):
         evaluate.guesser(dataclasses.replace(mean_colour, architecture=architecture))
 

@@ -1,4 +1,4 @@
-"""Freezing and thawing, to the bit."""
+"""Freezing and thawing, exactly."""
 
 import dataclasses
 from functools import partial
@@ -13,8 +13,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from bnnjax import quant
 from bnnjax.layers import BatchNorm, Options, QuantConv
 from bnnjax.models import registry
+from bnnjax.models.entry import Sizes
 from bnnjax.models.forms import freeze, thaw
 from bnnjax.models.network import Architecture, Network
+from bnnjax.models.tapped import Tapped
 
 BLOCKS = (2, 3, 4, 4)
 SIGNS = {"input_quantizer": quant.ste_sign, "kernel_quantizer": quant.ste_sign}
@@ -42,16 +44,20 @@ def sign(x):
 
 
 def test_each_form_has_the_variables_of_its_architecture(latent_quicknet, frozen_quicknet, thawed):
-    for network, is_frozen in ((latent_quicknet, False), (frozen_quicknet, True), (thawed, False)):
-        assert network.architecture.frozen == is_frozen
-        expected = flatten_dict(network.architecture.variable_shapes())
+    architecture = latent_quicknet.architecture
+    latent, frozen = architecture.latent_shapes(), architecture.frozen_shapes()
+    pairs = ((latent_quicknet, latent), (frozen_quicknet, frozen), (thawed, latent))
+    for network, shapes in pairs:
+        assert network.frozen == (shapes is frozen)
+        assert network.architecture == architecture
+        expected = flatten_dict(shapes)
         ours = flatten_dict(network.variables)
         assert {path: (leaf.shape, leaf.dtype) for path, leaf in ours.items()} == {
             path: (leaf.shape, leaf.dtype) for path, leaf in expected.items()
         }
 
 
-def test_all_but_the_form_stays(latent_quicknet):
+def test_only_the_form_changes(latent_quicknet):
     other = latent_quicknet.with_options(pooling="avg", clip=None)
     frozen = freeze(other)
     assert frozen.entry is other.entry
@@ -83,7 +89,7 @@ def test_freezing_packs_signs_and_folds_norms(latent_quicknet, frozen_quicknet):
     assert kinds == {"words", "multiplier", "bias", "kernel"}
 
 
-def test_thawing_gives_signs_and_norms_that_do_the_same(latent_quicknet, frozen_quicknet, thawed):
+def test_thawing_gives_signs_and_equivalent_norms(latent_quicknet, frozen_quicknet, thawed):
     latent, packed = leaves(latent_quicknet), leaves(frozen_quicknet)
     for path, leaf in leaves(thawed).items():
         layer, kind = path[:-1], path[-1]
@@ -98,11 +104,11 @@ def test_thawing_gives_signs_and_norms_that_do_the_same(latent_quicknet, frozen_
             assert not leaf.any(), path
 
 
-def test_freezing_what_was_thawed_gives_it_back_to_the_bit(frozen_quicknet, thawed):
+def test_freezing_a_thawed_network_restores_it_exactly(frozen_quicknet, thawed):
     assert_same(freeze(thawed), frozen_quicknet)
 
 
-def test_a_norm_without_scale_and_bias_survives_both_ways(frozen):
+def test_a_norm_without_scale_and_bias_survives_the_round_trip(frozen):
     """QuickNet of zoo 2.x has one; its multiplier passes through a variance, so not to the bit."""
     before = leaves(frozen("quicknet"))
     after = leaves(freeze(thaw(frozen("quicknet"))))
@@ -116,7 +122,7 @@ def test_a_norm_without_scale_and_bias_survives_both_ways(frozen):
     ("collection", "layer", "array"),
     [("params", "section2_block1_conv", "kernel"), ("batch_stats", "stem_norm", "var")],
 )
-def test_a_layer_that_cannot_be_frozen_is_named(latent_quicknet, collection, layer, array):
+def test_the_error_names_the_layer_that_cannot_be_frozen(latent_quicknet, collection, layer, array):
     variables = flatten_dict(latent_quicknet.variables)
     path = (collection, layer, array)
     variables[path] = jnp.full_like(variables[path], jnp.nan)
@@ -138,7 +144,7 @@ def test_binary_convolutions_of_both_forms_give_the_same_integers(latent_quickne
             inputs[f"section{section}_block{block}_conv"] = taps[before]
             before = f"section{section}_block{block}"
 
-    @partial(jax.jit, static_argnums=2)  # compiled once a shape, not once a layer
+    @partial(jax.jit, static_argnums=2)  # compiled once per shape, not once per layer
     def latent_layer(kernel, x, stride):
         layer = QuantConv(x.shape[3], strides=(stride, stride), pad_values=1, **SIGNS)
         return layer.apply({"params": {"kernel": kernel}}, x)
@@ -154,25 +160,23 @@ def test_binary_convolutions_of_both_forms_give_the_same_integers(latent_quickne
 
 
 class Block(nn.Module):
-    frozen: bool
-
     @nn.compact
     def __call__(self, x):
-        x = QuantConv(45, (1, 2), **SIGNS, frozen=self.frozen, name="conv")(x)
-        return BatchNorm(epsilon=1e-3, momentum=0.9, frozen=self.frozen, name="norm")(x)
+        x = QuantConv(45, (1, 2), **SIGNS, name="conv")(x)
+        return BatchNorm(epsilon=1e-3, momentum=0.9, name="norm")(x)
 
 
-class Nested(nn.Module):
-    """Layers inside of layers, and channels that do not fill their words."""
+class Nested(Tapped):
+    """Layers inside layers, channels that do not fill their words, and a parameter of its own."""
 
-    frozen: bool = False
     options: Options = Options()
-    classes: int | None = 3
+    num_classes: int | None = 3
 
     @nn.compact
     def __call__(self, x):
-        x = Block(self.frozen, name="block")(x)
-        return nn.Dense(self.classes, name="dense")(x.mean((1, 2))), {"block": x}
+        x = self.tap("block", Block(name="block")(x))
+        x = x * self.param("gain", nn.initializers.ones, ())
+        return nn.Dense(self.num_classes, name="dense")(x.mean((1, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -182,21 +186,19 @@ def nested():
         name="nested",
         build=Nested,
         normalize=lambda images: images - 0.5,
-        takes=lambda side: True,
-        stride=8,
-        classes=3,
+        sizes=Sizes(lambda side: True, stride=8),
     )
-    architecture = Architecture(entry, False, Options())
+    architecture = Architecture(entry, Options(), num_classes=3)
     rng = np.random.default_rng(0)
     variables = jax.tree.map(
         lambda leaf: jnp.asarray(rng.uniform(0.1, 2, leaf.shape) * rng.choice([-1, 1], leaf.shape)),
-        architecture.variable_shapes(),
+        architecture.latent_shapes(),
     )
     variables["batch_stats"] = jax.tree.map(abs, variables["batch_stats"])
     return Network(architecture, variables, {"source": "random"})
 
 
-def test_nested_layers_and_unfilled_words_survive_both_ways(nested):
+def test_nested_layers_and_unfilled_words_survive_the_round_trip(nested):
     frozen = freeze(nested)
     thawed = thaw(frozen)
     latent, packed, again = (
@@ -212,3 +214,27 @@ def test_nested_layers_and_unfilled_words_survive_both_ways(nested):
         again, again_taps = network.apply(network.variables, images)
         np.testing.assert_array_equal(again_taps["block"], taps["block"])
         np.testing.assert_array_equal(again, logits)
+
+
+# --- networks in the other form already ------------------------------------------------------
+
+
+def test_a_frozen_network_is_not_frozen_again(frozen_quicknet):
+    with pytest.raises(ValueError, match=r"^quicknet_v0 is frozen already; freeze needs latent"):
+        freeze(frozen_quicknet)
+
+
+def test_a_latent_network_is_not_thawed(latent_quicknet):
+    with pytest.raises(ValueError, match=r"^quicknet_v0 is latent already; thaw needs a frozen"):
+        thaw(latent_quicknet)
+
+
+def test_a_float_network_is_ready_in_its_only_form():
+    architecture = Architecture.published(registry.find("vgg19_conv5_1"))
+    assert architecture.latent_shapes() == architecture.frozen_shapes()
+    network = Network(architecture, architecture.latent_shapes(), {})
+    assert network.frozen
+    for change in (freeze, thaw):
+        assert flatten_dict(change(network).variables["params"]) == flatten_dict(
+            network.variables["params"]
+        )

@@ -45,18 +45,18 @@ def convolutions():
 
 
 def architecture_of(**changes):
-    return Architecture(ENTRY, False, ENTRY.options, **changes)
+    return Architecture.published(ENTRY, **changes)
 
 
 def test_parameters_are_the_published_ones():
-    shapes = architecture_of().variable_shapes()["params"]
+    shapes = architecture_of().latent_shapes()["params"]
     found = {inception.keras_name(name): v["kernel"].shape for name, v in shapes.items()}
     expected = {
         name: (side, side, inputs, outputs) for name, side, inputs, outputs, _ in convolutions()
     }
     assert found == {**expected, "loss3/classifier": (1024, 1000)}
     # 6,998,552 is the count of Caffe's bvlc_googlenet as it is deployed.
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 6_998_552 == ENTRY.parameters
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 6_998_552 == ENTRY.card.parameters
 
 
 def test_products_are_those_of_the_paper():
@@ -64,13 +64,13 @@ def test_products_are_those_of_the_paper():
     products = sum(k * k * i * o * side**2 for _, k, i, o, side in convolutions()) + 1024 * 1000
     assert found.macs == found.macs_of(32) == products
     assert round(found.macs / 1e9, 1) in (1.5, 1.6)  # "1.5 billion multiply-adds"
-    assert found.parameters == ENTRY.parameters
+    assert found.parameters == ENTRY.card.parameters
 
 
 def test_taps_at_224_px_have_the_papers_shapes():
     images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
     logits, taps = jax.eval_shape(
-        architecture_of().apply, architecture_of().variable_shapes(), images
+        architecture_of().apply, architecture_of().latent_shapes(), images
     )
     assert logits.shape == (1, 1000)
     expected = {"conv1": (112, 64), "conv2_reduce": (56, 64), "conv2": (56, 192)}
@@ -144,7 +144,7 @@ def params():
             ),
             "bias": rng.normal(0, 0.3, layer["bias"].shape),
         }
-        for name, layer in architecture_of().variable_shapes()["params"].items()
+        for name, layer in architecture_of().latent_shapes()["params"].items()
     }
 
 
@@ -155,7 +155,7 @@ def test_forward_agrees_with_numpy(params, size):
     logits, taps = jax.jit(architecture_of().apply)(variables, images)
     normalized = 255 * images[..., ::-1].astype(np.float64) - (104, 117, 123)
     expected, of_taps = reference(normalized, params, np.max)
-    assert list(of_taps) == list(ENTRY.taps)
+    assert list(of_taps) == list(architecture_of().taps)
     for name, value in of_taps.items():
         np.testing.assert_allclose(
             taps[name], value, rtol=1e-4, atol=2e-5 * value.max(), err_msg=name
@@ -163,7 +163,7 @@ def test_forward_agrees_with_numpy(params, size):
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=2e-5 * abs(expected).max())
 
 
-def test_average_pools_take_the_place_of_those_between_modules():
+def test_average_pools_replace_those_between_modules():
     x = np.abs(np.random.default_rng(0).normal(size=(1, 5, 7, 3))).astype(np.float32)
     options = ENTRY.options.__class__(pooling="avg")
     halved = inception.InceptionV1(None, options)._halve(jnp.asarray(x))
@@ -171,14 +171,14 @@ def test_average_pools_take_the_place_of_those_between_modules():
 
 
 @pytest.mark.parametrize("side", [31, 32, 33, 224])
-def test_sizes_that_are_taken_leave_something(side):
+def test_the_smallest_sizes_leave_some_features(side):
     images = jax.ShapeDtypeStruct((1, side, 31, 3), jnp.float32)
     logits, taps = jax.eval_shape(
-        architecture_of(classes=None).apply,
-        architecture_of(classes=None).variable_shapes(),
+        architecture_of(num_classes=None).apply,
+        architecture_of(num_classes=None).latent_shapes(),
         images,
     )
     assert logits is None
     assert min(taps["inception_5b"].shape) >= 1
-    assert ENTRY.takes(side)
-    assert not ENTRY.takes(30)
+    assert ENTRY.sizes.takes(side)
+    assert not ENTRY.sizes.takes(30)

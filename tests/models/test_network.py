@@ -1,15 +1,22 @@
-"""Architecture and Network: what they refuse, what they leave out, how options change them."""
+"""Architecture and Network: what they refuse and compute, their options, and what they say."""
 
 import dataclasses
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
-from bnnjax.models.network import Architecture
+from bnnjax.layers import Options
+from bnnjax.models import network as network_module
+from bnnjax.models import registry
+from bnnjax.models.entry import Entry, Sizes
+from bnnjax.models.forms import thaw
+from bnnjax.models.network import Architecture, Network
 
 
 def one_tap(network, tap):
@@ -32,8 +39,8 @@ def test_other_shapes_are_refused(quicknet, shape):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
-def test_whole_numbers_are_refused(quicknet, dtype):
-    with pytest.raises(ValueError, match=f"images are {dtype}, need float"):
+def test_integers_are_refused(quicknet, dtype):
+    with pytest.raises(ValueError, match=f"images are {dtype}, need floats.*divide bytes by 255"):
         quicknet.apply(quicknet.variables, jnp.zeros((1, 32, 32, 3), dtype))
 
 
@@ -45,9 +52,8 @@ def test_images_are_normalized_first(quicknet, images):
     normalized = (images - np.float32(mean)) / np.float32(deviation)
     module = quicknet.architecture.module
     tap = jax.jit(one_tap(quicknet, "stem_conv"))(quicknet.variables, images)
-    expected = jax.jit(lambda v, x: module.apply(v, x)[1]["stem_conv"])(
-        quicknet.variables, normalized
-    )
+    apply = jax.jit(partial(module.apply, mutable=["taps"]))
+    expected = apply(quicknet.variables, normalized)[1]["taps"]["stem_conv"]
     np.testing.assert_allclose(tap, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -77,7 +83,7 @@ def test_equal_architectures_share_a_compilation(quicknet, images):
 
     jitted = jax.jit(stem, static_argnums=0)
     architecture = quicknet.architecture
-    equal = Architecture(architecture.entry, True, dataclasses.replace(architecture.options))
+    equal = Architecture(architecture.entry, dataclasses.replace(architecture.options), 1000)
     for same in (architecture, equal, quicknet.with_options().architecture):
         jitted(same, quicknet.variables, images)
     assert len(traces) == 1
@@ -123,7 +129,7 @@ def test_backends_agree(quicknet, images, plain):
 
 
 def test_laying_kernels_out_changes_nothing(quicknet, images, plain):
-    laid_out = jax.jit(quicknet.architecture.lay_out)(quicknet.variables)
+    laid_out = quicknet.laid_out()
     assert laid_out.keys() == {"params", "backward"}
     kernels = flatten_dict(laid_out["backward"])
     words = {
@@ -152,5 +158,98 @@ def test_with_options_leaves_the_network_alone(quicknet):
 def test_wrong_options_are_refused(quicknet):
     with pytest.raises(ValueError, match="pooling is 'mean'"):
         quicknet.with_options(pooling="mean")
-    with pytest.raises(TypeError, match="pool"):
-        quicknet.with_options(pool="avg")
+    with pytest.raises(ValueError, match="no option 'clp'; did you mean 'clip'"):
+        quicknet.with_options(clp=2)
+
+
+# --- what a network says about itself, and calling it -------------------------------------------
+
+
+def test_a_network_called_gives_the_same_as_apply_with_taps_in_order(quicknet, images):
+    logits, taps = quicknet(images)
+    expected = jax.jit(quicknet.apply)(quicknet.variables, images)
+    np.testing.assert_array_equal(logits, expected[0])
+    assert tuple(taps) == quicknet.taps
+    assert taps.keys() == expected[1].keys()
+    for name, tap in expected[1].items():
+        np.testing.assert_array_equal(taps[name], tap)
+
+
+def test_a_network_called_twice_is_compiled_once(quicknet, images):
+    quicknet(images)
+    compiled = network_module._compiled._cache_size()
+    dataclasses.replace(quicknet)(images)
+    assert network_module._compiled._cache_size() == compiled
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_other_floats_are_computed_with_as_float32(quicknet, images, dtype):
+    rounded = jnp.asarray(images, dtype) if dtype != "float64" else images.astype(dtype)
+    tap = jax.jit(one_tap(quicknet, "stem_conv"))
+    found = tap(quicknet.variables, rounded)
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, tap(quicknet.variables, np.float32(rounded)))
+
+
+def test_a_repr_is_one_line_that_names_what_matters(quicknet):
+    assert repr(quicknet) == "<Network quicknet_v0: 10.5 M parameters, packed, 1000 classes>"
+    latent = repr(thaw(quicknet))
+    assert latent == "<Network quicknet_v0: 10.5 M parameters, latent, 1000 classes>"
+    vgg = Architecture(registry.find("vgg16"), Options(), num_classes=None)
+    network = Network(vgg, vgg.latent_shapes(), {})
+    assert repr(network) == "<Network vgg16: 14.7 M parameters, float, no classifier>"
+    assert len(repr(quicknet.architecture)) < 300
+
+
+def test_names_are_those_of_the_registry(quicknet):
+    assert quicknet.name == "quicknet_v0"
+    assert quicknet.class_names is None
+    named = dataclasses.replace(quicknet, class_names=("cat",))
+    assert named.with_options(clip=None).class_names == ("cat",)
+
+
+def test_an_architecture_as_published_may_be_changed():
+    entry = registry.find("quicknet")
+    assert Architecture.published(entry) == Architecture(entry, entry.options, 1000)
+    changed = Architecture.published(entry, num_classes=None)
+    assert changed == Architecture(entry, entry.options, None)
+
+
+class Plain(nn.Module):
+    """A user's network with neither taps nor options."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3)(x.mean((1, 2)))
+
+
+def test_a_network_without_taps_or_options_is_a_network_all_the_same(images):
+    entry = Entry("plain", lambda **_: Plain(), lambda x: x, Sizes(lambda side: True, stride=8))
+    architecture = Architecture.published(entry)
+    assert architecture.taps == ()
+    variables = architecture.module.init(jax.random.key(0), images)
+    logits, taps = Network(architecture, variables, {})(images)
+    assert logits.shape == (1, 3)
+    assert taps == {}
+
+
+# --- training ----------------------------------------------------------------------------------
+
+
+def test_training_gives_logits_taps_and_changed_statistics(quicknet, images):
+    latent = thaw(quicknet)
+    architecture = latent.architecture
+    logits, taps, stats = jax.jit(architecture.train)(latent.variables, images)
+    assert logits.shape == (1, 1000)
+    assert taps.keys() == set(architecture.taps)
+    before = flatten_dict(latent.variables["batch_stats"])
+    after = flatten_dict(stats)
+    assert after.keys() == before.keys()
+    path = ("stem_norm", "mean")
+    batch_mean = taps["stem_depthwise"].mean((0, 1, 2))
+    np.testing.assert_allclose(after[path], 0.1 * batch_mean, rtol=1e-4, atol=1e-6)
+
+
+def test_a_frozen_network_is_not_trained(quicknet, images):
+    with pytest.raises(ValueError, match="a folded batch norm cannot be trained; thaw"):
+        jax.eval_shape(quicknet.architecture.train, quicknet.variables, images)

@@ -1,4 +1,4 @@
-"""QuickNets of zoo 2.x against published shapes, and layer by layer against NumPy."""
+"""QuickNets of Larq Zoo 2.x against published shapes, and layer by layer against NumPy."""
 
 import functools
 
@@ -58,23 +58,21 @@ def test_taps_have_their_names_order_and_shapes(tap_shapes, name, height, width,
     assert list(taps) == list(expected)
 
 
-def test_the_network_can_compute_just_the_sides_it_takes():
-    """Without the check of its caller, smaller sides leave a pool less than its window."""
+def test_the_network_computes_exactly_the_sides_it_takes(taps_of):
+    """Without the check of `Architecture.apply`, a pool is left less than its window."""
     module = QuickNet((4, 8, 8, 8), (1, 1, 1, 1))
     for side in (1, 7, 13, 14, *range(25, 34), 61, 97, 225):
-        image = jax.ShapeDtypeStruct((1, side, 32, 3), jnp.float32)
         try:
-            (_, taps), _ = jax.eval_shape(module.init_with_output, jax.random.key(0), image)
-            computes = taps["section4"].size > 0
+            computes = taps_of(module, (1, side, 32, 3))["section4"].size > 0
         except (TypeError, ValueError):
             computes = False
         assert computes == quicknet.takes(side) == (side >= 29), side
 
 
 def test_other_sizes_are_refused():
-    architecture = Architecture(ENTRY, True, ENTRY.options)
+    architecture = Architecture.published(ENTRY)
     for size in ((28, 32), (32, 28), (0, 64)):
-        with pytest.raises(ValueError, match=rf"{size[0]}×{size[1]} px, which quicknet cannot"):
+        with pytest.raises(ValueError, match=rf"{size[0]}×{size[1]} px, which quicknet does not"):
             architecture.apply({}, jnp.zeros((1, *size, 3)))
 
 
@@ -144,7 +142,7 @@ def expected_logits(results, layers):
     ],
 )
 def test_each_tap_follows_from_those_before(results, latent, in_numpy, assert_follows, name, form):
-    """By the latent weights in every form, so both forms have the same whole numbers."""
+    """Computed from the latent weights for every form, so both forms have the same integers."""
     found, layers = results(name, form), in_numpy(latent(name))
     assert_follows(found, expected_taps(found, layers), expected_logits(found, layers))
 
@@ -158,7 +156,7 @@ def test_average_pooling_changes_the_transitions_and_nothing_else(
 
 
 def test_the_residual_stream_is_real_valued_and_signed(results):
-    """Not rectified, unlike the features that style transfer is used to."""
+    """Unlike the rectified features that style transfer usually sees."""
     taps = results("quicknet", "packed").taps
     for name, tap in taps.items():
         if name.endswith("_conv") and name != "stem_conv":
@@ -171,8 +169,8 @@ def test_the_residual_stream_is_real_valued_and_signed(results):
 
 def test_without_classes_there_are_taps_but_no_logits(results):
     found = results("quicknet", "packed")
-    headless = Architecture(ENTRY, True, found.network.architecture.options, classes=None)
-    shapes = headless.variable_shapes()["params"]
+    headless = Architecture(ENTRY, found.network.architecture.options, num_classes=None)
+    shapes = headless.frozen_shapes()["params"]
     params = found.network.variables["params"]
     assert params.keys() - shapes.keys() == {"dense"}
     without = {"params": {name: params[name] for name in shapes}}
@@ -188,7 +186,7 @@ def test_without_classes_there_are_taps_but_no_logits(results):
 def test_training_as_published():
     """Clips of 1.25 and a momentum of 0.9 (0.99 in the stem); the blur stays as it is, all else
     gets gradients."""
-    module = QuickNet((8, 16), (1, 1), classes=5)
+    module = QuickNet((8, 16), (1, 1), num_classes=5)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(2, 29, 32, 3)).astype(np.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), images)
@@ -201,10 +199,10 @@ def test_training_as_published():
 
     @jax.jit
     def step(params):
-        (logits, taps), after = module.apply(
-            {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
+        logits, after = module.apply(
+            {**variables, "params": params}, images, train=True, mutable=["batch_stats", "taps"]
         )
-        return logits.sum(), (taps["section1_block1_conv"], after["batch_stats"])
+        return logits.sum(), (after["taps"]["section1_block1_conv"], after["batch_stats"])
 
     gradients, (sums, after) = jax.grad(step, has_aux=True)(variables["params"])
     for path, gradient in flatten_dict(gradients).items():

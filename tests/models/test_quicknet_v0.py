@@ -1,4 +1,4 @@
-"""QuickNets of zoo 1.0.5 against published counts, and layer by layer against NumPy."""
+"""QuickNets of Larq Zoo 1.0.5 against published counts, and layer by layer against NumPy."""
 
 import dataclasses
 
@@ -24,7 +24,8 @@ NAMES = pytest.mark.parametrize("name", BLOCKS)
 
 
 def shapes_of(entry, *, frozen):
-    shapes = Architecture(entry, frozen, entry.options).variable_shapes()
+    architecture = Architecture.published(entry)
+    shapes = architecture.frozen_shapes() if frozen else architecture.latent_shapes()
     return {path: leaf.shape for path, leaf in flatten_dict(shapes).items()}
 
 
@@ -39,7 +40,7 @@ def blocks_of(name):
 
 
 def weights_of(entry):
-    """As many as Keras counts: all four numbers a channel of a batch norm."""
+    """As many as Keras counts: all four numbers per channel of a batch norm."""
     return sum(int(np.prod(shape)) for shape in shapes_of(entry, frozen=False).values())
 
 
@@ -57,16 +58,18 @@ def test_parameters_are_as_many_as_published(name, published):
     assert weights_of(registry.find(name)) == published
 
 
-def test_large_with_all_sections_excited_has_the_published_number_of_parameters():
+def test_exciting_all_sections_gives_the_published_number_of_parameters():
     entry = registry.find("quicknet_large_v0")
 
     def build(**settings):
         return dataclasses.replace(entry.build(**settings), excited=(1, 2, 3, 4))
 
-    assert weights_of(dataclasses.replace(entry, build=build)) == entry.parameters == 11_837_696
+    assert (
+        weights_of(dataclasses.replace(entry, build=build)) == entry.card.parameters == 11_837_696
+    )
 
 
-def test_frozen_parameters_take_a_bit_each():
+def test_frozen_parameters_take_one_bit_each():
     sizes = {path: np.prod(shape) for path, shape in shapes_of(ENTRY, frozen=True).items()}
     words = sum(size for path, size in sizes.items() if path[-1] == "words")
     assert 32 * words == 9_990_144
@@ -131,14 +134,12 @@ def test_sides_are_multiples_of_32_or_up_to_3_less():
     assert {side for side in range(-40, 2209) if quicknet_v0.takes(side)} == sides
 
 
-def test_the_network_can_compute_just_the_sides_it_takes():
-    """Without the check of its caller, other sides give shapes that do not fit, or no pixels."""
+def test_the_network_computes_exactly_the_sides_it_takes(taps_of):
+    """Without the check of `Architecture.apply`, shapes do not fit or no pixels are left."""
     module = QuickNetV0(blocks=(1, 1, 1, 1))
     for side in (1, 2, 4, 5, 9, 13, 17, 24, 28, 29, 32, 33, 60, 61, 64, 65, 80, 96):
-        image = jax.ShapeDtypeStruct((1, side, 32, 3), jnp.float32)
         try:
-            (_, taps), _ = jax.eval_shape(module.init_with_output, jax.random.key(0), image)
-            computes = taps["section4"].size > 0
+            computes = taps_of(module, (1, side, 32, 3))["section4"].size > 0
         except (TypeError, ValueError):
             computes = False
         assert computes == quicknet_v0.takes(side), side
@@ -146,7 +147,7 @@ def test_the_network_can_compute_just_the_sides_it_takes():
 
 @pytest.mark.parametrize("size", [(28, 32), (32, 33), (223, 220), (48, 48), (0, 32)])
 def test_other_sizes_are_refused(quicknet, size):
-    with pytest.raises(ValueError, match=rf"{size[0]}×{size[1]} px, which quicknet_v0 cannot"):
+    with pytest.raises(ValueError, match=rf"{size[0]}×{size[1]} px, which quicknet_v0 does not"):
         quicknet.apply(quicknet.variables, jnp.zeros((1, *size, 3)))
 
 
@@ -206,7 +207,7 @@ def expected_logits(results, layers):
 def test_each_tap_follows_from_those_before(
     results_of, latent, in_numpy, assert_follows, name, form
 ):
-    """By the latent weights in every form, so both forms have the same whole numbers."""
+    """Computed from the latent weights for every form, so both forms have the same integers."""
     results, layers = results_of(name, form), in_numpy(latent(name))
     assert_follows(results, expected_taps(results, layers), expected_logits(results, layers))
 
@@ -221,7 +222,7 @@ def test_average_pooling_changes_the_transitions_and_nothing_else(
     assert_follows(results, taps, expected_logits(results, layers))
 
 
-def test_pictures_of_a_batch_do_not_meet(results):
+def test_pictures_of_a_batch_do_not_affect_each_other(results):
     other = results.images.copy()
     other[1] = other[1, ::-1]
     logits, taps = results.apply(other)
@@ -233,7 +234,7 @@ def test_pictures_of_a_batch_do_not_meet(results):
 
 def test_training_as_published():
     """Clips of 1.25, a momentum of 0.9, and gradients everywhere else."""
-    module = QuickNetV0(blocks=(1, 1), classes=5)
+    module = QuickNetV0(blocks=(1, 1), num_classes=5)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(2, 16, 16, 3)).astype(np.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), images)
@@ -241,10 +242,10 @@ def test_training_as_published():
 
     @jax.jit
     def step(params):
-        (logits, taps), after = module.apply(
-            {**variables, "params": params}, images, train=True, mutable=["batch_stats"]
+        logits, after = module.apply(
+            {**variables, "params": params}, images, train=True, mutable=["batch_stats", "taps"]
         )
-        return logits.sum(), (taps["stem_depthwise"], after["batch_stats"])
+        return logits.sum(), (after["taps"]["stem_depthwise"], after["batch_stats"])
 
     gradients, (normed, after) = jax.grad(step, has_aux=True)(variables["params"])
     for path, gradient in flatten_dict(gradients).items():
@@ -252,7 +253,7 @@ def test_training_as_published():
         if path[0].startswith("section") and path[-1] == "kernel":
             size = abs(variables["params"][path[0]]["kernel"])
             assert not gradient[size > 1.25].any(), path
-            # All but where a channel is dead behind its ReLU.
+            # Except where ReLU has silenced a channel.
             assert (gradient[(size > 1) & (size <= 1.25)] != 0).mean() > 0.5, path
         else:
             assert gradient.any(), path

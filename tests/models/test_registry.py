@@ -1,12 +1,14 @@
-"""Every row of the registry keeps what its columns promise; names that are not in it."""
+"""What the rows of the registry promise, unknown names, and networks of your own."""
 
+import dataclasses
 import re
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from bnnjax.models import registry
+from bnnjax.models import registry, vgg
+from bnnjax.models.entry import Card, Entry, Sizes
 from bnnjax.models.network import Architecture
 
 # Top-1 and top-5 accuracy, parameters and MiB as published: in the docstrings of larq_zoo (2.x and
@@ -68,7 +70,7 @@ ROWS = pytest.mark.parametrize("entry", registry.REGISTRY.values(), ids=lambda e
 
 def test_every_network_has_its_published_figures():
     found = {
-        name: (entry.top1, entry.top5, entry.parameters, entry.mebibytes)
+        name: (entry.card.top1, entry.card.top5, entry.card.parameters, entry.card.mebibytes)
         for name, entry in registry.REGISTRY.items()
         if name != "inknet"  # which is of this package
     }
@@ -76,7 +78,11 @@ def test_every_network_has_its_published_figures():
 
 
 def test_every_network_of_larq_has_its_two_files():
-    found = {entry.name: entry.files for entry in registry.REGISTRY.values() if entry.files}
+    found = {
+        entry.name: entry.weights.files
+        for entry in registry.REGISTRY.values()
+        if entry.weights.files
+    }
     assert found.keys() == RELEASES.keys()
     for name, (release, file) in RELEASES.items():
         assert [tuple(each) for each in found[name]] == [
@@ -91,55 +97,52 @@ def test_every_network_of_larq_has_its_two_files():
 
 
 def test_files_have_fingerprints_of_their_own():
-    sums = [file.sha256 for entry in registry.REGISTRY.values() for file in entry.files]
+    files = [file for entry in registry.REGISTRY.values() for file in entry.weights.files]
+    sums = [file.sha256 for file in files]
     assert all(re.fullmatch("[0-9a-f]{64}", text) for text in sums)
     assert len(set(sums)) == len(sums) == 2 * len(RELEASES)
 
 
 @ROWS
-def test_rows_are_found_by_their_name(entry):
+def test_entries_are_found_by_their_names(entry):
     assert registry.find(entry.name) is entry
 
 
 @ROWS
-def test_taps_are_those_of_the_network_in_its_order(entry):
-    names = []
-
-    def apply(variables, images):
-        names.extend(architecture.apply(variables, images)[1])
-
-    architecture = Architecture(entry, True, entry.options)
-    images = jax.ShapeDtypeStruct((1, 2 * entry.smallest[0], entry.smallest[0], 3), jnp.float32)
-    jax.eval_shape(apply, architecture.variable_shapes(), images)
-    assert names == list(entry.taps)
-
-
-@ROWS
 def test_default_taps_exist(entry):
-    for taps in (entry.style_taps, entry.content_taps):
-        assert taps
-        assert len(set(taps)) == len(taps)
-        assert set(taps) <= set(entry.taps)
+    taps = Architecture.published(entry).taps
+    assert len(set(taps)) == len(taps)
+    for defaults in (entry.style.style_taps, entry.style.content_taps):
+        assert defaults
+        assert len(set(defaults)) == len(defaults)
+        assert set(defaults) <= set(taps)
 
 
 @ROWS
-def test_multiples_of_the_stride_fit_from_the_side_on(entry):
-    assert entry.smallest[0] % entry.stride == 0
-    assert all(entry.takes(entry.smallest[0] + k * entry.stride) for k in range(130))
-    assert not entry.takes(0)
+def test_multiples_of_the_stride_fit_from_the_example_on(entry):
+    sizes, (side, _) = entry.sizes, entry.sizes.smallest
+    assert side % sizes.stride == 0
+    assert all(sizes.takes(side + k * sizes.stride) for k in range(130))
+    assert not sizes.takes(0)
 
 
 @ROWS
-def test_a_picture_of_the_side_has_logits_if_any(entry):
-    architecture = Architecture(entry, True, entry.options)
-    images = jax.ShapeDtypeStruct((1, entry.smallest[0], entry.smallest[0], 3), jnp.float32)
-    logits = jax.eval_shape(architecture.apply, architecture.variable_shapes(), images)[0]
-    assert (logits and logits.shape) == (entry.classes and (1, entry.classes))
+def test_a_small_picture_has_all_taps_and_the_logits_if_any(entry):
+    architecture = Architecture.published(entry)
+    side = entry.sizes.smallest[0]
+    for height in (side, 2 * side):
+        images = jax.ShapeDtypeStruct((1, height, side, 3), jnp.float32)
+        logits, taps = jax.eval_shape(architecture.apply, architecture.latent_shapes(), images)
+        assert taps.keys() == set(architecture.taps)
+        if height == side:
+            classes = entry.card.num_classes
+            assert (logits and logits.shape) == (classes and (1, classes))
 
 
 @ROWS
-def test_rows_are_hashable(entry):
+def test_entries_and_architectures_are_hashable(entry):
     assert {entry: entry.name}[entry] == entry.name
+    assert {Architecture.published(entry)} == {Architecture.published(entry)}
 
 
 @pytest.mark.parametrize(
@@ -161,8 +164,50 @@ def test_a_typo_is_answered_with_the_nearest_name(typo, nearest):
         registry.find(typo)
 
 
-def test_a_strange_name_is_answered_with_all_names():
+def test_an_unknown_name_is_answered_with_all_names():
     with pytest.raises(ValueError, match="no network 'mobile'") as caught:
         registry.find("mobile")
     assert all(name in str(caught.value) for name in registry.REGISTRY)
     assert "did you mean" not in str(caught.value)
+
+
+# --- networks of your own -------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """An entry that the registry does not know, and may learn for the time of a test."""
+    monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
+    return dataclasses.replace(registry.find("quicknet"), name="my_net-2")
+
+
+def test_a_registered_network_is_found_and_listed(own):
+    registry.register(own)
+    assert registry.find("my_net-2") is own
+    assert registry.names()[-1] == "my_net-2"
+    assert "quicknet" in registry.names()
+
+
+def test_registering_the_same_twice_does_no_harm(own):
+    registry.register(own)
+    registry.register(dataclasses.replace(own))
+    assert registry.names().count("my_net-2") == 1
+
+
+def test_another_network_of_the_same_name_is_refused(own):
+    with pytest.raises(ValueError, match="a network 'vgg16' is registered already"):
+        registry.register(dataclasses.replace(own, name="vgg16"))
+    assert registry.find("vgg16").name == "vgg16"
+    assert registry.find("vgg16") != own
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "net.tflite", "my net"])
+def test_names_that_look_like_paths_are_refused(own, name):
+    with pytest.raises(ValueError, match=r"name is .*, needs letters, digits"):
+        registry.register(dataclasses.replace(own, name=name))
+
+
+def test_a_name_and_three_fields_make_an_entry(own):
+    entry = Entry("plain", vgg.VGG, lambda images: images, Sizes(lambda side: side > 0, stride=8))
+    registry.register(entry)
+    assert registry.find("plain").card == Card()

@@ -1,4 +1,4 @@
-"""Counts of networks against Larq's own, the published ones, and a small network by hand."""
+"""Counts against those of Larq, published ones, and those of a small network by hand."""
 
 import dataclasses
 import itertools
@@ -13,6 +13,7 @@ from flax.traverse_util import flatten_dict
 from bnnjax import quant
 from bnnjax.layers import BatchNorm, QuantConv, QuantDepthwiseConv, QuantSeparableConv
 from bnnjax.models import registry, summary
+from bnnjax.models.entry import Sizes
 from bnnjax.models.network import Architecture
 
 LARQ = np.load(Path(__file__).parents[1] / "reference" / "networks.npz")
@@ -49,8 +50,7 @@ NAMES = pytest.mark.parametrize("name", PUBLISHED)
 
 
 def architecture_of(name, **changes):
-    entry = registry.find(name)
-    return Architecture(entry, True, entry.options, **changes)
+    return Architecture.published(registry.find(name), **changes)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def counted():
 
 
 @NAMES
-def test_counts_are_larqs_to_the_digit(counted, name):
+def test_counts_equal_larqs_exactly(counted, name):
     found = counted[name]
     binary = found.macs_of(1)
     counts = [found.parameters, 8 * found.bytes, binary, found.macs - binary]
@@ -96,18 +96,17 @@ def test_the_registry_has_the_published_sizes(counted, name):
     if name == "quicknet_large_v0":
         pytest.skip("published are the figures of an older file")
     entry, found = registry.find(name), counted[name]
-    latent = dataclasses.replace(architecture_of(name), frozen=False)
-    shapes = flatten_dict(latent.variable_shapes()["params"])
+    shapes = flatten_dict(architecture_of(name).latent_shapes()["params"])
     norms = [shape for path, shape in shapes.items() if path[0].endswith("norm")]
     more = 0 if name in LARQS else sum(shape.size for shape in norms)
-    assert found.parameters + more == entry.parameters
+    assert found.parameters + more == entry.card.parameters
     if name == "real_to_binary_net":  # of whose size Larq's was published
         more = 0
-    assert round((found.bytes + 4 * more) / 2**20, 2) == entry.mebibytes
+    assert round((found.bytes + 4 * more) / 2**20, 2) == entry.card.mebibytes
 
 
-def test_without_the_classifier_there_is_nothing_of_it(counted):
-    found = summary.summarize(architecture_of("quicknet", classes=None))
+def test_without_the_classifier_its_counts_are_missing(counted):
+    found = summary.summarize(architecture_of("quicknet", num_classes=None))
     assert found.parameters == 13_234_088 - 513 * 1000
     assert found.macs == 1_879_339_776 - 512 * 1000
     assert [layer.name for layer in counted["quicknet"].layers if layer not in found.layers] == [
@@ -117,7 +116,7 @@ def test_without_the_classifier_there_is_nothing_of_it(counted):
 
 def test_products_grow_with_the_picture_and_weights_do_not(counted):
     small, large = (
-        summary.summarize(architecture_of("quicknet", classes=None), side=n) for n in (64, 128)
+        summary.summarize(architecture_of("quicknet", num_classes=None), side=n) for n in (64, 128)
     )
     assert large.macs == 4 * small.macs  # all sizes being powers of 2
     assert large.bytes == small.bytes
@@ -127,14 +126,14 @@ def test_products_grow_with_the_picture_and_weights_do_not(counted):
     ("name", "side"), [("quicknet", 28), ("quicknet_v0", 100), ("vgg19", 31), ("vgg19_conv5_1", 15)]
 )
 def test_sizes_that_the_network_cannot_take_are_refused(name, side):
-    with pytest.raises(ValueError, match=rf"{name} cannot take pictures of {side}×{side} px"):
+    with pytest.raises(ValueError, match=rf"{name} does not take pictures of {side}×{side} px"):
         summary.summarize(architecture_of(name), side=side)
 
 
 def test_a_size_that_only_the_features_take_is_refused_with_the_classifier():
-    with pytest.raises(ValueError, match="the classifier of binary_alexnet cannot take pictures"):
+    with pytest.raises(ValueError, match="the classifier of binary_alexnet does not take pictures"):
         summary.summarize(architecture_of("binary_alexnet"), side=100)
-    without = summary.summarize(architecture_of("binary_alexnet", classes=None), side=100)
+    without = summary.summarize(architecture_of("binary_alexnet", num_classes=None), side=100)
     whole = summary.summarize(architecture_of("binary_alexnet"), side=224)
     assert without.parameters < whole.parameters == 61_848_720
 
@@ -151,7 +150,7 @@ class Tiny(nn.Module):
         x = QuantConv(4, **signs, use_bias=True, name="float_input")(x)
         x = BatchNorm(1e-3, 0.9, use_scale=False, use_bias=False, name="norm")(x)
         x = QuantDepthwiseConv(
-            2,
+            multiplier=2,
             strides=(2, 2),
             input_quantizer=quant.ste_sign,
             kernel_quantizer=quant.ste_tern,
@@ -173,7 +172,7 @@ class Tiny(nn.Module):
             pointwise_quantizer=quant.ste_sign,
             name="separable",
         )(x)
-        return nn.Dense(7, name="dense")(x.mean((1, 2))), {}
+        return nn.Dense(7, name="dense")(x.mean((1, 2)))
 
 
 # Name, input bits, output, parameters and products by bits, of a picture of 8×8 px. Larq itself
@@ -181,7 +180,7 @@ class Tiny(nn.Module):
 TINY = [
     # Signs times floats are products of floats; a bias costs none.
     ("float_input", None, (8, 8, 4), {1: 9 * 3 * 4, 32: 4}, {32: 9 * 3 * 4 * 64}),
-    # Two numbers a channel, also of a norm that has neither scale nor bias.
+    # Two numbers per channel, also of a norm that has neither scale nor bias.
     ("norm", None, (8, 8, 4), {32: 2 * 4}, {}),
     ("ternary", 1, (4, 4, 8), {2: 9 * 4 * 2}, {2: 9 * 4 * 2 * 16}),
     # The scales of a kernel of scaled signs do not count.
@@ -196,9 +195,11 @@ TINY = [
 @pytest.fixture(scope="module")
 def tiny():
     entry = dataclasses.replace(
-        registry.find("quicknet"), build=lambda **_: Tiny(), takes=lambda side: True, stride=8
+        registry.find("quicknet"),
+        build=lambda **_: Tiny(),
+        sizes=Sizes(lambda side: True, stride=8),
     )
-    return summary.summarize(Architecture(entry, True, entry.options), side=8)
+    return summary.summarize(Architecture.published(entry), side=8)
 
 
 def test_layers_are_counted_by_larqs_conventions(tiny):
@@ -213,7 +214,7 @@ def test_sums_are_those_of_larq(tiny):
     assert tiny.mac_bits == [1, 2, 3, 32]
 
 
-def test_the_table_has_a_row_a_layer_and_columns_that_add_up(tiny):
+def test_the_table_has_one_row_per_layer_and_columns_that_add_up(tiny):
     heading, *rows, total = summary.table(tiny)
     assert {len(row) for row in (heading, *rows, total)} == {len(heading)}
     assert [row[:3] for row in rows[:3]] == [

@@ -1,4 +1,4 @@
-"""The calls of a network's layers, in a network small enough to see."""
+"""The calls of the layers of a small network."""
 
 from flax import linen as nn
 
@@ -20,7 +20,7 @@ class Outer(nn.Module):
     def __call__(self, x):
         x = nn.Conv(4, (3, 3), strides=2, name="conv")(x)
         x = Pair(name="pair")(x)
-        return nn.Dense(2, name="a_last")(x.mean((1, 2))), {"tap": x}
+        return nn.Dense(2, name="a_last")(x.mean((1, 2)))
 
 
 def test_innermost_layers_come_in_the_order_of_their_calls():
@@ -46,6 +46,6 @@ def test_a_layer_alone_is_its_own_innermost():
 
 
 def test_nothing_is_computed():
-    """A picture of this size would not fit into any memory."""
+    """No memory could hold a picture of this size."""
     (call,) = trace(nn.Conv(4, (1, 1)), side=10**6)
     assert call.output_shape == (1, 10**6, 10**6, 4)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import bnnjax
-from bnnjax import images, png
+from bnnjax import images
 from bnnjax.nst import files, optimize
 from bnnjax.nst.config import CHOICES
 
@@ -78,7 +78,7 @@ def test_losses_are_a_table(result, tmp_path):
 def test_the_sheet_holds_photograph_painting_and_result(result, tmp_path):
     files.save(result, tmp_path)
     sheet = images.load(tmp_path / "contact_sheet.png")
-    expected = png.contact_sheet(
+    expected = images.contact_sheet(
         [
             [result.photographs[i].pixels, result.paintings[0].pixels, result.images[i]]
             for i in range(2)
@@ -173,7 +173,7 @@ def test_a_directory_that_is_a_file_is_refused(tmp_path):
 
 def picture_with(tmp_path, metadata):
     path = tmp_path / "picture.png"
-    png.save_png(path, np.zeros((4, 4, 3), np.float32), metadata=metadata)
+    images.save_png(path, np.zeros((4, 4, 3), np.float32), metadata=metadata)
     return path
 
 

@@ -14,10 +14,10 @@ from bnnjax.nst.config import PRESETS, split_choices
 def with_random_weights(name):
     """Without its classifier, kernels after which ReLU keeps activations of one size."""
     entry = registry.find(name)
-    architecture = Architecture(entry, True, entry.options, None)
+    architecture = Architecture(entry, entry.options, None)
     rng = np.random.default_rng(0)
     params = {}
-    for path, leaf in flatten_dict(architecture.variable_shapes()["params"]).items():
+    for path, leaf in flatten_dict(architecture.latent_shapes()["params"]).items():
         deviation = np.sqrt(2 / np.prod(leaf.shape[:-1])) if path[-1] == "kernel" else 0.1
         params[path] = jnp.asarray(deviation * rng.standard_normal(leaf.shape, np.float32))
     return Network(architecture, {"params": unflatten_dict(params)}, {"source": "random"})

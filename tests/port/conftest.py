@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from bnnjax.models import registry
-from bnnjax.models.entry import ReleaseFile
+from bnnjax.models.entry import Card, ReleaseFile, Weights
 from bnnjax.models.quicknet import QuickNet
 
 
@@ -19,8 +19,8 @@ def tiny():
         registry.find("quicknet"),
         name="tiny",
         build=partial(QuickNet, (32, 64), (1, 1)),
-        classes=10,
-        files=(ReleaseFile("tiny-v1", "tiny_weights.h5", "unknown yet", True),),
+        card=Card(num_classes=10),
+        weights=Weights((ReleaseFile("tiny-v1", "tiny_weights.h5", "unknown yet", True),)),
     )
 
 

@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 import bnnjax
 from bnnjax.models import registry
+from bnnjax.models.entry import Card
 from bnnjax.models.quicknet_v0 import QuickNetV0
 from bnnjax.port import checkpoint
 
@@ -42,8 +43,8 @@ def small(with_random_weights):
     entry = dataclasses.replace(
         registry.find("quicknet_v0"),
         name="small",
-        build=partial(QuickNetV0, blocks=(1, 1), classes=10),
-        classes=10,
+        build=partial(QuickNetV0, blocks=(1, 1), num_classes=10),
+        card=Card(num_classes=10),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry.REGISTRY, "small", entry)
@@ -110,7 +111,7 @@ def test_a_network_of_other_classes_or_none_is_restored_as_it_is(small, tmp_path
     kernel, bias = arrays.pop("dense/kernel"), arrays.pop("dense/bias")
     if classes:
         arrays |= {"dense/kernel": kernel[:, :classes], "dense/bias": bias[:classes]}
-    architecture = dataclasses.replace(small.architecture, classes=classes)
+    architecture = dataclasses.replace(small.architecture, num_classes=classes)
     network = dataclasses.replace(with_arrays(small, arrays), architecture=architecture)
     restored = checkpoint.restore(checkpoint.save(network, tmp_path / "network"))
     assert restored.architecture == architecture

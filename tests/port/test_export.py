@@ -104,27 +104,23 @@ def test_the_file_is_as_large_as_the_summary_says(name, with_random_weights, tmp
     """And some names: 4.17 MiB of QuickNet, 3.18 of the older one, within 2 %."""
     network = with_random_weights(registry.find(name))
     size = export(network, tmp_path / "network.npz").stat().st_size
-    counted = summary.summarize(Architecture(network.entry, True, network.entry.options)).bytes
+    counted = summary.summarize(network.architecture).bytes
     assert counted < size < 1.02 * counted
 
 
 class Odd(nn.Module):
     """A layer with every field that most have not, and a PReLU."""
 
-    frozen: bool
-
     @nn.compact
     def __call__(self, x):
         three_bits = quant.get("dorefa_quantizer", k_bit=3, mode="activations")
         conv = QuantConv(9, dilation=(2, 1), groups=3, input_quantizer=three_bits, name="conv")
-        return None, {"y": PReLU(name="prelu")(conv(x))}
+        PReLU(name="prelu")(conv(x))
 
 
 def test_the_card_tells_dilation_groups_and_the_bits_of_inputs():
-    entry = dataclasses.replace(
-        registry.find("quicknet_v0"), build=lambda frozen, **_: Odd(frozen), classes=None
-    )
-    conv, prelu = card_of(Network(Architecture(entry, True, Options()), {}, {}))["layers"]
+    entry = dataclasses.replace(registry.find("quicknet_v0"), build=lambda **_: Odd())
+    conv, prelu = card_of(Network(Architecture(entry, Options(), None), {}, {}))["layers"]
     assert (conv["dilation"], conv["groups"]) == ((2, 1), 3)
     assert conv["input"] == {"quantizer": "dorefa_quantizer", "bits": 3, "mode": "activations"}
     assert prelu == {"name": "prelu", "kind": "PReLU"}

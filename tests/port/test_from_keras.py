@@ -19,9 +19,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 import bnnjax
 from bnnjax import quant
+from bnnjax.binary.backend import using
 from bnnjax.layers import QuantConv
 from bnnjax.models import registry
-from bnnjax.models.network import Architecture
+from bnnjax.models.entry import Card
 from bnnjax.models.quicknet_v0 import QuickNetV0
 from bnnjax.port import from_keras, load
 
@@ -88,7 +89,7 @@ def keras_file(keras_layers, write_keras, as_asked):
             path, entry = Path(folder, f"{name}.h5"), registry.find(name)
             if not path.exists():
                 form = dict(zip(NETWORKS, itertools.cycle(FORMS.values()), strict=False))[name]
-                if entry.keras_name:  # names without counters
+                if entry.weights.keras_name:  # names without counters
                     form = {"full": True, "chunks": 2}
                 write_keras(path, keras_layers(entry), **form)
             return path
@@ -116,9 +117,10 @@ def answers(request, keras_file, draws):
     name = request.param
     network = load.port_file(keras_file(name), model=name)
     network = network.with_options(gradient_dtype="float32", backend="packed")
+    module = network.architecture.module
     pooled = network.with_options(pooling="avg").architecture.module
     keys, places = {}, {}
-    for target in from_keras.targets(Architecture(network.entry, False, network.entry.options)):
+    for target in from_keras.targets(network.architecture):
         place = places.setdefault(target.prefix, itertools.count())
         keys[target.path] = f"{target.prefix}:{next(place)}"
 
@@ -147,11 +149,12 @@ def answers(request, keras_file, draws):
         def forward(picture):
             # Larq's picture is normalised already.
             with nn.intercept_methods(record):
-                return network.architecture.module.apply(variables, picture)[0], found
+                return module.apply(variables, picture), found
 
-        logits, pull_back, samples = jax.vjp(forward, picture, has_aux=True)
-        if name in TIES:
-            _, pull_back = jax.vjp(lambda picture: pooled.apply(variables, picture)[0], picture)
+        with using(network.architecture.options.arithmetic):
+            logits, pull_back, samples = jax.vjp(forward, picture, has_aux=True)
+            if name in TIES:
+                _, pull_back = jax.vjp(lambda picture: pooled.apply(variables, picture), picture)
         (gradient,) = pull_back(draws.cotangent(name, 1000))
         where = draws.positions("gradient", gradient.size, 256)
         return {"logits": logits, "gradient": gradient.reshape(-1)[where], **samples}
@@ -294,7 +297,7 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("form", FORMS)
 def test_every_array_arrives_whatever_the_form_of_the_file(port, tiny_layers, form):
     network = port(tiny_layers, frozen=False, **FORMS[form])
-    assert not network.architecture.frozen
+    assert not network.frozen
     assert_same(network.variables, latent_tree(tiny_layers))
 
 
@@ -307,7 +310,7 @@ def test_other_floats_are_read_as_float32(port, tiny_layers, dtype):
 
 def test_a_frozen_network_is_the_latent_one_frozen(port, tiny_layers):
     frozen = port(tiny_layers)
-    assert frozen.architecture.frozen
+    assert frozen.frozen
     latent = bnnjax.freeze(port(tiny_layers, frozen=False))
     assert latent.architecture == frozen.architecture
     assert_same(frozen.variables, latent.variables)
@@ -378,7 +381,7 @@ def entry(request, tiny):
         return tiny
     build = partial(QuickNetV0, blocks=(1, 1), pointwise=True, excited=(1, 2))
     published = registry.find("quicknet_large_v0")
-    return dataclasses.replace(published, name="excited", build=build, classes=10)
+    return dataclasses.replace(published, name="excited", build=build, card=Card(num_classes=10))
 
 
 def test_a_file_without_classifier_gives_the_same_network_without_logits(
@@ -387,8 +390,8 @@ def test_a_file_without_classifier_gives_the_same_network_without_logits(
     layers = keras_layers(entry)
     whole = from_keras.read_network(write_keras(tmp_path / "whole.h5", layers), entry)
     bare = from_keras.read_network(write_keras(tmp_path / "bare.h5", layers[:-1]), entry)
-    assert whole.architecture.classes == 10
-    assert bare.architecture.classes is None
+    assert whole.architecture.num_classes == 10
+    assert bare.architecture.num_classes is None
     assert_same(
         {**bare.variables["params"], "dense": whole.variables["params"]["dense"]},
         whole.variables["params"],
@@ -402,9 +405,9 @@ def test_a_file_without_classifier_gives_the_same_network_without_logits(
 
 
 def test_a_classifier_of_other_classes_is_read_as_it_is(entry, keras_layers, write_keras, tmp_path):
-    layers = keras_layers(entry, classes=7)
+    layers = keras_layers(entry, num_classes=7)
     network = from_keras.read_network(write_keras(tmp_path / "seven.h5", layers), entry)
-    assert network.architecture.classes == 7
+    assert network.architecture.num_classes == 7
     dense = network.variables["params"]["dense"]
     np.testing.assert_array_equal(dense["kernel"], layers[-1][1]["kernel"])
     assert dense["bias"].shape == (7,)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bnnjax
-from bnnjax.models.forms import layers
+from bnnjax.binary.backend import using
 from bnnjax.port import graph_network, graph_program, graph_steps
 from bnnjax.port.tflite_graph import Graph, Operator, Tensor, read_graph
 
@@ -69,7 +69,8 @@ def reference(tmp_path_factory, draws):
 def logits_of(reference, x):
     """Of a normalised picture."""
     network = reference.network
-    return network.architecture.module.apply(network.variables, x)[0]
+    with using(network.architecture.options.arithmetic):
+        return network.architecture.module.apply(network.variables, x)
 
 
 def as_the_file_ends(reference, logits):
@@ -153,14 +154,14 @@ def test_taps_are_named_by_what_they_are(reference):
     """Of a QuickNet of five blocks with one transition, from 32 to 64 channels."""
     network = reference("quicknet").network
     entry = network.entry
-    names = [tap for tap in entry.taps if not tap.startswith(("conv", "add"))]
+    names = [tap for tap in network.taps if not tap.startswith(("conv", "add"))]
     assert names == ["stem1", "stem2", "stem3", "stem", "stage1", "stage2"]
-    assert sum(tap.startswith("conv") for tap in entry.taps) == 5
-    assert sum(tap.startswith("add") for tap in entry.taps) == 5
+    assert sum(tap.startswith("conv") for tap in network.taps) == 5
+    assert sum(tap.startswith("add") for tap in network.taps) == 5
     # ``stem`` is stem3 once more, and does not count twice.
-    assert entry.style_taps == ("stem1", "stem2", "stem3", "stage1")
-    assert entry.content_taps == ("stage1",)
-    assert (entry.stride, entry.classes, entry.free) == (8, 10, True)
+    assert entry.style.style_taps == ("stem1", "stem2", "stem3", "stage1")
+    assert entry.style.content_taps == ("stage1",)
+    assert (entry.sizes.stride, entry.card.num_classes, entry.sizes.free) == (8, 10, True)
     taps = jax.eval_shape(network.apply, network.variables, jnp.zeros((2, 64, 96, 3)))[1]
     assert taps["stem1"].shape == (2, 32, 48, 8)
     assert taps["stem"].shape == taps["stage1"].shape == (2, 16, 24, 32)
@@ -175,8 +176,8 @@ def test_ends_of_stages_are_sums_or_concatenations(reference):
         stages = [value for tap, value in taps.items() if tap.startswith("stage")]
         assert len(stages) == 4
         assert set(stages) <= joins
-        assert entry.content_taps == ("stage3",)  # at a sixteenth of the size
-        assert entry.style_taps[-3:] == ("stage1", "stage2", "stage3")
+        assert entry.style.content_taps == ("stage3",)  # at a sixteenth of the size
+        assert entry.style.style_taps[-3:] == ("stage1", "stage2", "stage3")
 
 
 def test_sums_are_whole_numbers_of_all_products(reference):
@@ -191,8 +192,8 @@ def test_sums_are_whole_numbers_of_all_products(reference):
 
 def test_a_flattened_map_fixes_the_size(reference):
     network = reference("sequential").network
-    assert not network.entry.free
-    assert network.entry.takes(17)
+    assert not network.entry.sizes.free
+    assert network.entry.sizes.takes(17)
     with pytest.raises(ValueError, match=r"images are 32×32 px, .*; it takes 17×19 px only$"):
         network.apply(network.variables, jnp.zeros((1, 32, 32, 3)))
 
@@ -204,14 +205,14 @@ def test_height_and_width_of_one_size_only_are_not_exchanged(reference):
         network.apply(network.variables, jnp.zeros((1, 19, 17, 3)))
     logits, _ = jax.eval_shape(network.apply, network.variables, jnp.zeros((1, 17, 19, 3)))
     assert logits.shape == (1, 7)
-    names = ["/".join(path) for path in layers(network.architecture)]
+    names = ["/".join(path) for path in network.architecture.layers()]
     assert (names[0], names[-1]) == ("float_conv1", "dense1")
 
 
 def test_all_taps_are_maps(reference):
     """Its only concatenation is one of means [N, C]."""
     network = reference("ones").network
-    assert "conv1" in network.entry.taps
+    assert "conv1" in network.taps
     _, taps = jax.eval_shape(network.apply, network.variables, jnp.zeros((1, 16, 14, 3)))
     assert {len(tap.shape) for tap in taps.values()} == {4}
 
@@ -337,14 +338,14 @@ def test_the_published_file_gives_what_its_own_module_gives(real_tflite, real_qu
     registry = real_quicknet.with_options(backend="dense")
     names = {"stem1": "stem_conv", "stem2": "stem_depthwise", "stem": "stem"}
     names |= {f"stage{n}": f"section{n}" for n in (1, 2, 3, 4)}
-    sums = [tap for tap in registry.entry.taps if tap.endswith("_conv") and tap != "stem_conv"]
+    sums = [tap for tap in registry.taps if tap.endswith("_conv") and tap != "stem_conv"]
     names |= {f"conv{n}": tap for n, tap in enumerate(sums, start=1)}
     pictures = np.random.default_rng(0).uniform(size=(1, 32, 64, 3)).astype(np.float32)
 
     def compare(network):
         def taps_and_loss(pictures):
             _, taps = network.apply(network.variables, pictures)
-            weights = [taps[tap] for tap in network.entry.style_taps]
+            weights = [taps[tap] for tap in network.entry.style.style_taps]
             return sum(
                 jnp.sum(tap * jnp.cos(jnp.arange(tap.size)).reshape(tap.shape)) for tap in weights
             ), taps
@@ -358,4 +359,4 @@ def test_the_published_file_gives_what_its_own_module_gives(real_tflite, real_qu
         exact = name.startswith("conv")
         assert_close(found[name], np.asarray(expected[registered]), 0 if exact else 1e-6)
     assert_close(found_gradient, np.asarray(gradient), 1e-6)
-    assert len(general.entry.style_taps) == len(registry.entry.style_taps) == 6
+    assert len(general.entry.style.style_taps) == len(registry.entry.style.style_taps) == 6

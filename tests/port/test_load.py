@@ -55,13 +55,13 @@ def test_the_home_folder_may_be_written_as_a_tilde(
 def test_without_a_name_the_network_inside_the_package_is_loaded(name):
     network = bnnjax.load_model(*name)
     assert network.entry.name == "inknet"
-    assert network.architecture.classes == len(evaluate.class_names(117)) == 117
+    assert network.architecture.num_classes == len(evaluate.class_names(117)) == 117
     assert network.path is None
     assert network.provenance["recipe"]["epochs"] > 0
     logits, taps = network.apply(network.variables, np.full((2, 48, 64, 3), 0.5, np.float32))
     assert logits.shape == (2, 117)
     assert np.isfinite(logits).all()
-    assert tuple(taps) == network.entry.taps
+    assert tuple(taps) == network.taps
 
 
 def test_the_network_inside_the_package_is_small():
@@ -129,10 +129,12 @@ def publish(server, keras_layers, write_keras, tmp_path, monkeypatch):
     def publish(entry):
         path = write_keras(tmp_path / "published.h5", keras_layers(entry))
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        file = entry.files[0]._replace(sha256=sha256)
+        files = entry.weights.files
+        file = files[0]._replace(sha256=sha256)
         server.files[f"/{file.release}/{file.name}"] = path.read_bytes()
         monkeypatch.setenv("BNNJAX_ZOO_URL", server.url)
-        changed = dataclasses.replace(entry, files=(file, *entry.files[1:]))
+        weights = dataclasses.replace(entry.weights, files=(file, *files[1:]))
+        changed = dataclasses.replace(entry, weights=weights)
         monkeypatch.setitem(registry.REGISTRY, entry.name, changed)
         return path, f"{entry.name}-{sha256[:8]}"
 
@@ -151,12 +153,12 @@ def test_a_name_is_downloaded_converted_and_cached(publish, server, cache):
     path, name = publish(registry.find("quicknet_small"))
     network = bnnjax.load_model("quicknet_small")
     assert verify.verify_h5(network, path).agrees
-    assert network.architecture.frozen
+    assert network.frozen
     place = "/quicknet-v1.0/quicknet_small_weights.h5"
     assert network.provenance == {
         "source": f"{server.url}{place}",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "paper": network.entry.paper,
+        "paper": network.entry.card.paper,
         "kernels": "latent",
     }
     assert network.path == str(cache / name)
@@ -247,12 +249,12 @@ import dataclasses, sys
 from functools import partial
 import bnnjax
 from bnnjax.models import registry
-from bnnjax.models.entry import ReleaseFile
+from bnnjax.models.entry import Card, ReleaseFile, Weights
 from bnnjax.models.quicknet import QuickNet
-files = (ReleaseFile("tiny-v1", "tiny_weights.h5", sys.argv[1], True),)
+weights = Weights((ReleaseFile("tiny-v1", "tiny_weights.h5", sys.argv[1], True),))
 build = partial(QuickNet, (32, 64), (1, 1))
-entry = dataclasses.replace(registry.find("quicknet"), name="tiny", build=build, files=files)
-registry.REGISTRY["tiny"] = dataclasses.replace(entry, classes=10)
+entry = dataclasses.replace(registry.find("quicknet"), name="tiny", build=build, weights=weights)
+registry.REGISTRY["tiny"] = dataclasses.replace(entry, card=Card(num_classes=10))
 print(bnnjax.load_model("tiny").path)
 """
 
@@ -271,7 +273,7 @@ def test_two_processes_at_once_download_once(publish, server, cache, tiny):
 
 
 def test_the_published_file_is_ported_with_its_origin(real_quicknet, real_tflite, tmp_path):
-    assert real_quicknet.architecture.frozen
+    assert real_quicknet.frozen
     assert real_quicknet.provenance["source"] == real_tflite.name
     content = real_tflite.read_bytes()
     assert real_quicknet.provenance["sha256"] == hashlib.sha256(content).hexdigest()

@@ -23,8 +23,7 @@ NARROW = ((4, 1), (2, 2), (3, 1), (5, 1), (6, 1))
 def narrow(monkeypatch):
     """A VGG of few channels, which the registry knows during a test."""
     entry = registry.find("vgg16")
-    build = partial(vgg.build, NARROW)
-    entry = dataclasses.replace(entry, name="narrow", build=build, taps=vgg.tap_names(NARROW))
+    entry = dataclasses.replace(entry, name="narrow", build=partial(vgg.VGG, NARROW))
     monkeypatch.setitem(registry.REGISTRY, "narrow", entry)
     return entry
 
@@ -45,7 +44,7 @@ def write(path, layers, *, spell="{layer}/{array}:0"):
 
 def random_layers(entry, their_name, *, classes):
     rng = np.random.default_rng(0)
-    shapes = Architecture(entry, False, entry.options, classes).variable_shapes()["params"]
+    shapes = Architecture(entry, entry.options, classes).latent_shapes()["params"]
     return {
         their_name(name): {
             array: rng.normal(size=leaf.shape).astype(np.float32) for array, leaf in layer.items()
@@ -60,7 +59,7 @@ def their_vgg_name(name):
 
 def assert_holds(network, layers):
     params = network.variables["params"]
-    ours = {network.entry.keras_name(name): name for name in params}
+    ours = {network.entry.weights.keras_name(name): name for name in params}
     assert ours.keys() == layers.keys()
     for name, arrays in layers.items():
         found = params[ours[name]]
@@ -90,7 +89,7 @@ def test_every_array_of_keras_own_files_finds_its_place(tmp_path, name, top):
                 group.create_dataset(weight, shape, "f4")
     with opened(path) as sources:
         architecture, pairs = from_keras.fit(sources, registry.find(name))
-    assert architecture.classes == (1000 if top else None)
+    assert architecture.num_classes == (1000 if top else None)
     assert [source.name for _, source in pairs] == [vgg.keras_name(t.path[0]) for t, _ in pairs]
     assert len(pairs) == len(groups) == (3 * top) + (13 if name == "vgg16" else 16)
 
@@ -109,7 +108,7 @@ def test_a_vgg_is_read_whole_and_without_classifier(tmp_path, narrow, classes, s
     else:
         path = write(tmp_path / "vgg.h5", layers, spell=spell)
     network = load.port_file(path, model="narrow")
-    assert network.architecture.classes == classes
+    assert network.architecture.num_classes == classes
     assert_holds(network, layers)
     found = verify.verify(network, path)
     assert found.agrees
@@ -166,7 +165,7 @@ def test_inception_goes_through_a_checkpoint(tmp_path):
     entry = registry.find("inception_v1")
     layers = random_layers(entry, their_inception_name, classes=None)
     network = load.port_file(write(tmp_path / "notop.h5", layers), model="inception_v1")
-    assert network.architecture.classes is None
+    assert network.architecture.num_classes is None
     restored = checkpoint.restore(checkpoint.save(network, tmp_path / "inception"))
     assert restored.architecture == network.architecture
     jax.tree.map(np.testing.assert_array_equal, restored.variables, network.variables)

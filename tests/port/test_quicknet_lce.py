@@ -145,7 +145,7 @@ def test_a_filter_of_other_channels_is_named(graph, quicknet):
     position = first(graph, "LceBconv2d")
     words = graph.constant(graph.operators[position], 1)
     (fault,) = faults(with_constant(graph, position, 1, words[..., :1]), quicknet.architecture)
-    assert fault.startswith("section1_block1_conv/words: 1 words hold 32 channels at most")
+    assert fault.startswith("section1_block1_conv/words: 1 words hold at most 32 channels")
 
 
 def test_a_bias_that_should_be_zero_is_refused(graph, quicknet):

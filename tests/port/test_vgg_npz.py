@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bnnjax.models import vgg
+from bnnjax.models import registry, vgg
+from bnnjax.models.network import Architecture
 from bnnjax.port.vgg_npz import read_vgg_npz
 
 DATA = Path(os.environ.get("BNNJAX_DATA", Path(__file__).resolve().parents[2] / "../shared"))
@@ -45,7 +46,8 @@ def test_kernels_are_looked_up_in_their_tables(write, arrays):
 
 
 def test_variables_fit_the_network(write, arrays):
-    _, taps = vgg.VGG(vgg.TO_CONV5_1).apply(read_vgg_npz(write(arrays)), jnp.zeros((1, 16, 16, 3)))
+    architecture = Architecture.published(registry.find("vgg19_conv5_1"))
+    _, taps = architecture.apply(read_vgg_npz(write(arrays)), jnp.zeros((1, 16, 16, 3)))
     assert taps["relu5_1"].shape == (1, 1, 1, 512)
 
 
@@ -100,7 +102,8 @@ def test_published_weights_see_edges_and_colours():
     variables = read_vgg_npz(PUBLISHED)
     images = np.full((2, 32, 32, 3), 0.5, np.float32)
     images[1, :, 16:] = 1.0
-    _, taps = vgg.VGG(vgg.TO_CONV5_1).apply(variables, vgg.normalize(jnp.asarray(images)))
+    architecture = Architecture.published(registry.find("vgg19_conv5_1"))
+    _, taps = architecture.apply(variables, images)
     flat, edge = np.asarray(taps["relu1_1"])[:, 8:24, 8:24]
     # A flat area gives every position the same response, and an edge shows at two columns only.
     np.testing.assert_allclose(flat, np.broadcast_to(flat[0, 0], flat.shape), atol=1e-3)

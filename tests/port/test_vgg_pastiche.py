@@ -103,7 +103,7 @@ def test_tensors_are_those_that_were_saved(write):
 def test_kernels_are_looked_up_and_turned_round(write, arrays):
     network = load.port_file(write(arrays), model="vgg19")
     assert network.entry.name == "vgg19"
-    assert network.architecture.classes is None
+    assert network.architecture.num_classes is None
     params = network.variables["params"]
     assert params.keys() == set(vgg.layer_names(vgg.VGG19))
     for name, layer in params.items():

@@ -1,4 +1,4 @@
-"""Asks larq_zoo and TensorFlow for their crop and resize; tests/test_images.py reads the answers.
+"""Asks larq_zoo and TensorFlow for their crop and resize, for tests/images/test_sizes.py.
 
 Run in the environment of make_environment.sh:
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bnnjax.models import inknet, registry
+from bnnjax.models.entry import Card
 from bnnjax.train.dataset import Dataset
 
 NUM_CLASSES = 5
@@ -19,17 +20,16 @@ def narrow():
         registry.find("inknet"),
         name="narrow",
         build=partial(inknet.InkNet, (32,), (1,)),
-        classes=NUM_CLASSES,
-        taps=("stem_conv", "stem", "section1_block1_conv", "section1_block1", "section1"),
-        style_taps=("stem_conv", "stem"),
-        content_taps=("section1",),
+        card=Card(num_classes=NUM_CLASSES),
     )
 
 
 @pytest.fixture(scope="session")
 def narrow_teacher(with_random_weights, narrow):
     """A frozen network of random weights like it, but for seven classes."""
-    return with_random_weights(dataclasses.replace(narrow, name="narrow_teacher", classes=7))
+    return with_random_weights(
+        dataclasses.replace(narrow, name="narrow_teacher", card=Card(num_classes=7))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
+from bnnjax.models.tapped import Tapped
 from bnnjax.train import distill
 from bnnjax.train.config import TrainConfig
 from bnnjax.train.distill import Outputs, hint_loss, hint_maps, soft_loss, teacher_outputs
@@ -94,13 +95,13 @@ def test_no_gradient_reaches_the_teacher():
 
 @pytest.fixture(scope="module")
 def student(narrow):
-    return Architecture(narrow, False, narrow.options)
+    return Architecture.published(narrow)
 
 
 def test_the_maps_have_the_teachers_channels(quicknet):
     """QuickNet v0.2: 8 and 64 channels in the stem, then 64, 128, 256, 512; 1000 classes."""
     inknet = registry.find("inknet")
-    student = Architecture(inknet, False, inknet.options)
+    student = Architecture.published(inknet)
     maps = hint_maps(student, quicknet.architecture, taps=TAPS, sides=(64,))
     assert maps.channels == {
         "stem_conv": 8,
@@ -118,17 +119,16 @@ def test_the_maps_have_the_teachers_channels(quicknet):
         assert not predicted.taps[tap].any()  # the maps start as zeros
 
 
-class Pool(nn.Module):
+class Pool(Tapped):
     """Averages of 16×16 pixels under the name of a tap, and two logits or none."""
 
-    tap: str
+    name_of_tap: str
     num_classes: int | None = 2
 
     @nn.compact
     def __call__(self, x, *, train=False):
-        pooled = nn.avg_pool(x, (16, 16), (16, 16))
-        logits = nn.Dense(2)(pooled.mean((1, 2)))
-        return logits if self.num_classes else None, {self.tap: pooled}
+        pooled = self.tap(self.name_of_tap, nn.avg_pool(x, (16, 16), (16, 16)))
+        return nn.Dense(2)(pooled.mean((1, 2))) if self.num_classes else None
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ class Pool(nn.Module):
 )
 def test_networks_that_do_not_fit_each_other_are_refused(student, narrow, role, module, message):
     entry = dataclasses.replace(narrow, name="pool", build=lambda **_: module)
-    pool = Architecture(entry, False, narrow.options)
+    pool = Architecture.published(entry)
     pair = (pool, student) if role == "student" else (student, pool)
-    taps = ("stem",) if module.tap == "stem" else ("stem", "section1")
+    taps = ("stem",) if module.name_of_tap == "stem" else ("stem", "section1")
     with pytest.raises(ValueError, match=message):
         hint_maps(*pair, taps=taps, sides=(64,))

@@ -1,0 +1,84 @@
+"""Separable convolutions: a depthwise one followed by a pointwise one."""
+
+from flax import linen as nn
+from jax import Array
+
+from bnnjax.layers import arguments
+from bnnjax.layers.arguments import AnyQuantizer, PerAxis
+from bnnjax.layers.convolutions import QuantConv
+from bnnjax.layers.depthwise import QuantDepthwiseConv
+
+
+class QuantSeparableConv(nn.Module):
+    """Depthwise, then pointwise 2-D convolution (Larq QuantSeparableConv2D).
+
+    The input quantizer acts on the input, not between the two. Parameters lie below ``depthwise``
+    and ``pointwise``.
+    """
+
+    features: int
+    kernel_size: PerAxis = (3, 3)
+    strides: PerAxis = (1, 1)
+    padding: str = "SAME"
+    pad_values: int = 0
+    multiplier: int = 1
+    input_quantizer: AnyQuantizer = None
+    depthwise_quantizer: AnyQuantizer = None
+    pointwise_quantizer: AnyQuantizer = None
+    weight_clip: float | None = None
+    use_bias: bool = False
+
+    rank = 2  # spatial axes
+
+    def __post_init__(self) -> None:
+        arguments.settle(self, self.rank)
+        super().__post_init__()
+
+    def __call__(self, x: Array) -> Array:
+        """[N, H, W, C] → [N, H', W', features]."""
+        return self._separate(x, self.kernel_size, self.strides)
+
+    @nn.compact
+    def _separate(self, x: Array, kernel_size: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+        x = QuantDepthwiseConv(
+            kernel_size,
+            strides,
+            self.padding,
+            self.pad_values,
+            multiplier=self.multiplier,
+            input_quantizer=self.input_quantizer,
+            kernel_quantizer=self.depthwise_quantizer,
+            weight_clip=self.weight_clip,
+            name="depthwise",
+        )(x)
+        return QuantConv(
+            self.features,
+            (1, 1),
+            kernel_quantizer=self.pointwise_quantizer,
+            weight_clip=self.weight_clip,
+            use_bias=self.use_bias,
+            name="pointwise",
+        )(x)
+
+
+class QuantSeparableConv1D(QuantSeparableConv):
+    """Depthwise, then pointwise 1-D convolution (Larq QuantSeparableConv1D): [N, L, C] → [N, L',
+    features].
+
+    Kernels are those of one row of pixels: below ``depthwise`` [1, k, C, multiplier], below
+    ``pointwise`` [1, 1, C · multiplier, features].
+    """
+
+    kernel_size: PerAxis = (3,)
+    strides: PerAxis = (1,)
+
+    rank = 1
+
+    def __call__(self, x: Array) -> Array:
+        """[N, L, C] → [N, L', features].
+
+        Raises:
+          ValueError: an input of another rank.
+        """
+        arguments.check_rank(x.shape, 1)
+        return self._separate(x[:, None], (1, *self.kernel_size), (1, *self.strides))[:, 0]

@@ -1,0 +1,21 @@
+"""How networks expose the activations inside them."""
+
+from typing import Any
+
+from flax import linen as nn
+
+TAPS = "taps"  # the collection of variables
+
+
+class Tapped(nn.Module):
+    """The base of modules that record some of their activations."""
+
+    @nn.nowrap
+    def tap(self, name: str, value: Any) -> Any:
+        """Records ``value`` in the collection "taps" if that is mutable, and returns it.
+
+        This is `sow` without its check of names, because taps are named like layers.
+        """
+        if self.is_mutable_collection(TAPS) and not self.is_initializing():
+            self.put_variable(TAPS, name, value)
+        return value
