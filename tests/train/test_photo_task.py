@@ -112,7 +112,7 @@ def test_latent_weights_stay_within_their_clip(task, start):
 
 
 def test_an_interrupted_run_ends_like_one_that_was_not(task, tmp_path):
-    """At steps with both sides of crops, right after and long after a checkpoint."""
+    """The run resumes one step before the crops grow."""
 
     class Interruption(Exception):
         pass
