@@ -1,11 +1,11 @@
-"""Accuracy over the 117 classes of the training shards: a network's, and that of a linear layer on
-another network's pooled features.
+"""Accuracy of a network, and of a linear layer on another network's features, over InkNet's 117
+classes.
 
-    python benchmarks/accuracy_117.py --data_dir=SHARDS [--weights=CHECKPOINT] [--probe=my_quicknet]
+    python benchmarks/accuracy_117.py --data_dir=SHARDS [--model=inknet] [--probe=my_quicknet]
 
-The folder holds ``train-*.tar*``, ``val-*.tar*`` and ``classes.json``. Pictures are seen whole, at
-``--side``. The linear layer is trained on all of the training pictures' features, normalised, by
-full-batch L-BFGS with a penalty on its weights.
+The directory holds ``train-*.tar*``, ``val-*.tar*`` and ``classes.json``. Networks see whole
+pictures, resized to ``--side``. The linear layer is trained on the normalised, pooled features of
+all training pictures by full-batch L-BFGS with weight decay.
 """
 
 import json
@@ -16,20 +16,21 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import flags
-from bnnjax.train.views import whole_views
 from tqdm.auto import tqdm
 
 import bnnjax
 from bnnjax import Network, cli
-from bnnjax.train.photographs import Photographs, load_split
+from bnnjax.train.augmentation import resize
+from bnnjax.train.dataset import Dataset
+from bnnjax.train.photographs import load_split
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data_dir", None, "folder of the shards", required=True)
-flags.DEFINE_string("weights", None, "checkpoint of a network of 117 classes; the one that ships")
-flags.DEFINE_string("probe", None, "checkpoint whose features a linear layer is trained on")
-flags.DEFINE_integer("side", 128, "of the pictures, in pixels")
+flags.DEFINE_string("data_dir", None, "directory of the shards", required=True)
+flags.DEFINE_string("model", "inknet", "name, file or directory of a network with 117 classes")
+flags.DEFINE_string("probe", None, "network on whose features a linear layer is trained")
+flags.DEFINE_integer("side", 128, "side of the pictures, in pixels")
 flags.DEFINE_integer("probe_side", 128, "the same for the probed network")
-flags.DEFINE_float("penalty", 1e-4, "on the linear layer's squared weights")
+flags.DEFINE_float("penalty", 1e-4, "factor of the linear layer's squared weights in its loss")
 if __name__ == "__main__":
     cli.define_json()
 
@@ -40,14 +41,14 @@ def main() -> int:
     data = Path(FLAGS.data_dir)
     sources = [kind["source"] for kind in json.loads((data / "classes.json").read_text()).values()]
     validation = load_split(data, "val")
-    network = bnnjax.load_model(FLAGS.weights)
+    network = bnnjax.load_model(FLAGS.model)
     logits = outputs(network, validation, side=FLAGS.side, pooled=False)
     table = {network.entry.name: by_source(logits, validation.labels, sources)}
     if FLAGS.probe:
         probed = bnnjax.load_model(FLAGS.probe)
         photographs = load_split(data, "train")
         features = outputs(probed, photographs, side=FLAGS.probe_side, pooled=True)
-        layer = fit(features, photographs.labels, classes=len(sources))
+        layer = fit(features, photographs.labels, num_classes=len(sources))
         seen = outputs(probed, validation, side=FLAGS.probe_side, pooled=True)
         name = f"{probed.entry.name}, linear layer"
         table[name] = by_source(layer(seen), validation.labels, sources)
@@ -58,29 +59,29 @@ def main() -> int:
     return 0
 
 
-def outputs(network: Network, pictures: Photographs, *, side: int, pooled: bool) -> np.ndarray:
-    """Logits, or the last tap after ReLU, averaged over the picture: [N, classes or C]."""
+def outputs(network: Network, pictures: Dataset, *, side: int, pooled: bool) -> np.ndarray:
+    """Logits [N, num_classes], or the last tap after ReLU and average pooling [N, C]."""
 
     @jax.jit
     def run(variables: dict, images: jax.Array) -> jax.Array:
-        logits, taps = network.apply(variables, whole_views(images, side=side))
+        logits, taps = network.apply(variables, resize(images, side=side))
         return jax.nn.relu(taps[network.taps[-1]]).mean((1, 2)) if pooled else logits
 
-    starts = tqdm(range(0, len(pictures.labels), BATCH), network.entry.name)
+    starts = tqdm(range(0, len(pictures), BATCH), network.entry.name)
     batches = (pictures.images[start : start + BATCH] for start in starts)
     return np.concatenate([np.asarray(run(network.variables, images)) for images in batches])
 
 
 def by_source(logits: np.ndarray, labels: np.ndarray, sources: list[str]) -> dict[str, float]:
-    """Top-1 in per cent: of all, and of the pictures of each source among all classes."""
+    """Top-1 accuracy in per cent, on all pictures and on those of each source."""
     right = logits.argmax(1) == labels
     source = np.array(sources)[labels]
     found = {"all": 100 * right.mean()}
     return found | {name: 100 * right[source == name].mean() for name in dict.fromkeys(sources)}
 
 
-def fit(features: np.ndarray, labels: np.ndarray, *, classes: int):
-    """A function features → logits: multinomial logistic regression."""
+def fit(features: np.ndarray, labels: np.ndarray, *, num_classes: int):
+    """A function from features to logits, fitted by multinomial logistic regression."""
     mean, deviation = features.mean(0), features.std(0) + 1e-6
     x, y = jnp.asarray((features - mean) / deviation), jnp.asarray(labels)
 
@@ -89,7 +90,7 @@ def fit(features: np.ndarray, labels: np.ndarray, *, classes: int):
         fitted = optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
         return fitted + FLAGS.penalty * jnp.sum(weights["kernel"] ** 2)
 
-    weights = {"kernel": jnp.zeros((x.shape[1], classes)), "bias": jnp.zeros(classes)}
+    weights = {"kernel": jnp.zeros((x.shape[1], num_classes)), "bias": jnp.zeros(num_classes)}
     solver = optax.lbfgs()
     value_and_grad = optax.value_and_grad_from_state(loss)
 
