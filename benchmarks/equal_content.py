@@ -1,12 +1,12 @@
-"""Style at equal content: networks compared where pictures keep the photograph equally well.
+"""Style at equal content: compares networks where their pictures preserve the photograph equally.
 
     python benchmarks/equal_content.py --networks=quicknet_v0=my_quicknet,inknet=workdir/network \\
         --contents_dir=PHOTOS --styles_dir=PAINTINGS --judges=vgg19.npz --output_dir=equal_content
 
-Style and content are in conflict, so each network makes every pair by its default recipe at three
+Style and content are in conflict, so each network makes every pair with its default recipe at three
 content weights. Its style and strokes are then interpolated linearly to the content distance
 ``--content``, or taken from the nearest of the three if that lies outside. The network named
-``--worse`` takes part in two more versions: with random bits in its binary layers (and its own
+``--worse`` is added in two degraded versions: with random bits in its binary layers (and its own
 stem), and with all its weights shuffled. In both, batch norms are recalibrated per channel to the
 means and deviations of the real network on the photographs and paintings. Existing pictures in
 ``--output_dir`` are kept; a sheet of all networks side by side is written there.
@@ -24,7 +24,7 @@ from bnnjax.train.recalibrate import recalibrate
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("networks", None, "NAME=MODEL of each network", required=True)
-flags.DEFINE_string("worse", None, "NAME of the network that is made worse, too")
+flags.DEFINE_string("worse", None, "NAME of the network to degrade as well")
 flags.DEFINE_string("contents_dir", None, "folder of the photographs", required=True)
 flags.DEFINE_string("styles_dir", None, "folder of the paintings", required=True)
 flags.DEFINE_list("judges", None, "weights: VGG-19 .npz, EfficientNet .pth", required=True)
@@ -35,7 +35,7 @@ flags.DEFINE_list(
     "flower__stained_glass_rose,landscape__seurat_grande_jatte,still_life__great_wave",
     "CONTENT__STYLE stems",
 )
-flags.DEFINE_list("content_weights", ["0.15", "0.3", "0.6"], "three or more, in rising order")
+flags.DEFINE_list("content_weights", ["0.15", "0.3", "0.6"], "three or more, in ascending order")
 flags.DEFINE_float("content", 1.0, "distance to the photograph at which to compare")
 flags.DEFINE_integer("size", 224, "side of the squares, in pixels")
 if __name__ == "__main__":
@@ -47,10 +47,10 @@ def main() -> int:
     contents = {c: judging.square(FLAGS.contents_dir, c, size=FLAGS.size) for c, _ in pairs}
     styles = {s: judging.square(FLAGS.styles_dir, s, size=FLAGS.size) for _, s in pairs}
     judges = {Path(path).name: judging.judge_of(path) for path in FLAGS.judges}
-    views = np.stack([*contents.values(), *styles.values()])
+    inputs = np.stack([*contents.values(), *styles.values()])
     table: dict[str, dict] = {}
     made: dict[str, dict] = {}
-    for name, network in networks(views).items():
+    for name, network in networks(inputs).items():
         rows = []
         for weight in FLAGS.content_weights:
             folder = Path(FLAGS.output_dir, f"{name}_{weight}")
@@ -67,8 +67,8 @@ def main() -> int:
     return 0
 
 
-def networks(views: np.ndarray) -> dict[str, Network]:
-    """Loads the networks of the flags and makes the two worse ones."""
+def networks(inputs: np.ndarray) -> dict[str, Network]:
+    """Loads the networks of the flags and makes the two degraded ones."""
     given = dict(pair.split("=", 1) for pair in FLAGS.networks)
     found = {name: bnnjax.load_model(source) for name, source in given.items()}
     if FLAGS.worse:
@@ -77,7 +77,7 @@ def networks(views: np.ndarray) -> dict[str, Network]:
         good = found[FLAGS.worse]
         for name, binary_only in (("random binary layers", True), ("random", False)):
             worse = judging.shuffled(good, binary_only=binary_only)
-            found[name] = recalibrate(worse, like=good, images=views)
+            found[name] = recalibrate(worse, like=good, images=inputs)
     return found
 
 

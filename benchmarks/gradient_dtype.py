@@ -10,13 +10,13 @@ import bnnjax
 from bnnjax import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "name, file or directory of a network", required=True)
+flags.DEFINE_string("model", None, "name or file of a network", required=True)
 flags.DEFINE_string("content", None, "a photograph", required=True)
 flags.DEFINE_string("style", None, "a painting", required=True)
 flags.DEFINE_integer("steps", 300, "steps of the optimisation")
 cli.define_json()
 
-LAST = 20  # steps whose loss is averaged
+LAST = 20  # final steps over which the loss is averaged
 
 
 def main() -> int:

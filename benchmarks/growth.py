@@ -1,10 +1,10 @@
-"""How the time and memory of a run grow with the number of pictures and with their size.
+"""How the time and memory of a run grow with the number and the size of pictures.
 
     python benchmarks/growth.py --model=my_quicknet [--output=growth.png] [--json]
 
 Each row is a run in its own process on squares of noise, with the default recipe and few steps:
 milliseconds per picture and step, the memory estimated before the run, and the peak memory of the
-process (including Python, JAX and the compiler, which take some hundred MiB by themselves).
+process (including Python, JAX and the compiler, which take a few hundred MiB).
 """
 
 import json
@@ -19,7 +19,7 @@ import bnnjax
 from bnnjax import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "name, file or directory of a network", required=True)
+flags.DEFINE_string("model", None, "name or file of a network", required=True)
 flags.DEFINE_list("pictures", ["1", "8", "32", "128"], "how many pictures of 224 px")
 flags.DEFINE_list(
     "sizes",
@@ -54,7 +54,7 @@ def in_a_process(*run: int) -> dict[str, float | None]:
 
 
 def measure(pictures: int, size: int, steps: int) -> dict[str, float | None]:
-    """Times one run, from when everything is compiled."""
+    """Times one run, excluding compilation."""
     random = np.random.default_rng(0)
     contents = random.random((pictures, size, size, 3), np.float32)
     network = bnnjax.load_model(FLAGS.model)

@@ -1,4 +1,4 @@
-"""What comparisons of pictures share: squares, pictures by a recipe, judges, worse networks."""
+"""Shared by comparisons of pictures: squares, recipes, judges and degraded networks."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ Pictures = dict[str, np.ndarray]
 
 
 def square(folder: str | Path, stem: str, *, size: int) -> np.ndarray:
-    """The central square of the picture of this stem, ``size`` pixels wide."""
+    """The central square of the picture with this stem, resized to ``size`` pixels."""
     paths = list(Path(folder).glob(f"{stem}.*"))
     if not paths:
         raise ValueError(f"{folder} has no picture {stem}")
@@ -25,9 +25,9 @@ def square(folder: str | Path, stem: str, *, size: int) -> np.ndarray:
 
 
 def make(
-    folder: Path, names: Iterable[str], contents: Pictures, styles: Pictures, **choices: Any
+    folder: Path, names: Iterable[str], contents: Pictures, styles: Pictures, **options: Any
 ) -> Pictures:
-    """Pictures CONTENT__STYLE by one recipe; what lies in ``folder`` is not made again."""
+    """Pictures CONTENT__STYLE by one recipe; existing ones in ``folder`` are not made again."""
     missing = [name for name in names if not (folder / f"{name}.png").exists()]
     if missing:
         print(folder.name, flush=True)
@@ -37,7 +37,7 @@ def make(
             [contents[content] for content, _ in sources],
             [styles[style] for _, style in sources],
             size=next(iter(contents.values())).shape[0],
-            **choices,
+            **options,
         )
         for name, image in zip(missing, result.images, strict=True):
             images.save_png(folder / f"{name}.png", image)
@@ -45,8 +45,8 @@ def make(
 
 
 def shuffled(network: Network, *, binary_only: bool) -> Network:
-    """The network with the bits of its binary kernels, or all its weights, in random order: as
-    large, as many of each value, and nothing learned."""
+    """The network with the bits of its binary kernels, or all its weights, in random order: the
+    same size and the same values, but nothing learned."""
     generator = np.random.default_rng(0)
 
     def shuffle(path: tuple, leaf: Any) -> np.ndarray:

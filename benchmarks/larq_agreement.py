@@ -1,24 +1,24 @@
-"""How far our networks are from Larq's in layers, logits, gradients and counts.
+"""How closely our networks agree with Larq's in layers, logits, gradients and counts.
 
     python benchmarks/larq_agreement.py [--networks=quicknet,quicknet_v0] [--side=64]
 
-This makes an environment of Larq on TensorFlow 2.15 (tests/reference/make_environment.sh), where
-Larq builds each network with weights from a seed, saves it as .h5 and computes its answers. Then it
-reads that file and computes the same. Columns:
+This creates an environment with Larq on TensorFlow 2.15 (tests/reference/make_environment.sh), in
+which Larq builds each network with weights from a seed, saves it as .h5 and computes its results.
+Then we read that file and compute the same. Columns:
 
     layers      largest difference of a layer's output, given the layer's input from Larq, relative
                 to its largest output
-    integers    results of binary convolutions, divided by their scales, that are different integers
-                for the same inputs, and how many there are
-    flips       values before binary convolutions that are quantized differently when each side runs
-                on its own
-    edges       such values where the pseudo-gradient of one side is 0 and that of the other is not
+    integers    how many results of binary convolutions, divided by their scales, are different
+                integers for the same inputs, and of how many
+    flips       inputs of binary convolutions that are quantized differently when each side runs
+                independently
+    edges       inputs where the pseudo-gradient of one side is 0 and that of the other is not
     logits      largest difference of the logits, relative to the largest
     gradient    the same for the gradient of the picture (float32 products; TIES: see networks.py)
     counts      whether parameters, bytes and multiply-accumulates are those of lq.models.summary
 
-Gradients agree where there are neither flips nor edges. With --folder, Larq's answers are kept
-there and used again. AlexNet and its kin get pictures of 224 px, whatever --side says.
+Gradients agree where there are neither flips nor edges. With --folder, Larq's results are kept
+there and reused. AlexNet and its relatives always get pictures of 224 px.
 """
 
 import subprocess
@@ -44,9 +44,9 @@ from bnnjax.port.keras import importer
 from bnnjax.port.keras.h5 import opened
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("networks", None, "names; by default all that the reference script knows")
+flags.DEFINE_list("networks", None, "names; default: all in the reference script")
 flags.DEFINE_integer("side", 64, "side of the picture, px")
-flags.DEFINE_string("folder", None, "keep the reference's files here, and use those it has")
+flags.DEFINE_string("folder", None, "folder in which the reference's files are kept and reused")
 
 TIES = ("xnornet", "dorefanet")  # compared through mean-pools, see networks.py
 REFERENCE = Path(__file__).parents[1] / "tests" / "reference"
@@ -67,7 +67,7 @@ class Agreement(NamedTuple):
 
 
 def ask_larq(names: list[str], folder: Path) -> None:
-    """Lets Larq compute the answers that the folder lacks."""
+    """Makes Larq compute the results that are missing in the folder."""
     if not (missing := [name for name in names if not (folder / f"{name}.npz").exists()]):
         return
     made = subprocess.run([REFERENCE / "make_environment.sh"], check=True, stdout=subprocess.PIPE)
@@ -95,7 +95,7 @@ def keys_by_path(path: Path, entry: registry.Entry) -> dict[tuple[str, ...], str
 
 
 def agreement(name: str, folder: Path) -> Agreement:
-    """Compares one packed network with Larq's answers."""
+    """Compares one packed network with Larq's results."""
     path = folder / f"{name}.h5"
     network = load.port_file(path, model=name).with_options(gradient_dtype="float32")
     larq = dict(np.load(folder / f"{name}.npz"))
@@ -140,7 +140,7 @@ def is_binary(layer: nn.Module) -> bool:
 
 
 def unit_of(layer: QuantConv, params: Mapping[str, jax.Array]) -> np.ndarray:
-    """The results are multiples of this: the kernel's scale, or a third of it after two bits."""
+    """The unit of the results: the kernel's scale, or a third of it for 2-bit activations."""
     return np.asarray(params.get("scale", 1.0)) / (2 ** quant.precision(layer.input_quantizer) - 1)
 
 
@@ -149,7 +149,7 @@ def differing(function: Callable, ours: np.ndarray, theirs: np.ndarray) -> int:
 
 
 def slope(quantizer: quant.Quantizer, x: np.ndarray) -> jax.Array:
-    """Where the pseudo-gradient is not 0."""
+    """Whether the pseudo-gradient is not 0."""
     return jax.grad(lambda x: quantizer(x).sum())(jnp.asarray(x)) != 0
 
 

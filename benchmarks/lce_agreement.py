@@ -30,7 +30,7 @@ def main() -> int:
         answers = np.load(path.with_suffix(".npz"))
         network = bnnjax.load_model(path).with_options(
             backend="dense"
-        )  # exact, and soonest compiled
+        )  # exact, and fastest to compile
         apply = jax.jit(network.architecture.module.apply)
         logits = apply(network.variables, answers["x"])
         of_keras = abs(logits - answers["logits"]).max() / abs(answers["logits"]).max()

@@ -1,15 +1,15 @@
-"""One step of style transfer by us, by Larq on TensorFlow and by VGG-19 on PyTorch, interleaved.
+"""One step of style transfer: ours, Larq's on TensorFlow and VGG-19's on PyTorch, interleaved.
 
     python benchmarks/nst_step.py [--rounds=5] [--json]
 
 A step consists of the forward pass, the losses, the backward pass, Adam and clipping to the gamut;
 pixels are optimised. QuickNet of zoo 2.x has style (Gram) after the second block of each section
 and content after the third block of section 3; VGG-19 has relu1_1 … relu5_1 and relu4_2. All have
-the same losses and threads. Each runs in its own process and environment, which this script makes
-(once, in minutes). They take turns, and all but one sleep. Larq counts with jit_compile on or off,
-whichever is faster. ``--profile`` adds what our step is made of, beside the machine's peak.
+the same losses and threads. Each runs in its own process and environment, which this script creates
+once (this takes minutes). They take turns while the others sleep. Larq runs with jit_compile on and
+off, and the faster one counts. ``--profile`` adds the parts of our step and the machine's peak.
 
-Nothing else may run meanwhile. Ratios are other / ours within a round.
+Nothing else may run at the same time. Ratios are other / ours within a round.
 """
 
 import os

@@ -1,13 +1,12 @@
-"""Pictures by every recipe worth comparing, judged by float networks that took no part in them.
+"""Compares the pictures of several recipes, judged by independent float networks.
 
     python benchmarks/quality.py --model=quicknet_v0 --contents_dir=PHOTOS --styles_dir=PAINTINGS \\
         --judges=vgg19.npz,efficientnet-lite0.pth --output_dir=quality
 
 Photographs and paintings are cropped to central squares. Every recipe has a folder of pictures.
 Existing pictures are kept, so that a second run resumes an interrupted one. ``--vgg`` adds Gatys'
-recipe through VGG-19 itself (minutes per picture), which VGG-19 cannot judge fairly. Pictures from
-elsewhere, in a folder of their own below ``--output_dir``, are judged as well (`feed_forward.py`
-makes some).
+recipe through VGG-19 itself (minutes per picture), which VGG-19 cannot judge fairly. Pictures of
+other methods, in subfolders of ``--output_dir``, are judged as well (see `feed_forward.py`).
 """
 
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from bnnjax import Network, cli, images
 from bnnjax.port.load import port_file
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "quicknet_v0: name, file or directory", required=True)
+flags.DEFINE_string("model", None, "quicknet_v0: its name or file", required=True)
 flags.DEFINE_string("contents_dir", None, "folder of the photographs", required=True)
 flags.DEFINE_string("styles_dir", None, "folder of the paintings", required=True)
 flags.DEFINE_list(
@@ -58,7 +57,7 @@ PYRAMID = {"init": "content", "statistics": "gram", "style_taps": SECTIONS}
 PYRAMID |= {"content_weight": 0.3, "style_weight": 6}
 GATYS = {**PIXELS, "optimizer": "lbfgs", "style_taps": None, "tv_weight": 0.1}
 
-# Name → choices of `stylize_batch`, and how the network is changed beforehand.
+# Name → options of `stylize_batch`, and a function that changes the network beforehand.
 RECIPES: dict[str, tuple[dict[str, Any], Callable[[Network], Network]]] = {
     "pixels": (PIXELS, lambda network: network),
     "pyramid": (PYRAMID, lambda network: network),
@@ -103,13 +102,13 @@ def make_pictures(folder: Path, contents: dict, styles: dict) -> None:
     """Makes the pictures that do not exist yet."""
     network = bnnjax.load_model(FLAGS.model)
     for name in FLAGS.recipes or RECIPES:
-        choices, change = RECIPES[name]
-        judging.make(folder / name, FLAGS.pairs, contents, styles, model=change(network), **choices)
+        options, change = RECIPES[name]
+        judging.make(folder / name, FLAGS.pairs, contents, styles, model=change(network), **options)
     if FLAGS.vgg:
-        for name, choices in VGG_RECIPES.items():
+        for name, options in VGG_RECIPES.items():
             vgg = port_file(FLAGS.vgg, model="vgg19")
-            choices = {"model": vgg, "steps": FLAGS.vgg_steps, **choices}
-            judging.make(folder / name, FLAGS.pairs, contents, styles, **choices)
+            options = {"model": vgg, "steps": FLAGS.vgg_steps, **options}
+            judging.make(folder / name, FLAGS.pairs, contents, styles, **options)
 
 
 if __name__ == "__main__":

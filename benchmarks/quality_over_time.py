@@ -1,11 +1,11 @@
-"""Style and strokes as optimisation proceeds, beside those of a feed-forward network.
+"""Style and strokes over the time of the optimisation, compared with a feed-forward network.
 
     python benchmarks/quality_over_time.py --model=… --contents_dir=… --styles_dir=… --judges=…
 
-Flags are those of `quality.py`. Each pair is optimised alone, by the default recipe and by the
-preset "preview", without counting compilation, which a second picture does not need. Pictures of
-other methods, in folders below ``--output_dir`` (`feed_forward.py` makes some), are judged as well.
-Writes ``quality_over_time.png`` and prints the table.
+The flags are those of `quality.py`. Each pair is optimised alone, with the default recipe and with
+the preset "preview". Compilation is not counted, because a second picture does not need it.
+Pictures of other methods, in subfolders of ``--output_dir``, are judged as well (see
+`feed_forward.py`). The script writes ``quality_over_time.png`` and prints the table.
 """
 
 import time
@@ -56,8 +56,8 @@ def snapshots(
     network: Network, content: np.ndarray, style: np.ndarray, moments: list[float], preset: str
 ) -> dict[float, np.ndarray]:
     """Returns the latest preview of one run at each moment; after the end, the last one."""
-    choices = {"model": network, "size": FLAGS.size, "preset": preset, "progress": False}
-    bnnjax.stylize_batch(content, style, **{**choices, "steps": 30})  # compiles
+    options = {"model": network, "size": FLAGS.size, "preset": preset, "progress": False}
+    bnnjax.stylize_batch(content, style, **{**options, "steps": 30})  # compiles
     seen: list[tuple[float, np.ndarray]] = []
     began = time.perf_counter()
 
@@ -65,7 +65,7 @@ def snapshots(
         del steps, names
         seen.append((time.perf_counter() - began, pictures[0]))
 
-    bnnjax.stylize_batch(content, style, preview=look, **choices)
+    bnnjax.stylize_batch(content, style, preview=look, **options)
     return {
         moment: max((s for s in seen if s[0] <= moment), default=seen[0], key=lambda s: s[0])[1]
         for moment in moments
@@ -73,7 +73,7 @@ def snapshots(
 
 
 def plot(table: dict[str, dict], moments: list[float], path: Path) -> None:
-    """Plots style and strokes over seconds, one column per judge; other methods are level lines."""
+    """Plots style and strokes over time, one column per judge; other methods are flat lines."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

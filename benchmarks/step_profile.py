@@ -1,4 +1,4 @@
-"""What our step is made of, beside the machine's peak and the arithmetic floor.
+"""The parts of our step, compared with the machine's peak and the arithmetic floor.
 
     python benchmarks/step_profile.py [--network=quicknet_v0] [--json]
 
@@ -74,7 +74,7 @@ def _seconds(function) -> float:
 
 
 def _parts(run) -> dict[str, float]:
-    """Returns milliseconds per step by part; operations that run at once both count."""
+    """Returns milliseconds per step by part; operations that overlap both count."""
     names = _operation_names()
     found = dict.fromkeys((part for part, _ in PARTS), 0.0)
     with tempfile.TemporaryDirectory() as folder:

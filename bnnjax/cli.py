@@ -1,7 +1,7 @@
 """What all launch scripts have in common.
 
-Flags name their units in their help; bad input ends in one line and exit status 1; ``--json``
-prints figures as one JSON object on the last line; status 0 means that everything was done.
+The help of a flag states its units. Bad input ends in a one-line message and exit status 1; status
+0 means that everything was done. ``--json`` prints figures as one JSON object on the last line.
 """
 
 import _thread
@@ -46,7 +46,7 @@ def _interrupt_again(ignored: Any) -> None:
 
 
 def _show_in_help(script: types.ModuleType) -> None:
-    """Makes --help describe a script that was installed as a command, which absl does not know."""
+    """Makes --help describe a script that is installed as a command, which absl does not know."""
     sys.modules["__main__"].__doc__ = script.__doc__
     for flag in FLAGS.flags_by_module_dict().get(script.__name__, ()):
         FLAGS.register_key_flag_for_module(sys.argv[0], flag)
@@ -153,7 +153,7 @@ def _seconds() -> float:
         with open("/proc/self/stat", encoding="utf-8") as file:
             ticks = int(file.read().rpartition(")")[2].split()[19])
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError):  # Elsewhere than on Linux, since this module was loaded.
+    except (OSError, AttributeError):  # Not on Linux: seconds since this module was loaded.
         return time.perf_counter() - _LOADED
 
 

@@ -1,4 +1,4 @@
-"""Options as fields of dataclasses: their help, which every interface shows, and their checks."""
+"""Options as dataclass fields: their help, which every interface shows, and their checks."""
 
 import dataclasses
 import difflib
@@ -13,10 +13,10 @@ def option(default: Any, help: str, **metadata: Any) -> Any:
 
 
 def one_of(name: str, value: Any, choices: Any) -> Any:
-    """The one of a ``Literal`` type's values (or of a sequence's) that equals this value.
+    """The value of a ``Literal`` type (or of a sequence) that equals this one.
 
     Raises:
-      ValueError: it is none of them.
+      ValueError: there is none.
     """
     allowed = get_args(choices) or tuple(choices)
     if value not in allowed:
@@ -25,10 +25,10 @@ def one_of(name: str, value: Any, choices: Any) -> Any:
 
 
 def integer(name: str, value: Any, low: int, high: int) -> int:
-    """The value as an ``int``; NumPy's integers and 0-d arrays are taken too.
+    """The value as an ``int``; NumPy's integers and 0-d arrays are accepted too.
 
     Raises:
-      ValueError: it is no integer from ``low`` to ``high``.
+      ValueError: it is not an integer from ``low`` to ``high``.
     """
     try:
         found = operator.index(value)
@@ -40,7 +40,7 @@ def integer(name: str, value: Any, low: int, high: int) -> int:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest one, and all there are."""
+    """The end of a message about an unknown name: the nearest name, and all available ones."""
     names = list(names)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."

@@ -1,6 +1,6 @@
-"""Steps of style transfer through QuickNet by Larq on TensorFlow; for `nst_step.py`.
+"""Steps of style transfer through QuickNet with Larq on TensorFlow; for `nst_step.py`.
 
-Runs in the environment of tests/reference/make_environment.sh. Reads lines ``BATCH SIZE COMPILE
+It runs in the environment of tests/reference/make_environment.sh, reads lines ``BATCH SIZE COMPILE
 STEPS`` and answers each with the median milliseconds per step. COMPILE is 1 for XLA, otherwise 0.
 """
 
@@ -31,7 +31,7 @@ def gram(features: tf.Tensor) -> tf.Tensor:
 def relative(found: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     axes = list(range(1, len(found.shape)))
     distance = tf.reduce_sum((found - target) ** 2, axes) / tf.reduce_sum(target**2, axes)
-    return tf.reduce_sum(distance)  # over pictures, as each has its own loss
+    return tf.reduce_sum(distance)  # over pictures, because each has its own loss
 
 
 def variation(pictures: tf.Tensor) -> tf.Tensor:

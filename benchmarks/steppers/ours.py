@@ -1,8 +1,8 @@
 """Steps of style transfer by this package, for `nst_step.py`.
 
-Reads lines ``NETWORK BATCH SIZE STEPS`` and answers each with the median milliseconds of a step (of
-all pictures of the batch together). NETWORK is a name of the registry, with its default options, or
-``like_others``: QuickNet with the losses and taps that the other steppers have.
+It reads lines ``NETWORK BATCH SIZE STEPS`` and answers each with the median milliseconds per step
+(for the whole batch). NETWORK is a name of the registry, with its default options, or
+``like_others``: QuickNet with the losses and taps of the other steppers.
 """
 
 import statistics
@@ -35,11 +35,11 @@ LIKE_OTHERS = {
     "jitter": 0,
     "color_weight": 0,
 }
-TOTAL = 10_000  # steps, of which none comes near the end
+TOTAL = 10_000  # steps, more than are ever run
 
 
 def random_network(name: str) -> Network:
-    """Speed does not depend on the weights."""
+    """A network with random weights, as speed does not depend on them."""
     entry = registry.find(name)
     architecture = Architecture.published(entry)
     random = np.random.default_rng(0)
@@ -54,7 +54,7 @@ def random_network(name: str) -> Network:
 
 
 def prepare(name: str, count: int, size: int) -> tuple[Run, list[tuple[Group, Step]]]:
-    """A run of so many pictures of noise, as `stylize_batch` would begin it."""
+    """A run on pictures of noise, as `stylize_batch` would begin it."""
     config = resolve({**(LIKE_OTHERS if name in NETWORKS else {}), "size": size})
     network = configured(random_network(NETWORKS.get(name, name)), config)
     objective = make_objective(network, config)
@@ -84,7 +84,7 @@ def prepare(name: str, count: int, size: int) -> tuple[Run, list[tuple[Group, St
 
 
 def make_step(name: str, count: int, size: int) -> Callable[[int], None]:
-    """A function that makes so many steps of all pictures, side by side as `minimize` does."""
+    """A function that runs steps of all pictures, side by side like `minimize`."""
     run, begun = prepare(name, count, size)
     threads = ThreadPoolExecutor(len(run.devices.workers))
 
@@ -100,7 +100,7 @@ def make_step(name: str, count: int, size: int) -> Callable[[int], None]:
 
 
 def compiled_text(name: str) -> str:
-    """The compiled step for one picture of 224 px, as XLA writes it."""
+    """The compiled step for one picture of 224 px, as XLA prints it."""
     run, [(group, step)] = prepare(name, 1, 224)
     return step.on(run, group).as_text()
 

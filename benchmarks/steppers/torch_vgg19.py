@@ -1,7 +1,7 @@
-"""Steps of style transfer through VGG-19 by PyTorch; for `nst_step.py`.
+"""Steps of style transfer through VGG-19 with PyTorch; for `nst_step.py`.
 
-Runs in its own environment with torch. Reads lines ``BATCH SIZE STEPS`` and answers each with the
-median milliseconds per step. The weights are random, as speed does not depend on them.
+It runs in its own environment with torch, reads lines ``BATCH SIZE STEPS`` and answers each with
+the median milliseconds per step. The weights are random, as speed does not depend on them.
 """
 
 import statistics
@@ -17,7 +17,7 @@ CONTENT = "4_2"
 
 
 class VGG19(nn.Module):
-    """Up to conv5_1, the deepest tap."""
+    """VGG-19 up to conv5_1, the deepest tap."""
 
     def __init__(self) -> None:
         super().__init__()

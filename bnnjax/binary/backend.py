@@ -1,9 +1,9 @@
-"""The arithmetic of binary convolutions: which ones there are, and which one layers use.
+"""The arithmetic of binary convolutions: the available backends, and the one that layers use.
 
-Both are exact for ±1:
+Both backends are exact for ±1:
 
-- ``packed``: xor and popcount over 32-channel words; for CPUs, where it beats float products by
-  far (a vector unit counts the bits of 16 words at once).
+- ``packed``: xor and popcount over 32-channel words; for CPUs, where it is much faster than float
+  products (a vector unit counts the bits of 16 words at once).
 - ``dense``: a bfloat16 convolution of ±1 values accumulated in float32; for GPUs and TPUs, whose
   matrix units are faster than their integer units.
 """
@@ -19,11 +19,11 @@ from jax import Array, lax
 
 BACKENDS = ("packed", "dense")
 GRADIENT_DTYPES = ("bfloat16", "float32")
-CACHE = 20 * 2**20  # bytes that a product's largest operand may have on a CPU
+CACHE = 20 * 2**20  # maximum size in bytes of a product's largest operand on a CPU
 
 
 def choose(backend: str = "auto") -> str:
-    """The backend itself, or for ``"auto"`` the one that suits JAX's default platform.
+    """Resolves ``"auto"`` to the backend that suits JAX's default platform.
 
     Raises:
       ValueError: ``backend`` is neither ``"auto"`` nor one of `BACKENDS`.
@@ -41,10 +41,10 @@ class Arithmetic:
 
     Attributes:
       backend: "packed", "dense", or "auto" for the one that suits JAX's default platform.
-      gradient_dtype: of the backward products of packed layers, "bfloat16" or "float32".
+      gradient_dtype: the dtype of packed layers' backward products, "bfloat16" or "float32".
 
     Raises:
-      ValueError: a choice that does not exist.
+      ValueError: an invalid value.
     """
 
     backend: str = "auto"
@@ -59,7 +59,7 @@ class Arithmetic:
 
     @property
     def counts_bits(self) -> bool:
-        """Whether products are computed by xor and popcount."""
+        """Whether products are computed with xor and popcount."""
         return choose(self.backend) == "packed"
 
 
@@ -68,16 +68,16 @@ _arithmetic: ContextVar[Arithmetic] = ContextVar("arithmetic")
 
 
 def arithmetic() -> Arithmetic:
-    """The arithmetic for layers that are being traced; the default one outside of `using`."""
+    """The arithmetic for layers that are being traced; the default outside of `using`."""
     return _arithmetic.get(_DEFAULT)
 
 
 @contextlib.contextmanager
 def using(arithmetic: Arithmetic) -> Iterator[None]:
-    """Layers called within this context compute by this arithmetic.
+    """A context in which layers use this arithmetic.
 
-    Layers look at it while they are traced, so open it inside a function that is compiled:
-    `jax.jit` does not trace again because the context around a call has changed.
+    Layers read it while they are traced, so enter it inside the function that is compiled:
+    `jax.jit` does not retrace when only the context around a call has changed.
     """
     token = _arithmetic.set(arithmetic)
     try:
@@ -87,18 +87,18 @@ def using(arithmetic: Arithmetic) -> Iterator[None]:
 
 
 def group_size() -> int:
-    """Pictures that one compiled step takes together on JAX's default platform.
+    """The number of pictures per compiled step on JAX's default platform.
 
-    On a CPU the activations of several pictures fall out of the cache, so each goes alone; an
-    accelerator wants wide tensors.
+    On a CPU, the activations of several pictures overflow the cache, so it is one; an accelerator
+    prefers wide tensors.
     """
     return 1 if jax.default_backend() == "cpu" else 32
 
 
 def group_of(pictures: int, bytes_each: int) -> int:
-    """How many pictures of a batch a layer's gradient takes together: a divisor of their number.
+    """Pictures of a batch that a layer's gradient processes together: a divisor of their number.
 
-    On a CPU, what the cache holds, at least one; elsewhere all.
+    On a CPU, it is as many as fit into the cache, but at least one; elsewhere, all.
     """
     if jax.default_backend() != "cpu":
         return pictures
@@ -108,12 +108,12 @@ def group_of(pictures: int, bytes_each: int) -> int:
 
 @jax.custom_vjp
 def materialize(x: Array) -> Array:
-    """``x`` itself, which XLA then computes once and keeps, instead of once for every reader.
+    """Returns ``x`` and makes XLA compute it once and keep it, instead of once per consumer.
 
-    On a CPU XLA fuses whatever looks cheap into each of its consumers, and a binary convolution is
-    nothing but bit operations: without this, a network's layers are computed several times over,
-    whole chains of them at once, and a step takes more than twice as long. The gradient is treated
-    alike. Elsewhere this does nothing.
+    On CPUs, XLA fuses whatever looks cheap into each of its consumers, and a binary convolution
+    consists of nothing but bit operations. Without this function, whole chains of layers are
+    computed several times over, and a step takes more than twice as long. The gradient is treated
+    in the same way. On other platforms, this does nothing.
     """
     return _keep(x) if x.size and jax.default_backend() == "cpu" else x
 
@@ -123,13 +123,13 @@ materialize.defvjp(lambda x: (materialize(x), None), lambda _, g: (materialize(g
 
 @jax.custom_batching.custom_vmap
 def _keep(x: Array) -> Array:
-    # lax.optimization_barrier is gone by the time XLA:CPU fuses; a branch that depends on a value
-    # known only at run time is not. Both branches are the identity, but XLA cannot know it.
+    # XLA:CPU removes lax.optimization_barrier before it fuses, but not a branch that depends on a
+    # run-time value. Both branches are the identity, which XLA cannot know.
     witness = jnp.isnan(x[(0,) * x.ndim])
     return lax.cond(witness, lambda x: jnp.where(jnp.isnan(x), jnp.nan, x), lambda x: x, x)
 
 
 @_keep.def_vmap
 def _keep_batch(axis_size: int, in_batched: list[bool], x: Array) -> tuple[Array, bool]:
-    # By itself vmap would turn the branch into a select, which holds nothing back.
+    # The default rule of vmap would turn the branch into a select, which does not prevent fusion.
     return _keep(x), in_batched[0]

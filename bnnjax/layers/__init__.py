@@ -1,14 +1,14 @@
-"""Flax layers of binarized networks, with latent weights to train or packed ones to run.
+"""Flax layers of binarized networks, with latent weights for training or packed ones for inference.
 
-Activations are NHWC float32. The quantized layers are Larq's (``larq/layers.py``): the input
-quantizer acts on the input before it is padded, the kernel quantizer on the latent kernel; bias and
-output are never quantized. Either quantizer may be None.
+Activations are NHWC float32. The quantized layers follow Larq's (``larq/layers.py``): the input
+quantizer is applied to the input before padding, the kernel quantizer to the latent kernel. Bias
+and output are never quantized. Either quantizer may be None.
 
-A layer sees from its variables which form it is in. ``init`` makes the latent form, for training.
-The frozen form holds what inference needs and no more: a binary kernel is packed ``words`` (and one
-``scale`` per output channel, if its quantizer has scales), `BatchNorm` is a multiplier and a bias
-per channel. The methods ``freeze`` and ``thaw`` of a layer turn the parameters of one form into
-those of the other.
+A layer recognizes its form by its variables. ``init`` creates the latent form, for training. The
+frozen form contains only what inference needs: a binary kernel becomes packed ``words`` (and one
+``scale`` per output channel, if its quantizer has scales), and `BatchNorm` becomes a multiplier and
+a bias per channel. A layer's methods ``freeze`` and ``thaw`` convert the parameters of one form
+into those of the other.
 """
 
 from bnnjax.layers.activation import PReLU

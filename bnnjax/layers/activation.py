@@ -15,7 +15,7 @@ class PReLU(nn.Module):
     """x where positive, else ``alpha · x``, with one alpha per channel (He et al. 2015, arXiv
     1502.01852; Keras' PReLU with ``shared_axes=[1, 2]``).
 
-    Sums of signs are often exactly 0; the gradient there is 0, as in TensorFlow.
+    Sums of signs are often exactly 0, where the gradient is 0, as in TensorFlow.
     """
 
     @nn.compact

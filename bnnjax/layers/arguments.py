@@ -1,7 +1,7 @@
-"""The fields of layers, converted to one form and checked.
+"""Conversion and checks of the fields of layers.
 
-Layers take what Keras' and Larq's take: one integer for all axes, ``padding`` in lower case, and
-quantizers by name.
+Layers accept the same values as in Keras and Larq: one integer for all axes, ``padding`` in lower
+case, and quantizers by name.
 """
 
 import dataclasses
@@ -11,15 +11,15 @@ from typing import Any
 
 from bnnjax import quant
 
-PerAxis = Any  # an integer or one per axis; a tuple once the layer is made
-AnyQuantizer = Any  # a quantizer or its name in `bnnjax.quant`; a function once the layer is made
+PerAxis = Any  # an integer or one per axis; a tuple once the layer is created
+AnyQuantizer = Any  # a quantizer or its name in `bnnjax.quant`; a function once it is created
 
 
 def settle(layer: Any, rank: int) -> None:
     """Converts the fields of a new layer with ``rank`` spatial axes.
 
     Raises:
-      ValueError: names the field, what was given and what is needed.
+      ValueError: a field is invalid.
     """
     for field in dataclasses.fields(layer):
         if check := _CHECKS.get(field.name):
@@ -54,7 +54,7 @@ def padding(name: str, value: Any, rank: int = 2) -> str:
     """The padding in upper case: "SAME" or "VALID", or "CAUSAL" along a single axis.
 
     Raises:
-      ValueError: another padding.
+      ValueError: an unknown padding.
     """
     allowed = ("SAME", "VALID", "CAUSAL") if rank == 1 else ("SAME", "VALID")
     upper = value.upper() if isinstance(value, str) else value
@@ -104,4 +104,4 @@ _CHECKS: dict[str, Callable[[str, Any, int], Any]] = {
 def check_rank(shape: tuple[int, ...], rank: int) -> None:
     """Raises ValueError unless an input has ``rank`` spatial axes."""
     if len(shape) != rank + 2:
-        raise ValueError(f"an input of shape {shape}; needs [N, {rank} spatial axes, C]")
+        raise ValueError(f"the input has shape {shape}, needs [N, {rank} spatial axes, C]")

@@ -31,8 +31,8 @@ class _Conv2D(KernelLayer):
         """[N, H, W, C] → [N, H', W', features].
 
         Raises:
-          ValueError: an input of another rank or smaller than the kernel, or ``groups`` does not
-            divide both C and ``features``.
+          ValueError: the input has the wrong rank or is smaller than the kernel, or ``groups`` does
+            not divide both C and ``features``.
         """
         arguments.check_rank(x.shape, 2)
         if x.shape[3] % self.groups or self.features % self.groups:
@@ -67,18 +67,18 @@ class Conv(_Conv2D):
     """Float 2-D convolution (Keras Conv2D), with cheaper gradients on CPUs than Flax's.
 
     Parameter ``kernel`` float32 [kh, kw, C / groups, features]. With ``groups``, each group of
-    input channels makes its own features.
+    input channels computes its own features.
     """
 
 
 class QuantConv(Quantized, _Conv2D):
-    """2-D convolution (Larq QuantConv2D); integers where both sides are ±1.
+    """2-D convolution (Larq QuantConv2D); the result is integers if input and kernel are ±1.
 
-    Padding is applied to the *quantized* input with the value ``pad_values``, as Larq does.
-    Latent: parameter ``kernel`` float32 [kh, kw, C / groups, features]. Frozen: ``words`` uint32
-    [kh, kw, ⌈C / groups / 32⌉, features]. A collection ``backward`` (created by an apply with
+    The *quantized* input is padded with the value ``pad_values``, as in Larq. Latent: parameter
+    ``kernel`` float32 [kh, kw, C / groups, features]. Frozen: ``words`` uint32
+    [kh, kw, ⌈C / groups / 32⌉, features]. The collection ``backward`` (created by an apply with
     ``mutable=["backward"]``) holds the kernel laid out for the gradient; without it, the kernel is
-    laid out on the fly. With ``groups``, each group of input channels makes its own features.
+    laid out on the fly. With ``groups``, each group of input channels computes its own features.
     """
 
     def _convolve(self, parts: Sequence[Array], where: Geometry) -> Array:
@@ -87,7 +87,7 @@ class QuantConv(Quantized, _Conv2D):
         return super()._convolve(parts, where)
 
     def _product(self, x: Array, kernel: Array, where: Geometry) -> Array:
-        """The product of floats, and of signs whose bits are not counted in packed words."""
+        """The product of floats, or of signs whose bits are not counted in packed words."""
         quantizers = (self.input_quantizer, self.kernel_quantizer)
         if not all(quant.values(quantizer) == "signs" for quantizer in quantizers):
             return conv.dense_conv(x, kernel, where)
@@ -95,7 +95,7 @@ class QuantConv(Quantized, _Conv2D):
         if not self._is_packed and arithmetic.counts_bits:
             return latent.sign_conv(x, kernel, where, dtype=jnp.dtype(arithmetic.gradient_dtype))
         if self._is_packed:
-            kernel = kernel.astype(jnp.bfloat16)  # exact for ±1, and what matrix units are for
+            kernel = kernel.astype(jnp.bfloat16)  # exact for ±1, and fast on matrix units
         return conv.dense_conv(x, kernel, where)
 
 

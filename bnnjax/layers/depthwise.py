@@ -31,7 +31,7 @@ class _DepthwiseConv2D(KernelLayer):
         """[N, H, W, C] → [N, H', W', C · multiplier].
 
         Raises:
-          ValueError: an input of another rank or smaller than the kernel.
+          ValueError: the input has the wrong rank or is smaller than the kernel.
         """
         arguments.check_rank(x.shape, 2)
         where = geometry(
@@ -49,16 +49,17 @@ class _DepthwiseConv2D(KernelLayer):
 class DepthwiseConv(_DepthwiseConv2D):
     """Float depthwise 2-D convolution (Keras DepthwiseConv2D), with cheap gradients on CPUs.
 
-    Parameter ``kernel`` [kh, kw, C, multiplier]; output channel c · multiplier + m is made of
+    Parameter ``kernel`` [kh, kw, C, multiplier]; output channel c · multiplier + m is computed from
     input channel c.
     """
 
 
 class BlurPool(DepthwiseConv):
-    """Depthwise 3×3 convolution with [1 2 1] ⊗ [1 2 1] / 16, which training does not change.
+    """Depthwise 3×3 convolution with the fixed kernel [1 2 1] ⊗ [1 2 1] / 16.
 
     Zhang 2019 (arXiv 1904.11486); ``blurpool_initializer`` of ``larq_zoo/sota/quicknet.py``. The
-    kernel is a parameter because Larq's files hold it, and its summaries count it.
+    kernel is a parameter, which training does not change, because Larq's files contain it and its
+    summaries count it.
     """
 
     strides: PerAxis = (2, 2)
@@ -76,7 +77,8 @@ class QuantDepthwiseConv(Quantized, _DepthwiseConv2D):
     """Depthwise 2-D convolution (Larq QuantDepthwiseConv2D).
 
     Latent: parameter ``kernel`` [kh, kw, C, multiplier], as in Keras; frozen and binary: ``words``
-    [kh, kw, ⌈C · multiplier / 32⌉]. Output channel c · multiplier + m is made of input channel c.
+    [kh, kw, ⌈C · multiplier / 32⌉]. Output channel c · multiplier + m is computed from input
+    channel c.
     """
 
     @nn.nowrap
@@ -101,8 +103,8 @@ class QuantDepthwiseConv(Quantized, _DepthwiseConv2D):
 def depthwise_conv(where: Geometry, x: Array, kernel: Array) -> Array:
     """Depthwise convolution of x [N, H, W, C] with kernel [kh, kw, C, m]: [N, H', W', C · m].
 
-    Computed as one multiply-add per kernel position, which XLA fuses; its grouped convolutions are
-    several times slower on CPUs.
+    It is computed as one multiply-add per kernel position, which XLA fuses; XLA's grouped
+    convolutions are several times slower on CPUs.
     """
     return backend.materialize(_multiply_adds(where, x, kernel))
 
@@ -130,7 +132,7 @@ def _input_gradient(where: Geometry, kernel: Array, g: Array) -> Array:
         flat = kernel.reshape(kh, kw, 1, 1, 1, -1)
         return spread(where, [g * flat[i, j] for i, j in np.ndindex(kh, kw)])
     # The multiplier's channels are summed by one product with a matrix of mostly zeros
-    # [C · m, kh · kw · C], which takes a tenth of the time of so many sums of a few numbers.
+    # [C · m, kh · kw · C], which takes a tenth of the time of many short sums.
     spots = jnp.einsum("ijcm,cd->cmijd", kernel, jnp.eye(channels, dtype=kernel.dtype))
     products = g @ spots.reshape(channels * multiplier, -1)
     parts = [products[..., n * channels : (n + 1) * channels] for n in range(kh * kw)]

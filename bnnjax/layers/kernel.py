@@ -1,4 +1,4 @@
-"""What all layers with a kernel share, float and quantized ones alike; the clipping of kernels."""
+"""The base of all layers with a kernel, float or quantized, and the clipping of kernels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,8 @@ class KernelLayer(nn.Module, kw_only=True):
     """The base of layers with a float32 parameter ``kernel``.
 
     Attributes:
-      weight_clip: `clip_weights` keeps the kernel within ± it during training; None does not.
+      weight_clip: `clip_weights` clips the kernel to ± this value during training; None disables
+        clipping.
       use_bias: whether a bias is added (Larq's default is True; binary networks have none).
     """
 
@@ -29,11 +30,11 @@ class KernelLayer(nn.Module, kw_only=True):
         super().__post_init__()
 
     def _input(self, x: Array) -> Array:
-        """What the kernel is multiplied with."""
+        """The first factor of the product; quantized layers override it."""
         return x
 
     def _kernel(self, shape: tuple[int, ...]) -> Array:
-        """What the input is multiplied with."""
+        """The second factor of the product; quantized layers override it."""
         kernel = self.param("kernel", self._initializer, shape, jnp.float32)
         if self.weight_clip is not None and self.is_mutable_collection("weight_clip"):
             self.put_variable("weight_clip", "kernel", jnp.float32(self.weight_clip))
@@ -51,19 +52,19 @@ class KernelLayer(nn.Module, kw_only=True):
 
 
 def per_channel(values: Array, rank: int) -> Array:
-    """Values [C] as [1, …, 1, C], to be combined with an array of ``rank`` axes."""
+    """Values [C] as [1, …, 1, C], to broadcast against an array of ``rank`` axes."""
     return values.reshape((1,) * (rank - 1) + (-1,))
 
 
 def clip_weights(params: Mapping[str, Any], clips: Mapping[str, Any]) -> dict[str, Any]:
-    """Larq's constraint ``WeightClip``, to be applied after each update of training.
+    """Larq's ``WeightClip`` constraint; call it after each training update.
 
     Args:
       params: the collection ``params`` of a network's variables.
-      clips: the collection ``weight_clip`` that ``init`` makes of layers with a ``weight_clip``.
+      clips: the collection ``weight_clip`` that ``init`` creates for layers with a ``weight_clip``.
 
     Returns:
-      ``params`` with the kernels of those layers clipped to ± their clip.
+      ``params`` with the kernels of those layers clipped to ± their ``weight_clip``.
     """
     clipped = flatten_dict(params)
     for path, clip in flatten_dict(clips).items():

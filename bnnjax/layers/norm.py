@@ -12,11 +12,11 @@ from bnnjax.layers.kernel import per_channel
 
 
 class BatchNorm(nn.Module):
-    """Batch normalization; folded, the affine map ``x · multiplier + bias`` it has become.
+    """Batch normalization; when folded, the equivalent affine map ``x · multiplier + bias``.
 
     The layer is folded if it has a parameter ``multiplier`` (see `freeze`). There is no default
     epsilon: Keras' is 1e-3, Flax's is 1e-5, and every network states its own. ``use_scale`` and
-    ``use_bias`` are Keras' ``scale`` and ``center``.
+    ``use_bias`` correspond to Keras' ``scale`` and ``center``.
     """
 
     epsilon: float
@@ -26,10 +26,10 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
-        """[..., C] → [..., C]; with ``train`` by the batch's own statistics, which are recorded.
+        """[..., C] → [..., C]; with ``train``, uses and records the statistics of the batch.
 
         Raises:
-          ValueError: training a folded layer.
+          ValueError: ``train`` is set and the layer is folded.
         """
         shape = x.shape[-1:]
         if self.has_variable("params", "multiplier"):
@@ -62,7 +62,7 @@ class BatchNorm(nn.Module):
 
         Raises:
           ValueError: the layer is folded already, a value is not finite, or a variance is not
-            above −epsilon.
+            greater than −epsilon.
         """
         if "multiplier" in params:
             raise ValueError(f"holds {', '.join(params)}: it is frozen already")
@@ -73,17 +73,17 @@ class BatchNorm(nn.Module):
             stats["var"],
             epsilon=self.epsilon,
         )
-        given = [*params.values(), *stats.values()]  # an infinite variance gives a finite 0
+        given = [*params.values(), *stats.values()]  # an infinite variance would give a finite 0
         if not all(jnp.isfinite(array).all() for array in (*given, multiplier, bias)):
             raise ValueError("the batch norm holds values that are not finite")
         return {"multiplier": multiplier, "bias": bias}
 
     @nn.nowrap
     def thaw(self, params: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Parameters and statistics of a latent layer that computes what the folded one does."""
+        """Parameters and statistics of a latent layer that computes the same as the folded one."""
         multiplier, bias = params["multiplier"], params["bias"]
         if self.use_scale:
-            # The float32 below 1 that adding epsilon turns into 1 exactly.
+            # Adding epsilon to this float32 gives exactly 1.
             var = np.float32(1) - np.float32(self.epsilon)
             assert np.float32(var + np.float32(self.epsilon)) == 1
             latent, spread = {"scale": multiplier}, jnp.full_like(multiplier, var)
@@ -91,20 +91,20 @@ class BatchNorm(nn.Module):
             latent, spread = {}, 1 / multiplier**2 - self.epsilon
         if self.use_bias:
             return {**latent, "bias": bias}, {"mean": jnp.zeros_like(bias), "var": spread}
-        # A channel whose multiplier is 0 gives 0, whatever its mean.
+        # A channel whose multiplier is 0 stays 0 for any mean.
         mean = jnp.where(multiplier == 0, 0, -bias / jnp.where(multiplier == 0, 1, multiplier))
         return latent, {"mean": mean, "var": spread}
 
     @nn.nowrap
     def frozen_shapes(self, stats: Mapping[str, Any]) -> dict[str, Any]:
-        """Shapes of the parameters that `freeze` makes, from those of the latent statistics."""
+        """Shapes of the parameters that `freeze` returns, from those of the latent statistics."""
         return {"multiplier": stats["mean"], "bias": stats["mean"]}
 
 
 def fold(
     scale: Array | float, bias: Array | float, mean: Array, var: Array, *, epsilon: float
 ) -> tuple[Array, Array]:
-    """Multiplier and bias [C] that a batch normalization with these statistics amounts to."""
+    """Multiplier and bias [C] equivalent to a batch normalization with these statistics."""
     multiplier = scale / jnp.sqrt(var + epsilon)
     return multiplier, bias - mean * multiplier
 

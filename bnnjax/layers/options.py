@@ -1,4 +1,4 @@
-"""How a network computes, apart from what its weights are."""
+"""Options of a network's computation, independent of its weights."""
 
 import dataclasses
 from functools import partial
@@ -12,17 +12,18 @@ POOLINGS = ("max", "avg")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How a network computes, apart from what its weights are.
+    """Options of a network's computation, independent of its weights.
 
     Attributes:
-      pseudo_gradient: of the sign of activations: "ste_sign", "approx_sign" or "swish_sign".
+      pseudo_gradient: the gradient of activations' signs: "ste_sign", "approx_sign" or
+        "swish_sign".
       clip: ste_sign passes the gradient where |x| ≤ clip; None passes it everywhere.
-      pooling: "max" (as trained) or "avg", between sections.
-      backend: arithmetic of binary layers, see `bnnjax.binary.backend`.
-      gradient_dtype: of the backward products of packed layers, "bfloat16" or "float32".
+      pooling: the pooling between sections, "max" (as trained) or "avg".
+      backend: the arithmetic of binary layers, see `bnnjax.binary.backend`.
+      gradient_dtype: the dtype of packed layers' backward products, "bfloat16" or "float32".
 
     Raises:
-      ValueError: a choice that does not exist.
+      ValueError: an invalid value.
     """
 
     pseudo_gradient: str = "ste_sign"
@@ -37,16 +38,16 @@ class Options:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, needs one of {allowed}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip is {self.clip}, needs a positive number or None")
-        _ = self.arithmetic  # which checks its own choices
+        _ = self.arithmetic  # which checks its own fields
 
     @property
     def arithmetic(self) -> Arithmetic:
-        """Backend and dtype of the backward products."""
+        """The backend and the dtype of the backward products."""
         return Arithmetic(self.backend, self.gradient_dtype)
 
     @property
     def input_quantizer(self) -> quant.Quantizer:
-        """Sign with the chosen pseudo-gradient."""
+        """The sign with the selected pseudo-gradient."""
         if self.pseudo_gradient == "ste_sign":
             return partial(quant.ste_sign, clip=self.clip)
         return quant.get(self.pseudo_gradient)

@@ -12,14 +12,14 @@ from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 from bnnjax.layers import arguments
 from bnnjax.layers.options import Options
 
-Side = int | tuple[int, int]  # one number, or (rows, columns)
+Side = int | tuple[int, int]  # one for both axes, or (rows, columns)
 
 
 def max_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALID") -> Array:
     """Maximum over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
 
-    The gradient goes to the first maximum of a window, as in TensorFlow and XLA. It is computed by
-    comparisons, because XLA's select-and-scatter is slow on CPUs.
+    The gradient goes to the first maximum of a window, as in TensorFlow and XLA. It is computed
+    with comparisons because XLA's select-and-scatter is slow on CPUs.
 
     Raises:
       ValueError: an unknown padding, or a picture smaller than the window.
@@ -30,7 +30,7 @@ def max_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALI
 def avg_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALID") -> Array:
     """Mean over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
 
-    With SAME, cells outside do not count, as in TensorFlow (Flax counts them).
+    With SAME, padded cells are not counted, as in TensorFlow (Flax counts them).
 
     Raises:
       ValueError: an unknown padding, or a picture smaller than the window.
@@ -59,7 +59,7 @@ def _cells_inside(where: Geometry, axis: int) -> np.ndarray:
 
 
 def _windows(where: Geometry, x: Array, *, outside: float) -> list[Array]:
-    """What each window position meets, in row-major order."""
+    """The values under each position of the window, in row-major order."""
     padded = jnp.pad(x, ((0, 0), *where.pads, (0, 0)), constant_values=outside)
     return [shifted(where, padded, *divmod(i, where.kernel_size[1])) for i in _positions(where)]
 
@@ -69,7 +69,7 @@ def _positions(where: Geometry) -> range:
 
 
 def _largest(windows: list[Array]) -> Array:
-    while len(windows) > 1:  # by halves: a short chain of dependences
+    while len(windows) > 1:  # pairwise, for a short chain of dependencies
         pairs = zip(windows[::2], windows[1::2], strict=False)
         rest = windows[-1:] if len(windows) % 2 else []
         windows = [jnp.maximum(a, b) for a, b in pairs] + rest
@@ -96,5 +96,5 @@ _max_pool.defvjp(lambda where, x: (_max_pool(where, x), x), _max_pool_backward)
 
 
 def pool(x: Array, options: Options, **window: Any) -> Array:
-    """The kind of pooling that the options choose; ``window`` are the keywords of `max_pool`."""
+    """Pools as the options say; ``window`` holds keyword arguments of `max_pool`."""
     return max_pool(x, **window) if options.pooling == "max" else avg_pool(x, **window)

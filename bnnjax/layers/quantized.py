@@ -1,4 +1,4 @@
-"""What quantized layers share: quantizers, and the two forms of a kernel."""
+"""The base of quantized layers: quantizers, and the two forms of a kernel."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,13 +23,14 @@ UNPACKABLE = "only ±1, or ± one scale per output channel, can be packed"
 class Quantized(KernelLayer, kw_only=True):
     """The base of layers with quantizers.
 
-    The variables tell which form a layer is in. Latent, it has ``kernel``, quantized on every
-    call. Frozen, it has ``words`` (and ``scale``, if the kernel quantizer has one per output
-    channel) in place of a binary kernel, and ``levels``, the quantized values, of any other.
+    The variables determine the form of a layer. A latent layer has ``kernel``, which is quantized
+    on every call. A frozen layer has ``words`` (and ``scale``, if the kernel quantizer has one per
+    output channel) for a binary kernel, or the quantized values ``levels`` for any other.
 
     Attributes:
-      input_quantizer: of the layer's input, or its name, see `bnnjax.quant.get`; None for floats.
-      kernel_quantizer: likewise of the latent kernel.
+      input_quantizer: the quantizer of the input, or its name (see `bnnjax.quant.get`); None for
+        float inputs.
+      kernel_quantizer: the quantizer of the latent kernel, likewise.
     """
 
     input_quantizer: AnyQuantizer = None
@@ -40,8 +41,8 @@ class Quantized(KernelLayer, kw_only=True):
         """Parameters of the frozen layer from those of the latent one.
 
         Raises:
-          ValueError: the layer is frozen already, a latent weight is not finite (a bit could not
-            show it), or the quantizer's values are not what the table in `bnnjax.quant` says.
+          ValueError: the layer is frozen already, a latent weight is not finite (a bit cannot
+            represent it), or the quantizer's values contradict the table in `bnnjax.quant`.
         """
         if "kernel" not in params:
             raise ValueError(f"holds {', '.join(params)}: it is frozen already")
@@ -64,10 +65,11 @@ class Quantized(KernelLayer, kw_only=True):
 
     @nn.nowrap
     def _scale_of(self, latent: np.ndarray, positive: np.ndarray) -> np.ndarray:
-        """The scale [outputs] of a kernel that is to be packed.
+        """The scale [outputs] of a kernel before packing.
 
-        A quantizer's intermediate results are several times as large as the kernel, so it gets a
-        few outputs at a time, if they do not depend on each other and lie along the last axis.
+        The intermediate results of a quantizer are several times as large as the kernel. The kernel
+        is therefore quantized a few outputs at a time, if these are independent of each other and
+        lie along the last axis.
         """
         quantize: Any = jax.jit(self.kernel_quantizer)
         if quant.needs_whole(self.kernel_quantizer):
@@ -95,7 +97,7 @@ class Quantized(KernelLayer, kw_only=True):
 
     @nn.nowrap
     def frozen_shapes(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Shapes of the parameters that `freeze` makes, from those of the latent parameters."""
+        """Shapes of the parameters that `freeze` returns, from those of the latent parameters."""
         rest = {name: leaf for name, leaf in params.items() if name != "kernel"}
         kernel = params["kernel"]
         if self.kernel_quantizer is None:
@@ -123,7 +125,7 @@ class Quantized(KernelLayer, kw_only=True):
         return x if self.input_quantizer is None else self.input_quantizer(x)
 
     def _kernel(self, shape: tuple[int, ...]) -> Array:
-        """The quantized kernel as floats, from whichever form there is."""
+        """The quantized kernel as floats, from either form."""
         if self._is_packed:
             return self._unpack(self._words(shape), self._scale(self._outputs(shape)), shape)
         if self.has_variable("params", "levels"):
@@ -139,7 +141,7 @@ class Quantized(KernelLayer, kw_only=True):
             return None
         return self.param("scale", nn.initializers.ones, (outputs,), jnp.float32)
 
-    # How a kernel [..., in, out] is packed; a depthwise one differs.
+    # How a kernel [..., in, out] is packed; depthwise layers override this.
 
     @nn.nowrap
     def _words_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -158,7 +160,7 @@ class Quantized(KernelLayer, kw_only=True):
     def _outputs(self, shape: tuple[int, ...]) -> int:
         return shape[-1]
 
-    # Products with a packed kernel: of signs, or of a few bits.
+    # Products of a packed kernel with signs or with activations of a few bits.
 
     def _counts_bits(self) -> bool:
         """Whether products are computed by xor and popcount."""
@@ -166,7 +168,7 @@ class Quantized(KernelLayer, kw_only=True):
         return self._is_packed and multiplies and backend.arithmetic().counts_bits
 
     def _packed_product(self, parts: Sequence[Array], words: Array, where: Geometry) -> Array:
-        """The products of groups of channels, each with its share of the kernel's outputs."""
+        """The products of all groups of channels, each with its share of the kernel's outputs."""
         kernels = jnp.split(words, len(parts), axis=-1)
         backwards = jnp.split(self._backward(words, where.channels), len(parts))
         convolve = _bit_product(self.input_quantizer)
@@ -189,10 +191,10 @@ class Quantized(KernelLayer, kw_only=True):
 
 
 def _bit_product(quantizer: quant.Quantizer | None) -> Callable[..., Array] | None:
-    """What multiplies activations of a quantizer by a packed kernel; None where floats have to.
+    """The function that multiplies a quantizer's activations by a packed kernel; None for floats.
 
-    Activations of DoReFa-Net are made of planes of bits, if they are few; not what its
-    ``mode="weights"`` gives, which is not in [0, 1].
+    Activations of DoReFa-Net with few bits are split into bit planes. The values of its
+    ``mode="weights"`` are not, because they lie outside [0, 1].
     """
     if quant.values(quantizer) == "signs":
         return conv.packed_conv

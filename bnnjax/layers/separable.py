@@ -12,8 +12,8 @@ from bnnjax.layers.depthwise import QuantDepthwiseConv
 class QuantSeparableConv(nn.Module):
     """Depthwise, then pointwise 2-D convolution (Larq QuantSeparableConv2D).
 
-    The input quantizer acts on the input, not between the two. Parameters lie below ``depthwise``
-    and ``pointwise``.
+    The input quantizer is applied to the input, not between the two convolutions. The parameters
+    are below ``depthwise`` and ``pointwise``.
     """
 
     features: int
@@ -65,8 +65,8 @@ class QuantSeparableConv1D(QuantSeparableConv):
     """Depthwise, then pointwise 1-D convolution (Larq QuantSeparableConv1D): [N, L, C] → [N, L',
     features].
 
-    Kernels are those of one row of pixels: below ``depthwise`` [1, k, C, multiplier], below
-    ``pointwise`` [1, 1, C · multiplier, features].
+    The kernels are 2-D with a single row: [1, k, C, multiplier] below ``depthwise`` and
+    [1, 1, C · multiplier, features] below ``pointwise``.
     """
 
     kernel_size: PerAxis = (3,)
@@ -78,7 +78,7 @@ class QuantSeparableConv1D(QuantSeparableConv):
         """[N, L, C] → [N, L', features].
 
         Raises:
-          ValueError: an input of another rank.
+          ValueError: the input has the wrong rank.
         """
         arguments.check_rank(x.shape, 1)
         return self._separate(x[:, None], (1, *self.kernel_size), (1, *self.strides))[:, 0]

@@ -1,7 +1,7 @@
-"""Quantized convolutions along one and three axes, and transposed ones.
+"""Quantized convolutions along one and three axes, and transposed convolutions.
 
-XLA computes them as float convolutions in both forms: frozen ones store packed words and unpack
-them on every call. Sums of ±1 products are integers all the same.
+In both forms, XLA computes them as float convolutions: frozen layers store packed words and unpack
+them on every call. Sums of ±1 products are still exact integers.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from bnnjax.layers import arguments
 from bnnjax.layers.arguments import PerAxis
 from bnnjax.layers.quantized import Quantized
 
-AXES = "HWD"  # letters for spatial axes; which one stands for which does not matter
+AXES = "HWD"  # letters for spatial axes; their assignment does not matter
 
 
 class _SpatialConv(Quantized):
-    """What the convolutions along one and three axes share."""
+    """The base of convolutions along one and three axes."""
 
     features: int
     kernel_size: PerAxis = 3
@@ -32,15 +32,15 @@ class _SpatialConv(Quantized):
         """[N, *spatial, C] → [N, *spatial', features].
 
         Raises:
-          ValueError: an input of another rank or smaller than the kernel, or causal padding with
-            another value than 0.
+          ValueError: the input has the wrong rank or is smaller than the kernel, or the padding is
+            causal with a value other than 0.
         """
         arguments.check_rank(x.shape, self.rank)
         extents = _extents(self.kernel_size, self.dilation)
         pads = self._pads(x.shape[1:-1], extents)
         x = jnp.pad(self._input(x), ((0, 0), *pads, (0, 0)), constant_values=self.pad_values)
         if any(size < extent for size, extent in zip(x.shape[1:-1], extents, strict=True)):
-            raise ValueError(f"an input of shape {x.shape} is smaller than the kernel {extents}")
+            raise ValueError(f"the input of shape {x.shape} is smaller than the kernel {extents}")
         axes = AXES[: self.rank]
         y = lax.conv_general_dilated(
             x,
@@ -66,7 +66,7 @@ class _SpatialConv(Quantized):
 class QuantConv1D(_SpatialConv):
     """1-D convolution (Larq QuantConv1D): [N, L, C] → [N, L', features].
 
-    ``padding`` may also be "CAUSAL": no result depends on what comes after it. Latent: parameter
+    ``padding`` may also be "CAUSAL": no output depends on later inputs. Latent: parameter
     ``kernel`` [k, C, features]; frozen: ``words`` [k, ⌈C/32⌉, features].
     """
 
@@ -84,17 +84,17 @@ class QuantConv3D(_SpatialConv):
 
 
 class _TransposedConv(Quantized):
-    """What the transposed convolutions along two and three axes share.
+    """The base of transposed convolutions along two and three axes.
 
-    Each is the gradient of a convolution's input. Kernels are [*kernel_size, features, C], as in
-    Keras; a quantizer with scales has one for each of the C.
+    Each is the gradient of a convolution with respect to its input. Kernels are [*kernel_size,
+    features, C], as in Keras; a quantizer with scales has one for each of the C input channels.
     """
 
     features: int
     kernel_size: PerAxis = 3
     strides: PerAxis = 1
     padding: str = "SAME"
-    output_padding: PerAxis | None = None  # None: the length that Keras chooses
+    output_padding: PerAxis | None = None  # None: Keras' default length
     dilation: PerAxis = 1
 
     @nn.compact
@@ -102,7 +102,7 @@ class _TransposedConv(Quantized):
         """[N, *spatial, C] → [N, *spatial', features].
 
         Raises:
-          ValueError: an input of another rank, or an ``output_padding`` that is not below the
+          ValueError: the input has the wrong rank, or ``output_padding`` is not less than the
             strides.
         """
         rank = self.rank
@@ -122,7 +122,7 @@ class _TransposedConv(Quantized):
 
     @nn.nowrap
     def _pads(self, sizes: Sequence[int], extents: Sequence[int]) -> list[tuple[int, int]]:
-        """Padding of the spread-out input that makes the result as long as in Keras."""
+        """Padding of the dilated input that gives the same output length as Keras."""
         lengths = self._lengths(sizes, extents)
         forward = lax.padtype_to_pads(lengths, extents, self.strides, self.padding)
         pads = []

@@ -1,1 +1,1 @@
-"""ImageNet networks: one family a file, one table of all (`registry`)."""
+"""ImageNet networks: one file per family, and one table of all networks (`registry`)."""

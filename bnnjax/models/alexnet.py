@@ -1,4 +1,4 @@
-"""BinaryAlexNet: every layer binary, the first one (of a real-valued picture) and the last too.
+"""BinaryAlexNet: every layer is binary, including the first (on real-valued input) and the last.
 
 Hubara et al. 2016 (NIPS, *Binarized Neural Networks*); ``larq_zoo/literature/binary_alex_net.py``.
 
@@ -6,9 +6,9 @@ Layers are named like the taps: ``section1_conv`` … and ``dense1`` to ``dense3
 
 Taps, from the picture to the features:
 
-- ``section2_conv``: integer result of that section's binary convolution; section 1 (stride 4)
-  gives no integers because its input is not binary;
-- ``section2``: after the pool, where there is one (all but sections 3 and 4), and the norm.
+- ``section2_conv``: integer result of that section's binary convolution; the result of section 1
+  (stride 4) is not an integer because its input is not binary;
+- ``section2``: after the pool (sections 3 and 4 have none) and the norm.
 """
 
 from typing import Any
@@ -22,16 +22,16 @@ from bnnjax.models.entry import Card, Entry, Sizes, Style, Weights, release_file
 from bnnjax.models.imagenet import CLASSES, normalize
 from bnnjax.models.literature import LiteratureNet
 
-# Channels, side of the kernel, whether a pool follows.
+# (channels, side of the kernel, whether a pool follows)
 SECTIONS = ((64, 11, True), (192, 5, True), (384, 3, False), (384, 3, False), (256, 3, True))
 GRID = (6, 6)  # of the features that the classifier takes
 
 
 class BinaryAlexNet(LiteratureNet):
-    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None. For sizes see `takes`.
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None. For sizes, see `takes`.
 
-    There are no logits without ``num_classes``, nor for sides other than 217 to 248 px, whose
-    features are not the 6×6 that the classifier needs; ``hidden`` is its width.
+    The logits are None without ``num_classes``, and for sides other than 217 to 248 px, whose
+    features are not the 6×6 that the classifier needs. ``hidden`` is the classifier's width.
     """
 
     hidden: int = 4096
@@ -67,7 +67,7 @@ class BinaryAlexNet(LiteratureNet):
 
 
 def takes(side: int) -> bool:
-    """Whether pictures may have a side of so many pixels: three pools must leave one."""
+    """Whether pictures may have sides of ``side`` px: three pools must leave one cell."""
     return side >= 57
 
 

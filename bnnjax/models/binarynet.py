@@ -1,7 +1,7 @@
-"""BinaryNet for CIFAR-10 as in Larq's tutorial, where every weight is a single bit.
+"""BinaryNet for CIFAR-10 as in Larq's tutorial, with 1-bit weights throughout.
 
 Courbariaux et al. 2016 (arXiv 1602.02830). The order of layers follows the tutorial "BinaryNet on
-CIFAR10" (docs.larq.dev): convolution, pool, batch norm; without biases in the layers and without
+CIFAR10" (docs.larq.dev): convolution, pool, batch norm, without biases in the layers and without
 scales in the norms.
 """
 
@@ -18,16 +18,16 @@ SIDE, NUM_CLASSES = 32, 10  # of CIFAR-10
 
 
 class BinaryNet(nn.Module):
-    """Pictures [N, H, W, 3] in [−1, 1] → logits [N, num_classes], for one size of pictures.
+    """Pictures [N, H, W, 3] in [−1, 1] → logits [N, num_classes], for a single picture size.
 
     Each stage has two 3×3 convolutions, the second of which is followed by a pool; dense layers
-    come last. All kernels are binarized, and all inputs except the picture. The first convolution
-    is not padded, the others are padded with 0.
+    come last. All kernels are binarized, as are all inputs except the picture. The first
+    convolution is not padded; the others are padded with 0.
 
     Attributes:
-      filters: filters of each stage's convolutions.
-      units: units of the hidden dense layers.
-      num_classes: number of logits, which pass through a batch norm too.
+      filters: the number of filters in each stage's convolutions.
+      units: the number of units in each hidden dense layer.
+      num_classes: the number of logits, which also pass through a batch norm.
     """
 
     filters: tuple[int, ...] = (128, 256, 512)

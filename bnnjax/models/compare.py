@@ -1,7 +1,7 @@
 """The article's comparison of the accuracies and sizes of binary and float networks.
 
-McAteer & Prabhu, *Style Transfer with Binarized Neural Networks* (ACAI 2020). All figures are the
-published ones, from the registry.
+McAteer & Prabhu, *Style Transfer with Binarized Neural Networks* (ACAI 2020). All figures are
+published ones from the registry.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ HEADING = ["network", "top-1 %", "top-5 %", "parameters", "memory (MiB)", "ratio
 
 class Row(NamedTuple):
     """A network: ImageNet accuracies in per cent, the number of parameters, their memory in MiB,
-    and how many times as much memory the network needs that it is compared with."""
+    and the ratio of the baseline's memory to it."""
 
     name: str
     top1: float
@@ -26,10 +26,13 @@ class Row(NamedTuple):
 
 
 def compare(with_: str = "vgg19") -> list[Row]:
-    """Every network of the registry with figures for ImageNet's classes, the largest first.
+    """Every registered network with figures for ImageNet's 1000 classes, largest first.
+
+    Args:
+      with_: the name of the baseline.
 
     Raises:
-      ValueError: no network of this name, or one without published figures.
+      ValueError: the baseline is unknown or has no published figures.
     """
     base = registry.find(with_).card
     if base.top1 is None or base.mebibytes is None:
@@ -47,7 +50,7 @@ def compare(with_: str = "vgg19") -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
-    """The rows as text, their heading first."""
+    """The rows as text, heading first."""
     lines = [
         [
             row.name,

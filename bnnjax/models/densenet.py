@@ -1,4 +1,4 @@
-"""BinaryDenseNet of 28, 37 and 45 layers, and 37 with dilated convolutions.
+"""BinaryDenseNet with 28, 37 or 45 layers, and with 37 layers and dilated convolutions.
 
 Bethge et al. 2019 (arXiv 1906.08637); ``larq_zoo/literature/densenet.py``.
 
@@ -11,7 +11,7 @@ Taps, from the picture to the logits:
 - ``section2_transition``: the stream with fewer channels, at half the size unless dilated
   convolutions follow;
 - ``section2_block1_conv``: integer result of that block's binary convolution;
-- ``section2_block1``: the stream, to which these are appended;
+- ``section2_block1``: the stream after that result was appended;
 - ``section2``: the stream at the end of the section;
 - ``head``: after the last norm and ReLU.
 """
@@ -40,13 +40,13 @@ class BinaryDenseNet(LiteratureNet):
 
     Transitions pool unless the convolutions of the next section are dilated.
 
-    Larq has another stem for pictures of less than 50 px, but no weights for it; here the same
-    stem serves all sizes.
+    Larq has another stem for pictures smaller than 50 px but no weights for it; here, one stem
+    serves all sizes.
 
     Attributes:
-      blocks: per section.
-      reductions: what the transitions divide the number of channels by.
-      dilations: of each section's binary convolutions.
+      blocks: the number of blocks in each section.
+      reductions: the factors by which the transitions reduce the number of channels.
+      dilations: the dilation of each section's binary convolutions.
     """
 
     options: Options = Options(clip=CLIP)
@@ -94,7 +94,7 @@ class BinaryDenseNet(LiteratureNet):
 
 
 def takes_dilated(side: int) -> bool:
-    """Whether the dilated network takes a side of so many pixels: its pools must get enough."""
+    """Whether pictures may have sides of ``side`` px: its only pooling transition needs 2."""
     return side >= 5
 
 

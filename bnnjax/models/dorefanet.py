@@ -1,13 +1,12 @@
-"""DoReFa-Net: an AlexNet of binary weights and activations of two bits.
+"""DoReFa-Net: an AlexNet with binary weights and 2-bit activations.
 
 Zhou et al. 2016 (arXiv 1606.06160); ``larq_zoo/literature/dorefanet.py``.
 
-Activations in {0, ⅓, ⅔, 1} are thirds of 2-bit integers, kernels are signs times a scale. The
-packed backend counts bits, one plane of them at a time (`bnnjax.binary.planes`), twice as many as
-in a binary network. It is here for comparison.
+Activations in {0, ⅓, ⅔, 1} are thirds of 2-bit integers, and kernels are signs times a scale. The
+packed backend counts bits one bit plane at a time (`bnnjax.binary.planes`), twice as many as in a
+binary network. The network is included for comparison.
 
-Layers are named like the taps: ``stem_conv``, ``section1_conv`` … and ``dense1`` to
-``dense3``.
+Layers are named like the taps: ``stem_conv``, ``section1_conv`` … and ``dense1`` to ``dense3``.
 
 Taps, from the picture to the features:
 
@@ -28,7 +27,7 @@ from bnnjax.models.entry import Card, Entry, Sizes, Style, Weights, release_file
 from bnnjax.models.imagenet import CLASSES, normalize
 from bnnjax.models.literature import LiteratureNet
 
-# Channels, side of the kernel, padding of the pool that follows.
+# (channels, side of the kernel, padding of the pool that follows)
 SECTIONS = ((256, 5, "SAME"), (384, 3, "SAME"), (384, 3, None), (256, 3, "VALID"))
 GRID = (6, 6)  # of the features that the classifier takes
 INPUT = partial(quant.dorefa, k_bit=2, mode="activations")
@@ -36,11 +35,11 @@ KERNEL = quant.magnitude_aware_sign_unclipped
 
 
 class DoReFaNet(LiteratureNet):
-    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None. For sizes see `takes`.
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None. For sizes, see `takes`.
 
-    There are no logits without ``num_classes``, nor for sides other than 204 to 235 px, whose
-    features are not the 6×6 that the classifier needs; ``hidden`` is its width. The options
-    ``pseudo_gradient`` and ``clip`` have no effect: no activation here is a sign.
+    The logits are None without ``num_classes``, and for sides other than 204 to 235 px, whose
+    features are not the 6×6 that the classifier needs. ``hidden`` is the classifier's width. The
+    options ``pseudo_gradient`` and ``clip`` have no effect because no activation is a sign.
     """
 
     hidden: int = 4096
@@ -75,7 +74,7 @@ class DoReFaNet(LiteratureNet):
 
 
 def takes(side: int) -> bool:
-    """Whether pictures may have a side of so many pixels: three pools must leave one."""
+    """Whether pictures may have sides of ``side`` px: three pools must leave one cell."""
     return side >= 44
 
 

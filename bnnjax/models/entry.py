@@ -1,4 +1,4 @@
-"""What is known of a network: the columns of the registry."""
+"""The columns of the registry: everything known about a network."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from bnnjax.layers import Options
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Which pictures a network takes.
+    """The picture sizes that a network accepts.
 
     Attributes:
-      takes: whether pictures may have a side of so many pixels.
-      stride: multiples of it are always taken, from the ``example`` on.
-      example: height and width of a small picture that is taken; by default ``stride`` both.
-      free: whether other pictures than the ``example`` are taken.
+      takes: whether pictures may have a side of this many pixels.
+      stride: multiples of it are always accepted if they are not below the ``example``.
+      example: height and width of a small accepted picture; ``stride`` for both by default.
+      free: whether sizes other than the ``example`` are accepted.
     """
 
     takes: Callable[[int], bool]
@@ -28,11 +28,11 @@ class Sizes:
 
     @property
     def smallest(self) -> tuple[int, int]:
-        """Height and width of a small picture that is taken, in pixels."""
+        """Height and width of a small accepted picture, in pixels."""
         return self.example or (self.stride, self.stride)
 
     def fit(self, height: int, width: int) -> bool:
-        """Whether a picture of this height and width is taken."""
+        """Whether a picture of this height and width is accepted."""
         allowed = self.free or (height, width) == self.smallest
         return allowed and self.takes(height) and self.takes(width)
 
@@ -40,21 +40,21 @@ class Sizes:
         height, width = self.smallest
         if not self.free:
             return f"it takes {height}×{width} px only"
-        least = f" from {height} px on" if height > self.stride else ""
+        least = f" and at least {height} px" if height > self.stride else ""
         return f"sides that are multiples of {self.stride} px{least} always fit"
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What was published about a network; None where nothing was.
+    """Published facts about a network; None where there are none.
 
     Attributes:
-      paper: where it was published.
-      num_classes: number of classes that the logits tell apart; None without logits.
-      top1: ImageNet validation accuracy in per cent.
-      top5: the same for five guesses.
-      parameters: their number.
-      mebibytes: size of the network with 1-bit kernels, MiB.
+      paper: the publication.
+      num_classes: the number of classes; None without logits.
+      top1: ImageNet top-1 validation accuracy in per cent.
+      top5: ImageNet top-5 validation accuracy in per cent.
+      parameters: the number of parameters.
+      mebibytes: the size of the network with 1-bit kernels, in MiB.
     """
 
     paper: str = ""
@@ -66,9 +66,9 @@ class Card:
 
 
 class ReleaseFile(NamedTuple):
-    """A file of Larq Zoo's releases: ``release`` is the tag, ``top`` whether it has the classifier.
+    """A file in Larq Zoo's releases: ``release`` is the tag, ``top`` whether it has the classifier.
 
-    ``sha256`` is as ``larq_zoo`` states it.
+    ``sha256`` is the one in ``larq_zoo``.
     """
 
     release: str
@@ -80,7 +80,7 @@ class ReleaseFile(NamedTuple):
 def release_files(
     name: str, sha256: str, sha256_notop: str, *, release: str, release_notop: str = ""
 ) -> tuple[ReleaseFile, ReleaseFile]:
-    """The file with the classifier and the one without, which may be in a release of its own."""
+    """The file with the classifier and the one without, which may be in another release."""
     return (
         ReleaseFile(release, f"{name}_weights.h5", sha256, True),
         ReleaseFile(release_notop or release, f"{name}_weights_notop.h5", sha256_notop, False),
@@ -92,7 +92,7 @@ class Weights:
     """Where a network's weights come from.
 
     Attributes:
-      files: in Larq Zoo's releases.
+      files: the files in Larq Zoo's releases.
       keras_name: our name of a layer → its name in Keras' files; None for automatic names.
     """
 
@@ -102,11 +102,11 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """How pictures are stylized through a network by default.
+    """A network's defaults for style transfer.
 
     Attributes:
-      style_taps: where style is measured.
-      content_taps: where content is measured.
+      style_taps: the taps for style.
+      content_taps: the taps for content.
       preset: other options of a stylization, see `bnnjax.nst.config`.
     """
 
@@ -117,18 +117,18 @@ class Style:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Entry:
-    """What is known of a network.
+    """Everything known about a network.
 
     Attributes:
-      name: under which `load_model` finds it.
-      build: makes the linen module, a `Tapped`, from ``options`` and ``num_classes``, both of which
-        have defaults: those of the published network. The module's ``__call__`` takes what
-        ``normalize`` returns and returns logits [N, num_classes], or None if there are none.
-      normalize: float32 sRGB pictures in [0, 1] → what the network was trained on.
-      sizes: which pictures it takes.
-      card: published figures.
+      name: the name that `load_model` takes.
+      build: makes the linen module, a `Tapped`, from ``options`` and ``num_classes``, which default
+        to those of the published network. The module's ``__call__`` takes what ``normalize``
+        returns and returns logits [N, num_classes], or None if there are none.
+      normalize: float32 sRGB pictures in [0, 1] → the inputs that the network was trained on.
+      sizes: the picture sizes that it accepts.
+      card: published facts.
       weights: where its weights come from.
-      style: how pictures are stylized through it by default.
+      style: its defaults for style transfer.
     """
 
     name: str
@@ -141,7 +141,7 @@ class Entry:
 
     @property
     def options(self) -> Options:
-        """How it computes by default; a module without such a field has nothing to choose."""
+        """The default options; `Options` itself for a module without such a field."""
         return getattr(self.build(), "options", Options())
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The accuracy of a network on labelled pictures, and the names of its guesses."""
+"""The accuracy of a network on labelled pictures, and the class names of its predictions."""
 
 import csv
 import functools
@@ -16,11 +16,11 @@ from bnnjax.models.network import Network
 
 _CROPS = {"pillow": images.pillow_crop_resize, "zoo": images.zoo_crop_resize}
 RESIZES = tuple(_CROPS)
-SIDE = 224  # px, of the pictures that networks of ImageNet are evaluated on
+SIDE = 224  # px, the usual size for the evaluation of ImageNet networks
 
 
 class Accuracy(NamedTuple):
-    """Percentages of ``n`` pictures whose class is the first guess, or one of the first five."""
+    """Top-1 and top-5 accuracy in per cent on ``n`` pictures."""
 
     top1: float
     top5: float
@@ -30,15 +30,15 @@ class Accuracy(NamedTuple):
 def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.ndarray]:
     """A function from a picture file to logits [num_classes].
 
-    Pictures are cropped at the centre and resized to 224 px, as the zoo evaluates. A network whose
-    logits need another size gets that one: the middle of the square, as far as its sides need it.
+    Pictures are cropped at the centre and resized to 224 px, as in Larq Zoo's evaluation. A network
+    whose logits need another size gets the centre of a square of that size.
 
     Args:
-      network: with a classifier.
-      resize: "pillow" (antialiased bicubic) or "zoo" (TensorFlow 1's, as the zoo evaluates).
+      network: a network with a classifier.
+      resize: "pillow" (antialiased bicubic) or "zoo" (TensorFlow 1's, used by Larq Zoo).
 
     Raises:
-      ValueError: an unknown ``resize`` or a network without a classifier; and from the function, a
+      ValueError: an unknown ``resize`` or a network without a classifier; from the function, a
         picture that cannot be read.
     """
     if resize not in _CROPS:
@@ -57,14 +57,14 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
 
 
 def _size(network: Network) -> tuple[int, int]:
-    """224 px where the network has logits at that size, else the size of its example, px."""
+    """224×224 px if the network has logits at that size, else the size of its example."""
     entry = network.entry
     usual = entry.sizes.fit(SIDE, SIDE) and network.architecture.has_logits(SIDE)
     return (SIDE, SIDE) if usual else entry.sizes.smallest
 
 
 def _center(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The middle [height, width, 3] of [H, W, 3]; an odd margin is larger below and right."""
+    """The central [height, width, 3] of [H, W, 3]; an odd margin is larger below and right."""
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]
 
@@ -85,11 +85,11 @@ def accuracy(
 
 
 def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many other classes score at least as high as the right one, int [N].
+    """How many other classes score at least as high as the correct one, int [N].
 
     Args:
-      logits: [N, num_classes]; a row that is not finite gets the worst rank.
-      labels: int [N], the right classes.
+      logits: [N, num_classes]; a non-finite row gets the worst rank.
+      labels: int [N], the correct classes.
     """
     own = np.take_along_axis(logits, labels[:, None], axis=1)
     others = (logits >= own).sum(axis=1) - 1
@@ -102,8 +102,8 @@ def read_labels(
     """(picture file, class index) pairs from a CSV with the columns ``file`` and ``class_index``.
 
     Raises:
-      ValueError: the CSV cannot be read, lacks a column, holds anything but indices below
-        ``num_classes``, or names pictures that are not in the directory.
+      ValueError: the CSV cannot be read, lacks a column, has an index that is not in 0 …
+        ``num_classes`` − 1, or names pictures that are not in the directory.
     """
     try:
         with open(labels, newline="", encoding="utf-8-sig") as file:
@@ -130,16 +130,15 @@ def _index(row: Mapping[str, str], num_classes: int) -> int:
 
 
 def class_names(network: Network, path: str | Path | None = None) -> tuple[str, ...]:
-    """Names in the order of the logits.
+    """The class names in the order of the logits.
 
     Args:
-      network: whose own names are used, or ImageNet's if it was published with 1000 classes and has
-        no names of its own, or else numbers.
-      path: of a text file with one name per line, which takes precedence.
+      network: its own names are used if it has any, else ImageNet's if it was published with 1000
+        classes, else numbers.
+      path: a text file with one name per line, which takes precedence.
 
     Raises:
-      ValueError: the file cannot be read or has another number of names than the network has
-        classes.
+      ValueError: the file cannot be read, or its number of names is not that of the classes.
     """
     num_classes = network.architecture.num_classes
     if path is not None:
@@ -171,7 +170,7 @@ def imagenet_names() -> tuple[str, ...]:
 
 
 def top_guesses(logits: np.ndarray, names: Sequence[str], *, count: int) -> list[tuple[str, float]]:
-    """The ``count`` likeliest classes, or all if there are fewer: (name, probability), in order.
+    """The ``count`` most likely classes, or all if there are fewer: (name, probability), in order.
 
     Raises:
       ValueError: ``count`` is below 1.

@@ -1,4 +1,4 @@
-"""The two forms of a network: latent (floats, to train) and frozen (packed, for all else)."""
+"""The two forms of a network: latent (floats, for training) and frozen (packed, for all else)."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ Arrays = Mapping[str, Any]
 
 
 def freeze(network: Network) -> Network:
-    """The frozen form: binary kernels packed, batch norms folded, the rest as it is.
+    """The frozen form: binary kernels are packed, batch norms are folded, the rest is unchanged.
 
-    A network with neither binary kernels nor batch norms stays as it is.
+    A network with neither binary kernels nor batch norms is returned unchanged.
 
     Raises:
-      ValueError: the network is frozen already, a weight is not finite, or a kernel quantizer gives
-        what bits cannot hold.
+      ValueError: the network is frozen already, a weight is not finite, or a kernel quantizer
+        returns values that bits cannot represent.
     """
     if network.form == "packed":
         raise ValueError(f"{network.name} is frozen already; freeze needs latent weights")
@@ -41,10 +41,10 @@ def freeze_layer(layer: nn.Module, params: Arrays, stats: Arrays) -> dict[str, A
 
 
 def thaw(network: Network) -> Network:
-    """The latent form of a frozen network, to train it further.
+    """The latent form of a frozen network, for further training.
 
-    Kernels become ±1, or ± their scale. Batch norms get mean 0 and a variance that makes their
-    multiplier exactly what it was.
+    Kernels become ±1, or ± their scale. Batch norms get mean 0 and a variance that reproduces their
+    multiplier exactly.
 
     Raises:
       ValueError: the network is latent already.

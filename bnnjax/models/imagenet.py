@@ -1,4 +1,4 @@
-"""What networks trained on ImageNet share: their classes, and how pictures are normalized."""
+"""What networks trained on ImageNet share: the classes, and the normalization of pictures."""
 
 from collections.abc import Sequence
 
@@ -19,8 +19,7 @@ def normalize(images: Array) -> Array:
 
 
 def bgr(images: Array, *, mean: tuple[float, float, float]) -> Array:
-    """sRGB [..., 3] in [0, 1] → 0 to 255 in the order BGR less ``mean``, as networks that came from
-    Caffe expect.
+    """sRGB [..., 3] in [0, 1] → BGR in 0 to 255 minus ``mean``, as networks from Caffe expect.
 
     Raises:
       ValueError: the last axis does not hold three channels.

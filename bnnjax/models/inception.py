@@ -1,9 +1,9 @@
-"""Inception v1 (GoogLeNet), the float network of feature visualizations.
+"""Inception v1 (GoogLeNet), the classic float network for feature visualization.
 
-Szegedy et al., *Going Deeper with Convolutions* (CVPR 2015, arXiv:1409.4842), table 1, as Caffe's
-BVLC retrained it (``models/bvlc_googlenet``): with biases and local response normalization, without
+Szegedy et al., *Going Deeper with Convolutions* (CVPR 2015, arXiv:1409.4842), table 1, as retrained
+by BVLC for Caffe (``models/bvlc_googlenet``): with biases and local response normalization, without
 batch norms and without the two auxiliary classifiers that only training needs. Layers are named as
-there, with ``_`` for ``/``: ``conv1_7x7_s2``, ``inception_3a_5x5_reduce``, ``loss3_classifier``.
+in Caffe, with ``_`` for ``/``: ``conv1_7x7_s2``, ``inception_3a_5x5_reduce``, ``loss3_classifier``.
 
 Taps: ``conv1``, ``conv2_reduce`` and ``conv2``, the convolutions of the stem after ReLU, and each
 module's result, ``inception_3a`` to ``inception_5b``.
@@ -21,7 +21,7 @@ from bnnjax.models.entry import Card, Entry, Sizes, Style, Weights
 from bnnjax.models.imagenet import CLASSES, bgr
 from bnnjax.models.tapped import Tapped
 
-# Channels of 1×1, of 3×3 (reduced before, and result), of 5×5 likewise, and after the pool.
+# Channels: 1×1, 3×3 (reduction, result), 5×5 (reduction, result), projection after the pool.
 MODULES = {
     "inception_3a": (64, 96, 128, 16, 32, 32),
     "inception_3b": (128, 128, 192, 32, 96, 64),
@@ -35,16 +35,16 @@ MODULES = {
 }
 POOLED_BEFORE = ("inception_3a", "inception_4a", "inception_5a")
 
-BGR_MEAN = (104.0, 117.0, 123.0)  # of ImageNet in 0..255, as BVLC rounded it
+BGR_MEAN = (104.0, 117.0, 123.0)  # of ImageNet in 0..255, as rounded by BVLC
 
-# Krizhevsky et al. (NIPS 2012), section 3.3, in Caffe's form: α is divided by the channels summed.
+# Krizhevsky et al. (NIPS 2012), section 3.3; Caffe divides α by the number of channels summed.
 CHANNELS, ALPHA, BETA = 5, 1e-4, 0.75
 
 
 class InceptionV1(Tapped):
     """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
 
-    For sizes see `takes`."""
+    For sizes, see `takes`."""
 
     num_classes: int | None = CLASSES
     options: Options = Options()
@@ -80,12 +80,12 @@ class InceptionV1(Tapped):
     def _conv(
         self, x: jax.Array, features: int, side: int, name: str, *, stride: int = 1
     ) -> jax.Array:
-        pads = (side // 2, side // 2)  # symmetric in Caffe, also where the stride is 2
+        pads = (side // 2, side // 2)  # symmetric in Caffe, even with a stride of 2
         layer = nn.Conv(features, (side, side), strides=stride, padding=(pads, pads), name=name)
         return nn.relu(layer(x))
 
     def _halve(self, x: jax.Array) -> jax.Array:
-        """3×3 pool of stride 2 that keeps a last window hanging over the edge, as Caffe does."""
+        """3×3 pool of stride 2 whose last window may extend over the edge, as in Caffe."""
         height, width = x.shape[1:3]
         over = ((0, 0), (0, 1 - height % 2), (0, 1 - width % 2), (0, 0))
         return pool(jnp.pad(x, over, mode="edge"), self.options, size=3, stride=2)
@@ -100,12 +100,12 @@ def response_norm(x: jax.Array) -> jax.Array:
 
 
 def takes(side: int) -> bool:
-    """Whether pictures may have a side of so many pixels: the last of the pools must get two."""
+    """Whether pictures may have sides of ``side`` px: the last pool needs two cells."""
     return side >= 31
 
 
 def keras_name(name: str) -> str:
-    """What `inception_3a_3x3_reduce` is in Caffe's definition: `inception_3a/3x3_reduce`."""
+    """Caffe's name of a layer: `inception_3a/3x3_reduce` for `inception_3a_3x3_reduce`."""
     return re.sub(r"^(inception_\d.|conv\d|loss3)_", r"\1/", name)
 
 
@@ -127,7 +127,7 @@ ENTRIES = (
         style=Style(
             style_taps=("conv2", "inception_3a", "inception_4a", "inception_4b", "inception_4c"),
             content_taps=("inception_3b",),
-            # Untuned; against the grid that its strides may leave.
+            # Not tuned; meant to suppress the grid that the strides may leave.
             preset={"pooling": "avg", "jitter": 8, "tv_weight": 2.0},
         ),
     ),

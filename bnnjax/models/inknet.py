@@ -1,8 +1,8 @@
-"""InkNet: the network that ships with this package, made for style transfer.
+"""InkNet: the network that ships with this package, designed for style transfer.
 
-A QuickNet of Larq Zoo 2.x (`bnnjax.models.quicknet`) with another stem: two full 3×3 convolutions
-replace the depthwise one, because style is read from the stem's channels above all. It tells the
-117 classes of its training pictures apart; `bnnjax.train` made its weights.
+A QuickNet of Larq Zoo 2.x (`bnnjax.models.quicknet`) with a different stem: two full 3×3
+convolutions replace the depthwise one, because style is measured mostly in the stem's channels. It
+was trained with `bnnjax.train` on pictures of 117 classes.
 
 Layers are named like the taps: ``stem_conv``, ``section2_block1_conv`` …
 
@@ -32,7 +32,7 @@ CLASSES = 117
 class InkNet(quicknet.QuickNet):
     """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
 
-    For sizes see `quicknet.takes`."""
+    For sizes, see `quicknet.takes`."""
 
     def _stem(self, x: Array, train: bool) -> Array:
         for features, name in ((STEM, "stem_conv"), (self.filters[0], "stem")):
@@ -41,9 +41,9 @@ class InkNet(quicknet.QuickNet):
         return x
 
     def _block_norm(self, name: str) -> BatchNorm:
-        # Sums of signs have variances of hundreds, but a channel that ReLU has silenced has none.
-        # QuickNet's epsilon of 1e-5 would multiply such a channel's next activation, in a picture
-        # of another size, by 300. Adding 1 to the variance does not change living channels.
+        # Sums of signs have variances in the hundreds, but a channel that ReLU has silenced has
+        # none. If such a channel responds to a picture of another size, QuickNet's epsilon of 1e-5
+        # multiplies it by 300. An epsilon of 1 does not affect active channels.
         return BatchNorm(epsilon=1.0, momentum=0.9, name=name)
 
 
@@ -62,7 +62,7 @@ ENTRIES = (
         style=Style(
             style_taps=("stem_conv", "stem", "section1", "section2", "section3"),
             content_taps=("section3",),
-            # By default its pictures keep less of the photograph than QuickNet's do.
+            # By default, its pictures preserve less of the photograph than QuickNet's.
             preset={"content_weight": 0.9},
         ),
     ),

@@ -1,4 +1,4 @@
-"""What the networks of ``larq_zoo/literature`` share."""
+"""The common base of the networks in ``larq_zoo/literature``."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ STYLE = Style(("stem_conv", "stem", "section1", "section2", "section3"), ("secti
 
 
 class LiteratureNet(Tapped):
-    """The base of these networks, with methods that make their layers.
+    """The base of these networks, with methods that create their layers.
 
     Binary convolutions pad with 0, a third value besides ±1, and have no bias.
 
     Attributes:
-      num_classes: of the logits; None for a network without its classifier.
-      options: how the network computes.
+      num_classes: the number of logits; None for a network without its classifier.
+      options: the options of the computation.
     """
 
     num_classes: int | None = CLASSES
@@ -37,7 +37,7 @@ class LiteratureNet(Tapped):
         padding: str = "SAME",
         use_bias: bool = False,
     ) -> Conv:
-        """A float convolution, ``side`` × ``side``."""
+        """A ``side`` × ``side`` float convolution."""
         return Conv(features, side, strides=stride, padding=padding, use_bias=use_bias, name=name)
 
     def binary_conv(
@@ -76,5 +76,5 @@ class LiteratureNet(Tapped):
 
 
 def any_size(side: int) -> bool:
-    """Whether pictures may have a side of so many pixels: `Sizes.takes` of networks that pad."""
+    """Whether pictures may have sides of ``side`` px: `Sizes.takes` of networks that pad."""
     return side > 0

@@ -1,4 +1,4 @@
-"""MeliusNet: dense blocks append channels to a stream, improvement blocks correct the last ones.
+"""MeliusNet: dense blocks append channels to a stream, improvement blocks refine them.
 
 Bethge et al. 2020 (arXiv 2001.05936); ``larq_zoo/literature/meliusnet.py``.
 
@@ -10,9 +10,10 @@ Taps, from the picture to the logits:
   and ReLU (stride 2);
 - ``stem``: after the pool (stride 4), the start of the stream;
 - ``section2_transition``: the stream at half the size and with fewer channels;
-- ``section2_block1_dense_conv``: integer result of that block's first binary
-  convolution, which is appended to the stream;
-- ``section2_block1_improve_conv``: of its second, which is added to the last 64 channels;
+- ``section2_block1_dense_conv``: integer result of that block's first binary convolution, which
+  is appended to the stream;
+- ``section2_block1_improve_conv``: integer result of its second binary convolution, which is added
+  to the last 64 channels;
 - ``section2_block1``: the stream after both;
 - ``section2``: the stream at the end of the section;
 - ``head``: after the last norm and ReLU.
@@ -32,9 +33,9 @@ from bnnjax.models.imagenet import CLASSES, normalize
 from bnnjax.models.literature import STYLE, LiteratureNet, any_size
 
 CLIP = 1.3
-GROWTH = 64  # channels that a block appends, and then corrects
+GROWTH = 64  # channels that a block appends and then refines
 BLOCKS = (4, 5, 4, 4)
-TRANSITIONS = (160, 224, 256)  # channels after each
+TRANSITIONS = (160, 224, 256)  # channels after each transition
 STEM = ((32, 4), (64, 8))  # channels and groups of the second and third convolution
 
 
@@ -73,7 +74,7 @@ class MeliusNet(LiteratureNet):
         return self.tap("stem", self._halved(x))
 
     def _grouped(self, x: Array, features: int, groups: int, name: str) -> Array:
-        """A grouped convolution, as separate ones because the files hold it so."""
+        """A grouped convolution as separate convolutions, as they are stored in the files."""
         parts = jnp.split(x, groups, axis=3)
         convs = (self.conv(features // groups, 3, f"{name}_conv{n}") for n in range(groups))
         return jnp.concatenate(
@@ -99,8 +100,8 @@ class MeliusNet(LiteratureNet):
 
 
 def keras_name(name: str) -> str:
-    """What Larq calls a layer: it counts sections, blocks and groups from 0, and a transition is
-    of the section before it."""
+    """Larq's name of a layer: sections, blocks and groups count from 0, and a transition belongs to
+    the preceding section."""
     ends = {"_norm": "bn", "_conv": "pw" if "transition" in name else "binconv"}
     if name == "dense":
         return "head_dense"

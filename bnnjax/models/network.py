@@ -1,4 +1,4 @@
-"""A network ready to use: its row in the registry, its variables, and how it computes."""
+"""A network that is ready to use: its row in the registry, its variables and its options."""
 
 import dataclasses
 import difflib
@@ -24,12 +24,12 @@ FROZEN_ARRAYS = {"words", "levels", "multiplier"}  # names that only frozen laye
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """The static half of a network; hashable, so it may be a static argument of `jax.jit`.
+    """The static half of a network; hashable, so it can be a static argument of `jax.jit`.
 
     Attributes:
       entry: its row in the registry.
-      options: how it computes.
-      num_classes: of its logits; None for a network without its classifier.
+      options: the options of the computation.
+      num_classes: the number of logits; None for a network without its classifier.
     """
 
     entry: Entry
@@ -49,23 +49,23 @@ class Architecture:
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """Names of all taps, from the picture to the logits."""
+        """The names of all taps, from the picture to the logits."""
         return _tap_names(dataclasses.replace(self, options=Options(backend="dense")))
 
     def apply(self, variables: Variables, images: Array) -> tuple[Array, dict[str, Array]]:
-        """Logits and taps of pictures; nothing that the caller leaves unused survives `jax.jit`.
+        """Logits and taps of pictures; `jax.jit` removes whatever the caller does not use.
 
         Args:
-          variables: of this network, in either form; a pytree.
-          images: float [N, H, W, 3], sRGB in [0, 1]; computed with as float32.
+          variables: this network's variables in either form; a pytree.
+          images: float [N, H, W, 3], sRGB in [0, 1]; converted to float32.
 
         Returns:
           Logits float32 [N, num_classes], and a dict of tap name → float32 [N, h, w, C]. The logits
-          are None without classes, and for sizes that give features but no logits.
+          are None without a classifier, and at sizes that have features but no logits.
 
         Raises:
-          ValueError: images of another rank, dtype or number of channels, or of a size that the
-            network does not take.
+          ValueError: the images have the wrong rank, dtype or number of channels, or a size that
+            the network does not accept.
         """
         logits, state = self._apply(variables, images, mutable=[TAPS])
         return logits, state.get(TAPS, {})
@@ -83,12 +83,12 @@ class Architecture:
         return logits, state.get(TAPS, {}), state.get("batch_stats", {})
 
     def has_logits(self, side: int) -> bool:
-        """Whether there are logits of pictures of ``side`` × ``side`` px."""
+        """Whether pictures of ``side`` × ``side`` px have logits."""
         picture = trace.picture(side)
         return trace.shapes_of(self.module.apply, self.latent_shapes(), picture) is not None
 
     def layers(self) -> dict[trace.Path, nn.Module]:
-        """Every innermost layer by its path in the variables, in the order of their calls."""
+        """All innermost layers by their paths in the variables, in the order of their calls."""
         return trace.layers(self.module, side=self.entry.sizes.smallest)
 
     def latent_shapes(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Architecture:
     def lay_out(self, variables: Variables) -> Variables:
         """The variables together with packed kernels laid out for gradients.
 
-        Call it under `jax.jit`, outside the loop of an optimisation, whose steps it makes cheaper.
+        To make the steps of an optimisation cheaper, call this under `jax.jit`, outside the loop.
         """
         nothing = jnp.zeros((1, *self.entry.sizes.smallest, 3), jnp.float32)
         _, extra = self._apply(variables, nothing, mutable=["backward"])
@@ -165,7 +165,7 @@ class Network:
       variables: the pytree of weights, latent or frozen (see `bnnjax.models.forms`).
       provenance: where the weights come from: source, sha256, paper.
       path: the file that it was loaded from, or None.
-      class_names: in the order of the logits, or None where they are not known.
+      class_names: the names in the order of the logits, or None if unknown.
     """
 
     architecture: Architecture
@@ -195,12 +195,12 @@ class Network:
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """Names of all taps, from the picture to the logits."""
+        """The names of all taps, from the picture to the logits."""
         return self.architecture.taps
 
     @property
     def form(self) -> str:
-        """ "packed" or "latent", or "float" for a network that has nothing to pack."""
+        """ "packed" or "latent", or "float" for a network with nothing to pack."""
         arrays = {path[-1] for path in flatten_dict(self.variables["params"])}
         if arrays & FROZEN_ARRAYS:
             return "packed"
@@ -208,22 +208,22 @@ class Network:
 
     @property
     def frozen(self) -> bool:
-        """Whether it is ready for everything but training: packed, or with nothing to pack."""
+        """Whether the network is packed or has nothing to pack."""
         return self.form != "latent"
 
     def laid_out(self) -> Variables:
         """The variables together with packed kernels laid out for gradients.
 
-        Give these to `apply` in an optimisation, which then need not lay kernels out in every step.
+        Passing these to `apply` in an optimisation saves laying the kernels out in every step.
         """
         return _laid_out(self.architecture, self.variables)
 
     def with_options(self, **changes: Any) -> "Network":
-        """The same network with other options: ``pseudo_gradient``, ``clip``, ``pooling``,
+        """The same network with some options changed: ``pseudo_gradient``, ``clip``, ``pooling``,
         ``backend`` or ``gradient_dtype`` (see `bnnjax.layers.Options`).
 
         Raises:
-          ValueError: no such option (the nearest is suggested), or no such choice.
+          ValueError: an unknown option (the nearest is suggested) or an invalid value.
         """
         options = [field.name for field in dataclasses.fields(Options)]
         for name in changes.keys() - set(options):

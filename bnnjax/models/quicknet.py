@@ -1,4 +1,4 @@
-"""QuickNet of Larq Zoo 2.x (2021): small, normal and large.
+"""The QuickNets of Larq Zoo 2.x (2021): small, normal and large.
 
 Bannink et al., *Larq Compute Engine* (arXiv 2011.09398); ``larq_zoo/sota/quicknet.py``. The older
 generation of the same name is `bnnjax.models.quicknet_v0`.
@@ -8,8 +8,8 @@ Layers are named like the taps: ``stem_conv``, ``section2_block1_conv`` …
 Taps, from the picture to the logits:
 
 - ``stem_conv``: the first convolution after its norm and ReLU (stride 2);
-- ``stem_depthwise``: the second after its norm (stride 4);
-- ``stem``: the third, 1×1, after its norm, the start of the residual stream;
+- ``stem_depthwise``: the second convolution after its norm (stride 4);
+- ``stem``: the third convolution (1×1) after its norm, the start of the residual stream;
 - ``section2_transition``: the residual stream at half the size and with more channels;
 - ``section2_block1_conv``: integer result of that block's binary convolution;
 - ``section2_block1``: the residual stream after the block;
@@ -56,7 +56,7 @@ def binary_conv(features: int, name: str, *, options: Options, stride: int = 1) 
 class QuickNet(Tapped):
     """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
 
-    For sizes see `takes`."""
+    For sizes, see `takes`."""
 
     filters: tuple[int, ...]
     blocks: tuple[int, ...]
@@ -98,11 +98,11 @@ class QuickNet(Tapped):
     def _block(self, x: Array, name: str, train: bool) -> Array:
         conv = binary_conv(x.shape[3], f"{name}_conv", options=self.options)
         y = self.tap(f"{name}_conv", conv(x))
-        # ReLU sits between the convolution and its batch norm: it is the convolution's activation.
+        # ReLU is the convolution's activation, so it precedes the batch norm.
         return self.tap(name, self._block_norm(f"{name}_norm")(nn.relu(y), train=train) + x)
 
     def _conv(self, features: int, side: int, name: str, *, stride: int = 1) -> QuantConv:
-        # Of floats, but a QuantConv2D in the original too, and named so in its files.
+        # A float convolution, but a QuantConv2D in the original, and so named in its files.
         return QuantConv(features, side, strides=stride, name=name)
 
     def _norm(self, name: str) -> BatchNorm:
@@ -116,7 +116,7 @@ class QuickNet(Tapped):
 
 
 def takes(side: int) -> bool:
-    """Whether pictures may have a side of so many pixels: three halvings must leave one."""
+    """Whether pictures may have sides of ``side`` px: three halvings must leave one cell."""
     return side >= 29
 
 

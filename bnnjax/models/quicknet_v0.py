@@ -1,14 +1,14 @@
-"""QuickNets as in Larq Zoo 1.0.5, the generation of weights called v0.2 (2020).
+"""The QuickNets of Larq Zoo 1.0.5, whose weights are called v0.2 (2020).
 
 Bannink et al., *Larq Compute Engine* (arXiv 2011.09398); ``larq_zoo/sota/quicknet.py`` at v1.0.5.
-Not the QuickNets of zoo 2.x, whose transitions and stem differ.
+The QuickNets of Larq Zoo 2.x have other transitions and another stem.
 
 Layers are named like the taps: ``stem_conv``, ``section2_block1_conv`` …
 
 Taps, from the picture to the logits:
 
 - ``stem_conv``: the first convolution (8 channels at stride 2);
-- ``stem_depthwise``: the second, after its ReLU (64 channels at stride 4);
+- ``stem_depthwise``: the second convolution after its ReLU (64 channels at stride 4);
 - ``stem``: after its batch norm, the start of the residual stream;
 - ``section2_block1_conv``: integer result of that block's binary convolution;
 - ``section2_block1``: the residual stream after the block; the first block of sections 2, 3
@@ -31,16 +31,16 @@ from bnnjax.models.tapped import Tapped
 
 BLOCKS = (2, 3, 4, 4)
 FILTERS = (64, 128, 256, 512)
-REDUCTION = 16  # of squeeze-and-excite
+REDUCTION = 16  # of the channels in squeeze-and-excite
 
 
 class QuickNetV0(Tapped):
     """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
 
-    For sizes see `takes`.
+    For sizes, see `takes`.
 
-    A transition concatenates the pooled stream with the block made of it, or (``pointwise``) adds
-    the block to a 1×1 convolution of the pooled stream. Blocks of the sections in ``excited`` are
+    A transition concatenates the pooled stream with the block's result, or (``pointwise``) adds the
+    result to a 1×1 convolution of the pooled stream. Blocks in the sections ``excited`` are
     weighted by squeeze-and-excite (Hu et al. 2018, arXiv 1709.01507).
     """
 
@@ -98,7 +98,7 @@ class QuickNetV0(Tapped):
         gate = self._gate(x, features, name) if section in self.excited else 1.0
         conv = binary_conv(features, f"{name}_conv", options=self.options, stride=stride)
         x = self.tap(f"{name}_conv", conv(x))
-        # ReLU sits between the convolution and its batch norm: it is the convolution's activation.
+        # ReLU is the convolution's activation, so it precedes the batch norm.
         return self._norm(f"{name}_norm")(nn.relu(x), train=train) * gate
 
     def _gate(self, x: Array, features: int, name: str) -> Array:
@@ -115,7 +115,7 @@ class QuickNetV0(Tapped):
 
 
 def takes(side: int) -> bool:
-    """Whether pictures may have a side of so many pixels: 32k − 3 … 32k.
+    """Whether pictures may have sides of ``side`` px: 32k − 3 … 32k.
 
     A transition adds a pooled tensor (⌊n/2⌋ cells) to a strided one (⌈n/2⌉): n must be even.
     """
@@ -173,7 +173,7 @@ ENTRIES = (
         ),
         top1=62.7,
         top5=84.0,
-        # As published; of v0.1.0, which had squeeze-and-excite in all sections (8,960 more).
+        # As published for v0.1.0, which had squeeze-and-excite in all sections (8,960 more).
         parameters=11_837_696,
         mebibytes=4.56,
     ),

@@ -1,4 +1,4 @@
-"""Real-to-Binary Net: binary convolutions whose channels are scaled by what the network sees.
+"""Real-to-Binary Net: the channels of binary convolutions are scaled depending on their input.
 
 Martinez et al. 2020 (ICLR, *Training binary neural networks with real-to-binary convolutions*);
 ``larq_zoo/literature/real_to_bin_nets.py``, ``RealToBinNetBNNFactory``.
@@ -25,8 +25,8 @@ from bnnjax.models.imagenet import CLASSES, normalize
 from bnnjax.models.literature import STYLE, LiteratureNet, any_size
 
 FILTERS = (64, 128, 256, 512)
-BLOCKS = 4  # per section; two of them are the halves of what Larq calls a block
-REDUCTION = 8  # of the channels, where their scales are computed
+BLOCKS = 4  # per section; two of ours are the halves of one of Larq's
+REDUCTION = 8  # of the channels in the computation of their scales
 
 
 class RealToBinaryNet(LiteratureNet):
@@ -87,7 +87,7 @@ _ENDS = {
 
 
 def keras_name(name: str) -> str:
-    """What Larq calls a layer: its block 1 is the stem, blocks 2 to 9 have halves a and b."""
+    """Larq's name of a layer: block 1 is the stem, and blocks 2 to 9 have halves a and b."""
     if name == "dense":
         return "r2b_bnn_block_10_logits"
     if name.startswith("stem_conv"):

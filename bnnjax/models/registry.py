@@ -1,4 +1,4 @@
-"""One table of everything known about each network, gathered from the files of the families."""
+"""The table of all networks, collected from the files of the families."""
 
 import difflib
 import re
@@ -37,15 +37,15 @@ REGISTRY: dict[str, Entry] = {}
 
 
 def register(entry: Entry) -> None:
-    """Adds a network of your own, which is then found by its name like any other.
+    """Adds a network to the registry, so that it is found by its name like any other.
 
     Raises:
-      ValueError: another network has this name, or it could be mistaken for a path.
+      ValueError: the name is taken, or could be mistaken for a path.
     """
     if not re.fullmatch(r"[\w-]+", entry.name):
         raise ValueError(f"name is {entry.name!r}, needs letters, digits, '_' and '-' only")
     if REGISTRY.setdefault(entry.name, entry) != entry:
-        raise ValueError(f"a network {entry.name!r} is registered already; give yours another name")
+        raise ValueError(f"a network {entry.name!r} is registered already; choose another name")
 
 
 def names() -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def find(name: str) -> Entry:
     """The row of a network.
 
     Raises:
-      ValueError: no network of this name (the nearest is suggested).
+      ValueError: an unknown name (the nearest is suggested).
     """
     if name not in REGISTRY:
         near = difflib.get_close_matches(name, REGISTRY, n=1)

@@ -9,8 +9,8 @@ Taps, from the picture to the logits:
 
 - ``stem_conv``: the first convolution after its norm (and ReLU in ResNet-E), stride 2;
 - ``stem``: after the pool, the start of the residual stream (stride 4);
-- ``section2_block1_conv``: result of that block's binary convolution: integers, in Bi-Real Net
-  times one scale per channel;
+- ``section2_block1_conv``: result of that block's binary convolution: integers, times one scale
+  per channel in Bi-Real Net;
 - ``section2_block1``: the residual stream after the block; the first block of sections 2, 3
   and 4 halves its size and doubles its channels;
 - ``section2``: the residual stream at the end of the section.
@@ -65,7 +65,7 @@ class BiRealNet(LiteratureNet):
         x = self.conv(features, 1, f"{name}_shortcut_conv")(self._halved(x))
         return self._norm(f"{name}_shortcut_norm")(x, train=train)
 
-    # What ResNet-E does differently.
+    # ResNet-E overrides the following.
 
     def _halved(self, x: Array) -> Array:
         return avg_pool(x, padding="SAME")
@@ -86,10 +86,10 @@ class BiRealNet(LiteratureNet):
 class BinaryResNetE18(BiRealNet):
     """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None without ``num_classes``.
 
-    For sizes see `quicknet_v0.takes`: its transitions have the same pools.
+    For sizes, see `quicknet_v0.takes`: the transitions have the same pools.
 
-    Larq has another stem for pictures of less than 50 px, but no weights for it; here the same
-    stem serves all sizes.
+    Larq has another stem for pictures smaller than 50 px but no weights for it; here, one stem
+    serves all sizes.
     """
 
     options: Options = Options(clip=CLIP)

@@ -1,7 +1,7 @@
 """Parameters, memory and multiply-accumulates of a network, counted as ``lq.models.summary`` does.
 
-Larq's conventions (``larq/models.py``): a batch norm counts as two parameters per channel, whatever
-it has; the precision of a product is the larger of its operands' bits; a bias costs no products.
+Larq's conventions (``larq/models.py``): a batch norm always counts as two parameters per channel,
+the precision of a product is the larger of its operands' bits, and a bias costs no products.
 """
 
 import dataclasses
@@ -25,10 +25,10 @@ class LayerSummary:
 
     Attributes:
       name: its path in the variables.
-      input_bits: of its quantized input, None where the input is not quantized.
-      output_shape: for one picture, without the batch.
-      parameters: their number by bits per parameter.
-      macs: multiply-accumulates for one picture by bits of the larger operand.
+      input_bits: the bits of its quantized input; None if the input is not quantized.
+      output_shape: the shape for one picture, without the batch axis.
+      parameters: the number of parameters by bits per parameter.
+      macs: the multiply-accumulates for one picture by bits of the larger operand.
     """
 
     name: str
@@ -39,19 +39,19 @@ class LayerSummary:
 
     @property
     def bits(self) -> int:
-        """Memory of its parameters, in bits."""
+        """The memory of its parameters in bits."""
         return sum(bits * count for bits, count in self.parameters.items())
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """The counts of all layers of a network, and their sums."""
+    """The counts of all layers of a network, and their totals."""
 
     layers: tuple[LayerSummary, ...]
 
     @property
     def parameters(self) -> int:
-        """Their number, of all precisions."""
+        """The number of parameters of all precisions."""
         return sum(self.parameters_of(bits) for bits in self.parameter_bits)
 
     @property
@@ -65,7 +65,7 @@ class Summary:
         return sorted({bits for layer in self.layers for bits in layer.macs})
 
     def parameters_of(self, bits: int) -> int:
-        """Number of parameters of this precision."""
+        """The number of parameters of this precision."""
         return sum(layer.parameters.get(bits, 0) for layer in self.layers)
 
     def macs_of(self, bits: int) -> int:
@@ -79,7 +79,7 @@ class Summary:
 
     @property
     def bytes(self) -> float:
-        """Memory of the parameters, each at its own precision."""
+        """The memory of the parameters, each at its own precision."""
         return sum(layer.bits for layer in self.layers) / 8
 
     @property
@@ -98,7 +98,7 @@ def summarize(architecture: Architecture, *, side: int = 224) -> Summary:
     """Counts every layer for one picture of ``side`` × ``side`` pixels.
 
     Raises:
-      ValueError: a size that the network, or its classifier, does not take.
+      ValueError: the network or its classifier does not accept this size.
     """
     name = architecture.entry.name
     if not architecture.entry.sizes.takes(side):
@@ -135,7 +135,7 @@ def _layer(call: Call, shapes: Mapping[str, Any]) -> LayerSummary:
 
 
 def _precisions(call: Call) -> tuple[int | None, int]:
-    """Bits of the quantized input (None without), and of the kernel."""
+    """The bits of the input (None if it is not quantized) and of the kernel."""
     # Larq counts both kernels of a separable convolution with the quantizer of its input.
     whole = call.parent if isinstance(call.parent, QuantSeparableConv) else call.layer
     input_quantizer = getattr(whole, "input_quantizer", None)
@@ -145,7 +145,7 @@ def _precisions(call: Call) -> tuple[int | None, int]:
 
 
 def table(summary: Summary) -> list[list[str]]:
-    """The rows of Larq's table of layers, its heading first and its total last."""
+    """The rows of Larq's table of layers, heading first and total last."""
     heading = [
         "layer",
         "input bits",
@@ -192,7 +192,7 @@ def totals(summary: Summary) -> Sequence[Sequence[str]]:
 
 
 def figures(summary: Summary) -> dict[str, int | float]:
-    """The sums by their names in ``--json``; bytes are integers where they can be."""
+    """The totals by their names in ``--json``; whole numbers of bytes are integers."""
     return {
         "params": summary.parameters,
         "params_1bit": summary.parameters_of(1),

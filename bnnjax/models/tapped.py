@@ -14,7 +14,7 @@ class Tapped(nn.Module):
     def tap(self, name: str, value: Any) -> Any:
         """Records ``value`` in the collection "taps" if that is mutable, and returns it.
 
-        This is `sow` without its check of names, because taps are named like layers.
+        This is `sow` without its check for name collisions, because taps are named like layers.
         """
         if self.is_mutable_collection(TAPS) and not self.is_initializing():
             self.put_variable(TAPS, name, value)

@@ -1,4 +1,4 @@
-"""The layers of a network and the shapes of their parameters, found without computing anything."""
+"""Finds a network's layers and the shapes of their parameters without computing anything."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ from bnnjax.binary.backend import Arithmetic, using
 from bnnjax.layers import BatchNorm, Quantized
 
 Path = tuple[str, ...]
-Sides = int | tuple[int, int]  # of a picture; one number for both, or (height, width)
+Sides = int | tuple[int, int]  # of a picture: one integer for both, or (height, width)
 
 _FASTEST_TRACED = Arithmetic(backend="dense")  # shapes do not depend on the arithmetic
 
 
 class Call(NamedTuple):
-    """A call of a layer: its path in the variables, the layer, the shape of its result, and the
-    module that it is part of."""
+    """A call of a layer: its path in the variables, the layer, the shape of its result, and its
+    parent module."""
 
     path: Path
     layer: nn.Module
@@ -28,7 +28,7 @@ class Call(NamedTuple):
 
 
 def trace(module: nn.Module, *, side: Sides) -> list[Call]:
-    """Calls of all innermost layers in their order, for one picture with these sides."""
+    """The calls of all innermost layers in order, for one picture with these sides."""
     paths: list[Path] = []
     calls: dict[Path, Call] = {}
 
@@ -48,19 +48,19 @@ def trace(module: nn.Module, *, side: Sides) -> list[Call]:
 
 
 def layers(module: nn.Module, *, side: Sides) -> dict[Path, nn.Module]:
-    """Every innermost layer by its path, in the order of their calls."""
+    """All innermost layers by their paths, in the order of their calls."""
     return {call.path: call.layer for call in trace(module, side=side)}
 
 
 def latent_shapes(module: nn.Module, *, side: Sides) -> dict[str, Any]:
-    """The collections "params" and, if there are any, "batch_stats" that ``init`` makes, as trees
-    of `jax.ShapeDtypeStruct`."""
+    """The collections "params" and, if present, "batch_stats" that ``init`` creates, as trees of
+    `jax.ShapeDtypeStruct`."""
     made = shapes_of(module.init, jax.random.key(0), picture(side))
     return {name: tree for name, tree in made.items() if name in ("params", "batch_stats")}
 
 
 def frozen_shapes(module: nn.Module, *, side: Sides) -> dict[str, Any]:
-    """Likewise the variables that `forms.freeze` makes."""
+    """The variables that `forms.freeze` creates, as trees of `jax.ShapeDtypeStruct`."""
     latent = latent_shapes(module, side=side)
     params, stats = (by_layer(latent.get(name, {})) for name in ("params", "batch_stats"))
     for path, layer in layers(module, side=side).items():

@@ -1,11 +1,11 @@
-"""VGG-16 and VGG-19, the float networks that style transfer grew up with.
+"""VGG-16 and VGG-19, the classic float networks for style transfer.
 
 Simonyan & Zisserman, *Very Deep Convolutional Networks for Large-Scale Image Recognition*
 (ICLR 2015, arXiv:1409.1556), table 1, columns D and E. A second VGG-19 ends at conv5_1, the deepest
-layer of Gatys et al., *Image Style Transfer Using Convolutional Neural Networks* (CVPR 2016), who
-also proposed the average pooling offered here.
+layer used by Gatys et al., *Image Style Transfer Using Convolutional Neural Networks* (CVPR 2016),
+who also proposed the average pooling offered here.
 
-Taps are the convolutions after ReLU: ``relu1_1`` is that of layer ``conv1_1``, and so on.
+Taps are the convolutions after ReLU: ``relu1_1`` follows the layer ``conv1_1``, and so on.
 """
 
 import re
@@ -28,15 +28,15 @@ VGG16: Blocks = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 VGG19: Blocks = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 TO_CONV5_1: Blocks = (*VGG19[:4], (512, 1))
 
-# Mean of ImageNet's blue, green and red in 0..255, as the authors subtracted it.
+# The mean of ImageNet's blue, green and red in 0..255 that the authors subtracted.
 BGR_MEAN = (103.939, 116.779, 123.68)
 
-CELLS = 7  # rows and columns that the classifier sees
-HIDDEN = 4096  # values between its layers
+CELLS = 7  # rows and columns of the classifier's input
+HIDDEN = 4096  # width of the classifier
 
 POOLINGS = {"max": nn.max_pool, "avg": nn.avg_pool}
 
-# As Gatys et al. (CVPR 2016) paint: pixels, from the photograph on, Gram matrices, L-BFGS.
+# The method of Gatys et al. (CVPR 2016): pixels, starting from the photograph, Gram, L-BFGS.
 GATYS = {
     "parametrization": "pixels",
     "optimizer": "lbfgs",
@@ -53,7 +53,7 @@ normalize = partial(bgr, mean=BGR_MEAN)
 
 
 def layer_names(blocks: Blocks) -> tuple[str, ...]:
-    """Names of the convolutions from input to output: `conv1_1` …"""
+    """The names of the convolutions from input to output: `conv1_1` …"""
     return tuple(
         f"conv{block}_{index}"
         for block, (_, convolutions) in enumerate(blocks, start=1)
@@ -62,7 +62,7 @@ def layer_names(blocks: Blocks) -> tuple[str, ...]:
 
 
 def kernel_shapes(blocks: Blocks) -> dict[str, tuple[int, int, int, int]]:
-    """Shape [3, 3, in, out] of every convolution's kernel."""
+    """The shape [3, 3, in, out] of every convolution's kernel."""
     outputs = [channels for channels, convolutions in blocks for _ in range(convolutions)]
     inputs = [3, *outputs[:-1]]
     return {n: (3, 3, i, o) for n, i, o in zip(layer_names(blocks), inputs, outputs, strict=True)}
@@ -70,7 +70,7 @@ def kernel_shapes(blocks: Blocks) -> dict[str, tuple[int, int, int, int]]:
 
 class VGG(Tapped):
     """[N, H, W, 3] pictures from `normalize` → logits [N, num_classes], or None without
-    ``num_classes``, which leaves the convolutions alone.
+    ``num_classes``.
 
     Convolutions are 3×3 with zero padding (SAME), pools 2×2 with stride 2 (VALID).
     """
@@ -84,7 +84,7 @@ class VGG(Tapped):
         """Logits.
 
         Raises:
-          ValueError: pictures of another rank, of other channels, or with sides below `smallest`.
+          ValueError: the wrong rank or number of channels, or sides below `smallest`.
         """
         self._check(images)
         pool, x = POOLINGS[self.options.pooling], images
@@ -115,15 +115,15 @@ class VGG(Tapped):
 
 
 def smallest(blocks: Blocks, *, top: bool) -> int:
-    """Side of the smallest picture in pixels: blocks and classifier have a pool between them."""
+    """The smallest side of a picture in pixels; a pool separates blocks and classifier."""
     return 2 ** (len(blocks) - 1 + top)
 
 
 def to_cells(x: jax.Array) -> jax.Array:
     """Means over 7×7 cells of about the same size: [N, h, w, C] → [N, 7, 7, C].
 
-    Features of pictures of 224 px, the only ones the authors' classifier takes, are left as they
-    are. Others get the cells of torch's adaptive average pooling: rows ⌊i·h/7⌋ to ⌈(i+1)·h/7⌉ − 1.
+    Features of 224 px pictures, the only size that the authors' classifier takes, are unchanged.
+    Others get the cells of torch's adaptive average pooling: rows ⌊i·h/7⌋ to ⌈(i+1)·h/7⌉ − 1.
     """
     rows, columns = (_cells(size) for size in x.shape[1:3])
     return jnp.einsum("nhwc,yh,xw->nyxc", x, rows, columns)
@@ -138,7 +138,7 @@ def _cells(size: int) -> np.ndarray:
 
 
 def keras_name(name: str) -> str:
-    """What `conv3_2` is in `keras.applications`: `block3_conv2`; dense layers have its names."""
+    """The name in `keras.applications`: `block3_conv2` for `conv3_2`; dense layers are the same."""
     return re.sub(r"conv(\d+)_(\d+)", r"block\1_conv\2", name)
 
 
@@ -159,8 +159,8 @@ def _entry(name: str, blocks: Blocks, *, top: bool, **published: Any) -> Entry:
     )
 
 
-# Single-crop accuracies of the authors' weights in Keras. The convolutions alone have none and are
-# listed with the figures of the whole network.
+# Single-crop accuracies of the authors' weights in Keras. The truncated network has none and is
+# listed with the figures of the whole one.
 _OF_19 = {"top1": 71.3, "top5": 90.0, "parameters": 143_667_240, "mebibytes": 548.05}
 ENTRIES = (
     _entry(

@@ -10,8 +10,8 @@ Taps, from the picture to the features:
 - ``stem``: after the pool and a norm (stride 8);
 - ``section2_conv``: result of that section's binary convolution: integers times one scale per
   channel;
-- ``section2``: after the pool, where there is one (sections 1 and 4), and the norm. Section 5
-  is what remains of AlexNet's first dense layer: a pixel of it sees 6×6 of section 4.
+- ``section2``: after the pool (sections 1 and 4 only) and the norm. Section 5 replaces AlexNet's
+  first dense layer: each of its pixels sees 6×6 of section 4.
 """
 
 from typing import Any
@@ -25,16 +25,17 @@ from bnnjax.models.entry import Card, Entry, Sizes, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
 from bnnjax.models.literature import STYLE, LiteratureNet
 
-# Channels, side of the kernel, whether a pool follows; a last one has ``hidden`` channels.
+# (channels, side of the kernel, whether a pool follows); a fifth section has ``hidden`` channels.
 SECTIONS = ((256, 5, True), (384, 3, False), (384, 3, False), (256, 3, True))
 GRID = 6  # side of the last convolution, which was AlexNet's first dense layer
 
 
 class XNORNet(LiteratureNet):
-    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None. For sizes see `takes`.
+    """[N, H, W, 3] normalized pictures → logits [N, num_classes], or None. For sizes, see `takes`.
 
-    There are no logits without ``num_classes``, nor for sides other than 217 to 248 px, of which
-    section 5 makes more than the single pixel that the classifier needs; ``hidden`` is its width.
+    The logits are None without ``num_classes``, and for sides other than 217 to 248 px, where
+    section 5 has more than the single pixel that the classifier needs. ``hidden`` is the
+    classifier's width.
     """
 
     hidden: int = 4096
@@ -75,7 +76,7 @@ class XNORNet(LiteratureNet):
 
 
 def takes(side: int) -> bool:
-    """Whether pictures may have a side of so many pixels: three pools must leave 6."""
+    """Whether pictures may have sides of ``side`` px: three pools must leave 6 cells."""
     return side >= 217
 
 

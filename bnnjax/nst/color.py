@@ -1,4 +1,4 @@
-"""Colours of one picture moved to those of another."""
+"""Colour matching: gives one picture the colours of another."""
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,14 @@ from bnnjax.nst.statistics import mean_covariance
 def match(picture: Array, painting: Array) -> Array:
     """``picture`` [H, W, 3] with the mean and covariance of ``painting``'s RGB, clipped to [0, 1].
 
-    The linear map is the optimal transport between the two Gaussians, the one that moves colours
-    least (Gatys et al. 2016, *Preserving Color*, arXiv 1606.05897, reversed in its roles):
-    A = Σ^-½ (Σ^½ Σ̂ Σ^½)^½ Σ^-½.
+    The linear map A = Σ^-½ (Σ^½ Σ̂ Σ^½)^½ Σ^-½ is the optimal transport between the two Gaussians,
+    the one that moves colours least (Gatys et al. 2016, *Preserving Color*, arXiv 1606.05897, with
+    the roles of photograph and painting reversed).
     """
     mean, covariance = mean_covariance(picture)
     target_mean, target_covariance = mean_covariance(painting)
-    floor = 1e-5 * jnp.eye(
-        3, dtype=jnp.float32
-    )  # a picture of one colour has no covariance to divide by
+    # The covariance of a picture with a single colour is zero and could not be inverted.
+    floor = 1e-5 * jnp.eye(3, dtype=jnp.float32)
     root = _square_root(covariance + floor)
     inverse = jnp.linalg.inv(root)
     transport = inverse @ _square_root(root @ (target_covariance + floor) @ root) @ inverse

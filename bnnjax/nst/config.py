@@ -1,4 +1,4 @@
-"""The options of a stylization. The defaults of every user interface are the ones here."""
+"""The options of a stylization. Every user interface takes its defaults from here."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -14,26 +14,26 @@ Init = Literal["content", "matched", "noise"]
 Parametrized = Literal["pyramid", "pixels", "fourier"]
 Pooling = Literal["max", "avg"]
 PseudoGradient = Literal["ste_sign", "approx_sign", "swish_sign"]
-Weight = float | Sequence[float]  # one for all pictures, or one for each
+Weight = float | Sequence[float]  # one for all pictures, or one per picture
 SMALLEST, LARGEST = 32, 4096  # px
 
 
 @dataclasses.dataclass(frozen=True)
 class StylizeConfig:
-    """The options of a stylization; ``help(StylizeConfig)`` and the flags tell what each means.
+    """The options of a stylization; ``launch/stylize.py --help`` describes each one.
 
-    Weights and learning rate are traced: a change never compiles anew, and each picture may have
-    its own (a sequence). All else is static.
+    Weights and learning rate are traced: changing them never triggers a compilation, and a sequence
+    gives each picture its own. All other options are static.
 
     Raises:
-      ValueError: an option that does not exist or is out of range.
+      ValueError: an invalid value.
     """
 
     size: int = option(224, "shorter side of the result, in pixels")
     style_size: int | None = option(None, "shorter side of the painting, in pixels; default: size")
-    steps: int = option(400, "optimisation steps")
-    seed: int = option(0, "random seed: same seed, same machine, same pixels")
-    init: Init = option("matched", "first picture: content, matched (content recoloured) or noise")
+    steps: int = option(400, "number of optimisation steps")
+    seed: int = option(0, "random seed; the same seed gives the same pixels on the same machine")
+    init: Init = option("matched", "start from content, matched (content recoloured) or noise")
     parametrization: Parametrized = option(
         "pyramid", "what is optimised: pyramid, pixels or fourier"
     )
@@ -41,23 +41,26 @@ class StylizeConfig:
     statistics: Kind = option("moments", "style statistics: moments (mean, covariance) or gram")
     tv: Variation = option("squared", "total variation: squared or absolute differences")
     jitter: int = option(4, "largest random shift per step, in pixels; 0 for none")
-    style_taps: tuple[str, ...] | None = option(None, "where style is measured; the network's own")
-    content_taps: tuple[str, ...] | None = option(None, "where content is measured; likewise")
+    style_taps: tuple[str, ...] | None = option(None, "taps for style; default: the network's own")
+    content_taps: tuple[str, ...] | None = option(
+        None, "taps for content; default: the network's own"
+    )
     pooling: Pooling = option("max", "pooling between sections: max or avg")
     pseudo_gradient: PseudoGradient | None = option(
-        None, "pseudo-gradient of sign: ste_sign, approx_sign or swish_sign; the network's own"
+        None,
+        "pseudo-gradient of sign: ste_sign, approx_sign or swish_sign; default: the network's own",
     )
-    # Networks are trained with a wider one. A narrower one passes less gradient, and less noise.
+    # Networks are trained with a wider clip. A narrower one passes less gradient and less noise.
     clip: float = option(1.0, "ste_sign passes gradients where |x| <= clip; inf: everywhere")
     content_weight: Weight = option(0.3, "weight of content", traced=True)
     style_weight: Weight = option(6.0, "weight of style, averaged over the taps", traced=True)
     tv_weight: Weight = option(1.0, "weight of total variation", traced=True)
     color_weight: Weight = option(1.0, "weight of the colours' mean and covariance", traced=True)
     style_tap_weights: Sequence[Any] | None = option(
-        None, "weight of each style tap in their average; equal", traced=True
+        None, "weight of each style tap in the average; default: equal", traced=True
     )
     learning_rate: Weight = option(
-        0.03, "first learning rate; a cosine takes it to a tenth", traced=True
+        0.03, "initial learning rate; decays to a tenth along a cosine", traced=True
     )
 
     def __post_init__(self) -> None:
@@ -66,10 +69,10 @@ class StylizeConfig:
             object.__setattr__(self, field.name, checked)
 
     def changed(self, **options: Any) -> "StylizeConfig":
-        """The same with some options changed.
+        """A copy with some options changed.
 
         Raises:
-          ValueError: an option that does not exist (the nearest is suggested) or is out of range.
+          ValueError: an unknown option (the nearest is suggested) or an invalid value.
         """
         for name in options:
             if name not in OPTIONS:
@@ -77,10 +80,10 @@ class StylizeConfig:
         return dataclasses.replace(self, **options)
 
     def weights(self, pictures: int, *, taps: int) -> dict[str, np.ndarray]:
-        """The traced options by name, an entry per picture: float32 [N], tap weights [N, taps].
+        """The traced options by name with an entry per picture, float32 [N]; tap weights [N, taps].
 
         Raises:
-          ValueError: a sequence of another length, or tap weights that are all 0.
+          ValueError: a sequence of the wrong length, or tap weights that are all 0.
         """
         spread = {}
         for name in TRACED:
@@ -91,11 +94,11 @@ class StylizeConfig:
                 raise ValueError(f"{name} has shape {array.shape}, needs {shape[1:]} or {shape}")
             spread[name] = np.broadcast_to(array, shape)
         if taps and not spread["style_tap_weights"].sum(axis=1).all():
-            raise ValueError("style_tap_weights are all 0; style_weight=0 leaves style out")
+            raise ValueError("style_tap_weights are all 0; to disable style, use style_weight=0")
         return spread
 
     def of_picture(self, number: int) -> "StylizeConfig":
-        """The options of a single picture of several."""
+        """The options of one picture of the batch."""
         own: dict[str, Any] = {}
         for name in TRACED:
             value, depth = getattr(self, name), name == "style_tap_weights"
@@ -133,10 +136,10 @@ OPTIONS = tuple(field.name for field in dataclasses.fields(StylizeConfig))
 TRACED = tuple(
     field.name for field in dataclasses.fields(StylizeConfig) if field.metadata.get("traced")
 )
-# Bundles of options by name, taken between the network's own preset and single options.
+# Named sets of options, applied after the network's own preset and before single options.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    # For a person at a slider: a second or two at 224 px.
+    # For interactive use: a second or two at 224 px.
     "preview": {"steps": 100, "learning_rate": 0.025},
 }
 _RANGES = {
@@ -155,11 +158,11 @@ def resolve(
     preset: str | None = None,
     own: Mapping[str, Any] | None = None,
 ) -> StylizeConfig:
-    """All options, from the general to the particular: defaults, the network's ``own`` preset (both
-    replaced by ``config`` if there is one), the preset of this name, single options.
+    """Merges all sources of options; later ones take precedence: the defaults, the network's
+    ``own`` preset (``config``, if given, replaces both), the named ``preset``, single ``options``.
 
     Raises:
-      ValueError: no such preset or option (the nearest is suggested), or a value out of range.
+      ValueError: an unknown preset or option (the nearest is suggested), or an invalid value.
     """
     if preset is not None and preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}{nearest(preset, PRESETS)}")
@@ -168,7 +171,7 @@ def resolve(
 
 
 def _check(name: str, value: Any) -> Any:
-    """The value as a plain Python one."""
+    """The checked value as a plain Python value."""
     if name in _RANGES:
         if value is None and name == "style_size":
             return None
@@ -199,19 +202,19 @@ _CHOICES: dict[str, Any] = {
 
 def _tap_names(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ValueError(f"{name} is {value!r}, needs a sequence of names of taps")
+        raise ValueError(f"{name} is {value!r}, needs a sequence of tap names")
     return tuple(map(str, value))
 
 
 def _weight(name: str, value: Any) -> Any:
-    """A float, or tuples of floats."""
+    """The weight as a float or nested tuples of floats."""
     try:
         with np.errstate(over="ignore"):
             array = np.asarray(value, np.float32)
     except (TypeError, ValueError):
         raise ValueError(f"{name} is {value!r}, needs numbers") from None
     if not (np.isfinite(array).all() and (array >= 0).all()):
-        raise ValueError(f"{name} is {value!r}, needs finite numbers of at least 0")
+        raise ValueError(f"{name} is {value!r}, needs finite non-negative numbers")
     return _tuples(np.asarray(value, np.float64).tolist())
 
 

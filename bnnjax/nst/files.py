@@ -1,4 +1,4 @@
-"""A stylization's files: pictures, losses as a table and a curve, a contact sheet."""
+"""The files of a stylization: pictures, losses as a table and a plot, and a contact sheet."""
 
 import csv
 import os
@@ -10,14 +10,14 @@ import numpy as np
 from bnnjax.images import contact_sheet, save_png
 from bnnjax.nst.inputs import unused
 
-Losses = Sequence[Mapping[str, np.ndarray]]  # of each picture, every term by name, [steps]
+Losses = Sequence[Mapping[str, np.ndarray]]  # per picture: every term by name, [steps]
 
 
 def picture_paths(names: Iterable[str], directory: str | Path, *, overwrite: bool) -> list[Path]:
-    """Where the pictures go; to be asked before the work, so that nothing is lost after it.
+    """The paths of the pictures. Call it before the work starts, so that no result is lost.
 
     Raises:
-      ValueError: names the files that exist, unless ``overwrite``; or the directory is a file.
+      ValueError: some files exist (unless ``overwrite``), or the directory is a file.
     """
     directory = Path(directory)
     for folder in (directory, *directory.parents):
@@ -27,7 +27,7 @@ def picture_paths(names: Iterable[str], directory: str | Path, *, overwrite: boo
     existing = [str(path) for path in paths if path.exists()]
     if existing and not overwrite:
         raise ValueError(
-            f"{', '.join(existing)}: exists already; choose another directory, or give overwrite "
+            f"{', '.join(existing)}: exists already; choose another directory, or set overwrite "
             "(--overwrite on the command line)"
         )
     return paths
@@ -41,7 +41,7 @@ def save_pictures(
     *,
     overwrite: bool,
 ) -> list[Path]:
-    """Writes NAME.png for every picture [H, W, 3]; raises as `picture_paths` does."""
+    """Writes NAME.png for every picture [H, W, 3]; raises what `picture_paths` raises."""
     paths = picture_paths(names, directory, overwrite=overwrite)
     Path(directory).mkdir(parents=True, exist_ok=True)
     for path, picture, text in zip(paths, pictures, metadata, strict=True):
@@ -56,7 +56,7 @@ def save_figures(
     rows: Sequence[Sequence[np.ndarray]],
     labels: Sequence[Sequence[str]],
 ) -> list[Path]:
-    """Writes the losses of the pictures, and a contact sheet of these rows."""
+    """Writes a table and a plot of the losses, and a contact sheet of these rows."""
     table, curve, sheet = (
         _fresh(Path(directory) / name) for name in ("losses.csv", "losses.png", "contact_sheet.png")
     )
@@ -86,7 +86,7 @@ def _draw_losses(path: Path, names: Sequence[str], losses: Losses) -> bool:
     os.environ.setdefault("MPLBACKEND", "agg")
     try:
         from matplotlib.figure import Figure
-    except ImportError:  # the curve is an extra; the figures are in the table
+    except ImportError:  # matplotlib is optional; the table has all numbers
         return False
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()

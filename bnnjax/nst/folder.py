@@ -1,4 +1,4 @@
-"""Stylization into a folder: whatever could spoil it is checked first, and a killed run resumes."""
+"""Stylization into a folder: paths are checked before the work, and a killed run can resume."""
 
 import shutil
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stylize import Preview, stylize_batch
 from bnnjax.nst.sweep import spread
 
-SNAPSHOTS = ".snapshots"  # below the folder, until its pictures are written
+SNAPSHOTS = ".snapshots"  # a subfolder, removed once the pictures are written
 
 
 def stylize_into(
@@ -29,22 +29,22 @@ def stylize_into(
     previews: bool = False,
     **keywords: Any,
 ) -> tuple[StylizeResult, list[Path]]:
-    """`stylize_batch` whose pictures and figures are saved in a folder.
+    """Runs `stylize_batch` and saves its pictures and figures in a folder.
 
     Args:
-      directory: made if there is none.
+      directory: the folder; created if missing.
       contents, styles: see `stylize_batch`.
-      overwrite: whether pictures that exist are replaced.
-      resume: go on with a run of the same pictures and options that was cut off.
-      keep_paths: whether the pictures hold the paths of their inputs.
-      previews: whether NAME.preview.png of every picture is kept up to date.
-      **keywords: of `stylize_batch`.
+      overwrite: whether to replace existing pictures.
+      resume: whether to resume an interrupted run of the same pictures and options.
+      keep_paths: whether to store the paths of the inputs in the pictures.
+      previews: whether to keep a NAME.preview.png of every picture up to date.
+      **keywords: passed on to `stylize_batch`.
 
     Returns:
-      The result, and the files written, the pictures first.
+      The result, and the paths of the files written, pictures first.
 
     Raises:
-      ValueError: pictures exist, before any work; or see `stylize_batch`.
+      ValueError: pictures exist already (checked before any work), or see `stylize_batch`.
     """
     directory, overwrite = Path(directory), overwrite or resume
     pairs = pair_up(contents, styles, pairing=keywords.get("pairing", "zip"))

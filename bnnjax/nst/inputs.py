@@ -1,4 +1,4 @@
-"""From what a user hands over to named pictures on canvases, and pairs of them."""
+"""Turns a caller's inputs into named pictures on canvases, and into pairs of them."""
 
 import hashlib
 import os
@@ -14,19 +14,19 @@ from bnnjax import images
 from bnnjax.port.storage.download import file_sha256
 
 PAIRINGS = ("zip", "product")
-_LONGEST = 8  # times the shorter side; beyond, a canvas is all length
+_LONGEST = 8  # largest ratio of the sides
 
 
 class Picture(NamedTuple):
-    """A photograph or painting as it is used.
+    """A photograph or painting, resized and placed on a canvas.
 
     Attributes:
-      name: by which results are called.
-      path: of its file; None for a picture that came as an array or PIL image.
-      sha256: of the file, or of the float32 pixels [H, W, 3] in [0, 1] of what is no file.
-      pixels: float32 [h, w, 3], sRGB in [0, 1]: fitted to the size asked for and surrounded by its
-        own mirror image, so that both sides suit a network.
-      rows, columns: where in there the picture itself lies.
+      name: used in the names of the results.
+      path: the path of its file; None for an array or PIL image.
+      sha256: the hash of the file, or else of the float32 pixels [H, W, 3] in [0, 1].
+      pixels: float32 [h, w, 3], sRGB in [0, 1]: resized to the requested size and extended by its
+        own mirror image, so that both sides suit the network.
+      rows, columns: the position of the picture itself within ``pixels``.
     """
 
     name: str
@@ -38,17 +38,17 @@ class Picture(NamedTuple):
 
     @property
     def cropped(self) -> np.ndarray:
-        """The picture without its surroundings, float32 [H, W, 3]."""
+        """The picture without its margins, float32 [H, W, 3]."""
         return self.crop(self.pixels)
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:
-        """A picture [h, w, 3] of this one's canvas without the surroundings."""
+        """Cuts the margins off a picture [h, w, 3] on this one's canvas."""
         return pixels[self.rows, self.columns]
 
 
 class Pair(NamedTuple):
-    """A photograph and the painting that it is to look like, by their places in the inputs; of a
-    sweep also the ``setting``, as a label."""
+    """A photograph and a painting, by their indices in the inputs, and in a sweep also the label of
+    the ``setting``."""
 
     content: int
     style: int
@@ -57,15 +57,15 @@ class Pair(NamedTuple):
 
 
 def as_list(sources: Any, *, kind: str) -> list[Any]:
-    """One or many pictures as a list of single ones.
+    """One or more pictures as a list.
 
     Args:
-      sources: a path, PIL image or array [H, W] or [H, W, 3]; a sequence of such; or an array
+      sources: a path, PIL image or array [H, W] or [H, W, 3]; a sequence of these; or an array
         [N, H, W, 3].
       kind: "content" or "style", for the message.
 
     Raises:
-      ValueError: none at all.
+      ValueError: no pictures were given.
     """
     single = isinstance(sources, (str, os.PathLike, Image.Image))
     single |= hasattr(sources, "ndim") and sources.ndim in (2, 3)
@@ -78,16 +78,16 @@ def as_list(sources: Any, *, kind: str) -> list[Any]:
 
 
 def read_pictures(sources: Sequence[Any], *, kind: str, size: int, stride: int) -> list[Picture]:
-    """Paths, PIL images or arrays as pictures with names that differ.
+    """Reads paths, PIL images or arrays as pictures with unique names.
 
     Args:
       sources: see `as_list`.
-      kind: "content" or "style", by which pictures without a file are called.
-      size: shorter side that they are fitted to, in pixels.
+      kind: "content" or "style", the name of pictures without a file.
+      size: the shorter side that they are resized to, in pixels.
       stride: both sides of a canvas are multiples of it.
 
     Raises:
-      ValueError: one that cannot be read, or is many times longer than wide.
+      ValueError: a picture cannot be read, or its aspect ratio is too extreme.
     """
     names = names_of(sources, kind=kind)
     return [_read(source, n, size, stride) for source, n in zip(sources, names, strict=True)]
@@ -117,7 +117,7 @@ def _load(source: Any, name: str, size: int) -> np.ndarray:
 
 
 def names_of(sources: Sequence[Any], *, kind: str) -> list[str]:
-    """File stems, or the kind and a number; the same file has one name, other files another."""
+    """Unique names: file stems, or the kind and a number. The same file always has one name."""
     taken: dict[str, str] = {}  # name → what it stands for
     names = []
     for number, source in enumerate(sources, start=1):
@@ -134,7 +134,7 @@ def _stands_for(taken: Mapping[str, str], what: str, name: str) -> bool:
 
 
 def unused(stem: str, accept: Callable[[str], bool]) -> str:
-    """The first of ``stem``, ``stem-2``, ``stem-3`` … that is accepted."""
+    """The first of ``stem``, ``stem-2``, ``stem-3`` … that ``accept`` accepts."""
     name, number = stem, 1
     while not accept(name):
         number += 1
@@ -143,7 +143,7 @@ def unused(stem: str, accept: Callable[[str], bool]) -> str:
 
 
 def pair_up(contents: Any, styles: Any, *, pairing: str) -> list[Pair]:
-    """`make_pairs` of pictures as `as_list` takes them."""
+    """`make_pairs` for pictures in any form that `as_list` takes."""
     names = [
         names_of(as_list(sources, kind=kind), kind=kind)
         for sources, kind in ((contents, "content"), (styles, "style"))
@@ -152,10 +152,10 @@ def pair_up(contents: Any, styles: Any, *, pairing: str) -> list[Pair]:
 
 
 def make_pairs(contents: Sequence[str], styles: Sequence[str], *, pairing: str) -> list[Pair]:
-    """Pairs of names, called CONTENT__STYLE.
+    """Pairs of photographs and paintings, named CONTENT__STYLE.
 
-    "zip" takes the first with the first and so on, a single one with all; "product" takes every
-    photograph with every painting.
+    "zip" pairs the first with the first and so on, and a single picture with all; "product" pairs
+    every photograph with every painting.
 
     Raises:
       ValueError: an unknown pairing, or numbers that do not zip.
@@ -169,8 +169,8 @@ def make_pairs(contents: Sequence[str], styles: Sequence[str], *, pairing: str) 
         indices = [(i % n, i % m) for i in range(max(n, m))]
     else:
         raise ValueError(
-            f"{n} contents and {m} styles do not zip; give as many of both, one of either, or "
-            "pairing='product'"
+            f"{n} contents and {m} styles do not zip; give equal numbers, a single one of either, "
+            "or pairing='product'"
         )
     taken: set[str] = set()
     pairs = []
@@ -183,12 +183,12 @@ def make_pairs(contents: Sequence[str], styles: Sequence[str], *, pairing: str) 
 
 
 def put_on_canvas(pixels: np.ndarray, *, size: int, stride: int) -> tuple[np.ndarray, slice, slice]:
-    """The picture with shorter side ``size``, mirrored outwards to multiples of ``stride``.
+    """Resizes a picture to a shorter side of ``size`` and mirrors it to multiples of ``stride``.
 
-    The aspect ratio is kept to the pixel, and canvases take few different shapes.
+    The aspect ratio is preserved to the pixel, and canvases have few different shapes.
 
     Returns:
-      The canvas, and the rows and columns where the picture lies in it.
+      The canvas, and the rows and columns that the picture occupies in it.
     """
     fitted = images.fit(pixels, size=size)
     margins = [-side % stride for side in fitted.shape[:2]]

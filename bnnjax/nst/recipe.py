@@ -1,4 +1,4 @@
-"""Recipes: all it takes to make a picture again, kept in the picture's own file."""
+"""Recipes: everything needed to reproduce a picture, stored in the picture's own file."""
 
 import dataclasses
 import json
@@ -16,17 +16,17 @@ from bnnjax.port.storage.download import file_sha256
 if TYPE_CHECKING:
     from bnnjax.nst.result import StylizeResult
 
-KEYWORD = "bnnjax-recipe"  # of the PNG's text
+KEYWORD = "bnnjax-recipe"  # of the text chunk in the PNG
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A picture that went into another.
+    """An input picture of a stylization.
 
     Attributes:
-      name: of its file, without folders; None for a picture that was no file.
-      sha256: of its file, or of its pixels.
-      path: of its file, if the recipe was told to keep paths.
+      name: the file name without folders; None if the picture was not a file.
+      sha256: the hash of the file, or of the pixels.
+      path: the path of the file, if the recipe keeps paths.
     """
 
     name: str | None
@@ -35,21 +35,21 @@ class Source:
 
     @classmethod
     def checked(cls, name: Any, sha256: Any, path: Any = None) -> "Source":
-        """A source of values that may be anything.
+        """A source from unchecked values.
 
         Raises:
-          ValueError: they are not texts.
+          ValueError: they are not strings.
         """
         if not (isinstance(sha256, str) and isinstance(name, str | None)):
-            raise ValueError(f"{name!r} with sha256 {sha256!r} is no picture")
+            raise ValueError(f"{name!r} with sha256 {sha256!r} is not a picture")
         return cls(name, sha256, None if path is None else str(path))
 
     def find(self, kind: str, *, beside: Path | None = None) -> Path:
-        """The file, in the folder it is said to be in, the working folder, the folder of the recipe
-        or among the samples; it must be the very same.
+        """Finds the file by name and hash: at its path, in the working directory, in the recipe's
+        folder, or among the samples.
 
         Raises:
-          ValueError: the picture was no file, or is not there.
+          ValueError: the picture was not a file, or was not found.
         """
         if self.name is None:
             raise ValueError(f"the recipe's {kind} was an array, not a file; give one")
@@ -71,10 +71,10 @@ class Recipe:
 
     Attributes:
       content, style: the photograph and the painting.
-      model: a network's name, or that of the file it was loaded from.
+      model: the network's name, or the name of the file that it was loaded from.
       provenance: where the network's weights come from.
       config: all options.
-      version: of bnnjax.
+      version: the version of bnnjax.
       path: the picture that the recipe was read from.
     """
 
@@ -88,10 +88,10 @@ class Recipe:
 
     @classmethod
     def read(cls, path: str | Path) -> "Recipe":
-        """The recipe in a picture that was made by bnnjax.
+        """Reads the recipe from a picture made by bnnjax.
 
         Raises:
-          ValueError: not a PNG, or one without a recipe, or with a damaged one.
+          ValueError: the file is not a PNG, or its recipe is missing or damaged.
         """
         text = read_metadata(path).get(KEYWORD)
         if text is None:
@@ -112,14 +112,14 @@ class Recipe:
             raise ValueError(f"{path}: its recipe is damaged ({error})") from None
 
     def changed(self, **options: Any) -> "Recipe":
-        """The same with some options changed; see `StylizeConfig.changed`."""
+        """A copy with some options changed; see `StylizeConfig.changed`."""
         return dataclasses.replace(self, config=self.config.changed(**options))
 
     def sources(self, contents: Any = None, styles: Any = None) -> tuple[Any, Any]:
-        """Photographs and paintings as given, and the recipe's own where there are none.
+        """The given photographs and paintings, or the recipe's own where they are None.
 
         Raises:
-          ValueError: the recipe's own are needed, and are not to be found (see `Source.find`).
+          ValueError: a picture of the recipe is needed and not found (see `Source.find`).
         """
         if contents is None:
             contents = self.content.find("photograph", beside=self.path)
@@ -128,22 +128,22 @@ class Recipe:
         return contents, styles
 
     def run(self, contents: Any = None, styles: Any = None, **keywords: Any) -> "StylizeResult":
-        """Makes the picture again, or others in the same way.
+        """Makes the picture again, or makes others in the same way.
 
         Args:
           contents, styles: see `sources`.
-          **keywords: of `stylize_batch`; its options take precedence over the recipe's.
+          **keywords: passed on to `stylize_batch`; they take precedence over the recipe.
         """
-        from bnnjax.nst.stylize import stylize_batch  # whose results make recipes
+        from bnnjax.nst.stylize import stylize_batch  # which itself imports this module
 
         keywords["model"] = keywords.get("model") or self.network()
         return stylize_batch(*self.sources(contents, styles), config=self.config, **keywords)
 
     def network(self) -> Network:
-        """The network that the picture was made through.
+        """Loads the network that the picture was made with.
 
         Raises:
-          ValueError: its file is not here, or there are other weights under its name.
+          ValueError: its file is not found, or its weights differ from the recipe's.
         """
         beside = Path() if self.path is None else self.path.parent
         places = [folder / self.model for folder in (Path(), beside)]
@@ -154,7 +154,7 @@ class Recipe:
         return network
 
     def to_json(self) -> str:
-        """The text that `read` finds in a picture."""
+        """The text that `read` reads from a picture."""
         values = {
             "bnnjax": self.version,
             "content": dataclasses.asdict(self.content),
@@ -167,7 +167,7 @@ class Recipe:
 
 
 def plain(config: StylizeConfig) -> dict[str, Any]:
-    """The options as values for JSON; an optimiser that has no name by its repr."""
+    """The options as JSON values; an optimiser without a name is given by its repr."""
     values = {name: getattr(config, name) for name in OPTIONS}
     optimizer = config.optimizer
     return values | {"optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer)}

@@ -1,4 +1,4 @@
-"""What the command line says of a stylization."""
+"""What the command line prints about a stylization."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from bnnjax.nst.result import StylizeResult
 
 
 def table(result: StylizeResult, paths: Sequence[Path]) -> list[list[str]]:
-    """What became of each picture: a heading, and a row each."""
+    """The outcome of each picture: a heading, then one row per picture."""
     rows = [["picture", "size", "steps", "first loss", "last", "file"]]
     pictures = zip(result.names, result.images, result.losses, paths, strict=False)
     for name, image, losses, path in pictures:
@@ -21,7 +21,7 @@ def table(result: StylizeResult, paths: Sequence[Path]) -> list[list[str]]:
 
 
 def summary(result: StylizeResult) -> str:
-    """One line: what was done, with what, where, and how fast."""
+    """One line: the number of pictures, the network, the device and the speed."""
     run, count = result.run, len(result.names)
     steps = sum(len(losses.get("total", ())) for losses in result.losses)
     pace = 1000 * result.minimized.seconds["optimize"] / max(steps, 1)

@@ -1,4 +1,4 @@
-"""What a stylization gives back: pictures, losses, and what was run."""
+"""The result of a stylization: pictures, losses, and how they were made."""
 
 import base64
 import dataclasses
@@ -25,14 +25,14 @@ from bnnjax.optimize import Minimized
 
 @dataclasses.dataclass(repr=False)
 class StylizeResult:
-    """Stylized pictures in the order of their pairs; shows itself in a notebook.
+    """Stylized pictures in the order of their pairs; notebooks display them.
 
     Attributes:
-      pairs: which photograph went with which painting.
-      photographs, paintings: as they were used.
-      network: looked through, with the options of this run.
+      pairs: which photograph was paired with which painting.
+      photographs, paintings: the inputs on their canvases.
+      network: the network, with the options of this run.
       config: all options.
-      minimized: what the optimisation made of the canvases.
+      minimized: the result of the optimisation, on the canvases.
     """
 
     pairs: Sequence[Pair]
@@ -44,19 +44,19 @@ class StylizeResult:
 
     @property
     def names(self) -> list[str]:
-        """CONTENT__STYLE of each picture, and its settings if there are several."""
+        """CONTENT__STYLE for each picture, followed by its setting in a sweep."""
         return [pair.name for pair in self.pairs]
 
     @cached_property
     def images(self) -> list[np.ndarray]:
-        """The pictures, float32 [H, W, 3], sRGB in [0, 1]: of each the one of the lowest loss,
-        which is one of the last unless something went wrong."""
+        """The pictures with the lowest loss, float32 [H, W, 3], sRGB in [0, 1]; usually from one of
+        the last steps."""
         pictures = zip(self.pairs, self.minimized.pictures, strict=True)
         return [self.photographs[pair.content].crop(picture) for pair, picture in pictures]
 
     @property
     def losses(self) -> list[dict[str, np.ndarray]]:
-        """For each picture every term by name ("total" weighted, the others not), [steps]."""
+        """Per picture, every term by name, [steps]; "total" is weighted, the others are not."""
         return self.minimized.history
 
     @property
@@ -66,18 +66,18 @@ class StylizeResult:
 
     @property
     def problems(self) -> list[str]:
-        """A line for everything that was asked for and not done; empty when all is well."""
+        """One line for everything that could not be done; empty if all is well."""
         lines = ["interrupted; the best pictures so far are kept"] if self.interrupted else []
         for number, step in sorted(self.minimized.diverged.items()):
             lines.append(
                 f"{self.names[number]}: the loss was no longer finite at step {step}; the best "
-                "picture before it is kept (a lower learning_rate helps)"
+                "picture before it is kept (try a lower learning_rate)"
             )
         return lines
 
     @property
     def run(self) -> dict[str, Any]:
-        """What was run, and where; plain values for JSON."""
+        """What was run, and where, as JSON values."""
         device = jax.local_devices()[0]
         return {
             "network": self.network.entry.name,
@@ -93,12 +93,12 @@ class StylizeResult:
         }
 
     def recipe(self, number: int, *, keep_paths: bool = False) -> Recipe:
-        """All it takes to make one of the pictures again; `save` writes it into the picture.
+        """Everything needed to reproduce one of the pictures; `save` writes it into the picture.
 
         Args:
-          number: the picture's place.
-          keep_paths: whether the photograph's and the painting's paths are part of it, beside their
-            names and hashes.
+          number: the index of the picture.
+          keep_paths: whether to include the paths of photograph and painting besides their names
+            and hashes.
         """
         pair, path = self.pairs[number], self.network.path
         return Recipe(
@@ -113,18 +113,19 @@ class StylizeResult:
     def save(
         self, directory: str | Path, *, overwrite: bool = False, keep_paths: bool = False
     ) -> list[Path]:
-        """Writes all there is.
+        """Writes all files of the result.
 
-        NAME.png for every picture, with its recipe; ``losses.csv``, ``losses.png`` (where
-        matplotlib is installed) and ``contact_sheet.png``, numbered where such files exist already.
+        These are NAME.png with its recipe for every picture, ``losses.csv``, ``losses.png`` (if
+        matplotlib is installed) and ``contact_sheet.png``; the last three are numbered if they
+        exist already.
 
         Args:
-          directory: which is made if there is none.
-          overwrite: whether pictures that exist are replaced.
+          directory: the folder; created if missing.
+          overwrite: whether to replace existing pictures.
           keep_paths: see `recipe`.
 
         Returns:
-          The paths written, the pictures' first.
+          The paths of the files written, pictures first.
 
         Raises:
           ValueError: a picture exists and ``overwrite`` is False, or a file cannot be written.
@@ -135,7 +136,7 @@ class StylizeResult:
         return [*paths, *files.save_figures(directory, self.names, self.losses, *self._sheet())]
 
     def _sheet(self) -> tuple[list[list[np.ndarray]], list[list[str]]]:
-        """Rows of a contact sheet: photograph, painting, and all that was made of the two."""
+        """The rows of the contact sheet: photograph, painting and all pictures made from them."""
         rows: dict[tuple[int, int], tuple[list[np.ndarray], list[str]]] = {}
         for pair, image in zip(self.pairs, self.images, strict=True):
             content, style = self.photographs[pair.content], self.paintings[pair.style]

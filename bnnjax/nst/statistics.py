@@ -1,4 +1,4 @@
-"""Statistics of feature maps over their positions, with gradients by hand.
+"""Statistics of feature maps over their positions, with hand-written gradients.
 
 Feature maps are float32 [h, w, C].
 """
@@ -15,8 +15,8 @@ Kind = Literal["moments", "gram"]
 class Statistics(NamedTuple):
     """Statistics of a feature map: ``mean`` [C] and ``second`` [C, C].
 
-    For "moments" ``second`` is the covariance. For "gram" it is the Gram matrix, and the mean,
-    which a Gram matrix contains, is zeros.
+    For "moments", ``second`` is the covariance. For "gram", it is the Gram matrix, and ``mean`` is
+    zero because the Gram matrix contains it.
     """
 
     mean: Array
@@ -33,7 +33,7 @@ def statistics(features: Array, kind: Kind) -> Statistics:
 def gram(features: Array) -> Array:
     """Gram matrix FᵀF / P, [C, C], of a map [h, w, C] with P positions (Gatys et al., CVPR 2016).
 
-    Divisors differ in the field; ours is the number of positions alone.
+    Divisors vary in the literature; ours is the number of positions alone.
     """
     return _second_moment(features.reshape(-1, features.shape[-1]))
 
@@ -43,12 +43,12 @@ def mean_covariance(features: Array) -> tuple[Array, Array]:
     return _moments(features.reshape(-1, features.shape[-1]))
 
 
-# The gradients are written by hand because JAX would make two products, one per factor, and
-# transpose both. With many channels the product is in bfloat16 with float32 sums, like all of the
-# backward pass.
+# The gradients are written by hand because JAX would compute two products, one per factor, and
+# transpose both. With many channels, the product is in bfloat16 with float32 sums, like the rest of
+# the backward pass.
 
-_FEW = 8  # channels: too few for a matrix unit to pay
-_COLUMNS = 64  # of a product that keeps one busy
+_FEW = 8  # channels; with fewer, a matrix unit does not pay off
+_COLUMNS = 64  # columns of a product that keep a matrix unit busy
 
 
 @jax.custom_vjp
@@ -57,7 +57,7 @@ def _second_moment(flat: Array) -> Array:
     positions, channels = flat.shape
     if channels > _FEW:
         return _transposed_product(flat) / positions
-    # Several positions side by side make one wide product, whose diagonal blocks are wanted.
+    # Several positions side by side form one wide product; only its diagonal blocks are needed.
     beside = _COLUMNS // channels
     padded = jnp.pad(flat, ((0, -positions % beside), (0, 0)))
     total = _transposed_product(padded.reshape(-1, beside * channels))
@@ -65,7 +65,7 @@ def _second_moment(flat: Array) -> Array:
 
 
 def _transposed_product(flat: Array) -> Array:
-    # Not flat.T @ flat, for which XLA copies the transposed map.
+    # For flat.T @ flat, XLA would copy the transposed map.
     return lax.dot_general(flat, flat, (((0,), (0,)), ((), ())))
 
 
@@ -95,7 +95,7 @@ def _moments(flat: Array) -> tuple[Array, Array]:
 def _moments_backward(residuals: tuple[Array, Array], g: tuple[Array, Array]) -> tuple[Array]:
     flat, mean = residuals
     of_mean, of_covariance = g
-    # Nothing flows back through the mean that is subtracted: what is centred stays centred.
+    # No gradient flows through the subtracted mean, because the centred map sums to zero.
     return (_second_moment_gradient(flat - mean, of_covariance) + of_mean / flat.shape[0],)
 
 

@@ -1,4 +1,4 @@
-"""`stylize_batch`: photographs and paintings in, stylized pictures out."""
+"""`stylize_batch`: takes photographs and paintings, returns stylized pictures."""
 
 import dataclasses
 import inspect
@@ -52,33 +52,33 @@ def stylize_batch(
     snapshots: str | Path | None = None,
     **options: Unpack[StylizeOptions],
 ) -> StylizeResult:
-    """Paints photographs in the manner of paintings, many at once.
+    """Paints photographs in the style of paintings, many at once.
 
     Args:
-      contents: photographs: a path, PIL image or array (uint8, or float in [0, 1]; [H, W, 3]), a
-        sequence of such, or an array [N, H, W, 3].
-      styles: paintings, likewise.
-      model: what `load_model` takes, or a `Network`; by default the one inside the package.
-      preprocessing: what pictures a ``.tflite`` file takes, see `load_model`.
-      pairing: "zip" (the first with the first; a single one goes with all) or "product".
-      sweep: weights or learning rates to try side by side in one compiled call, by the name of the
-        option: every pair is made with every combination.
-      extra_terms: terms of the loss beside the usual ones, with their weights.
-      config: all options; by default `StylizeConfig` with the network's own preset.
-      preset: a bundle of options, "default" or "preview" (a picture in a second or two).
+      contents: photographs: a path, PIL image or array [H, W, 3] (uint8, or float in [0, 1]), a
+        sequence of these, or an array [N, H, W, 3].
+      styles: paintings, in the same forms.
+      model: a `Network` or anything that `load_model` takes; the shipped network by default.
+      preprocessing: how a ``.tflite`` file expects its pictures, see `load_model`.
+      pairing: "zip" (first with first; a single picture is paired with all) or "product".
+      sweep: values to try side by side in one compiled call, by the name of a weight or
+        ``learning_rate``; every pair is made with every combination.
+      extra_terms: additional terms of the loss, with their weights.
+      config: all options; `StylizeConfig` with the network's own preset by default.
+      preset: a named set of options, "default" or "preview" (a picture in a second or two).
       progress: whether to show a progress bar with the time left.
-      preview: called about once a second with the steps made, and the names and the best pictures
-        so far [H, W, 3] of those under way.
-      snapshots: a folder from which the same call goes on after it was killed.
-      **options: any field of `StylizeConfig`; they take precedence over preset and config.
+      preview: called about once a second with the number of steps done, and the names and best
+        pictures so far [H, W, 3] of a group that is running.
+      snapshots: a folder for snapshots; after a kill, the same call resumes from there.
+      **options: fields of `StylizeConfig`; they take precedence over ``preset`` and ``config``.
 
     Returns:
-      The pictures and what was done. After Ctrl-C: the best pictures so far, ``interrupted`` set.
+      The result. After Ctrl-C, it has the best pictures so far, and ``interrupted`` is set.
 
     Raises:
-      ValueError: an unknown option, an unreadable picture, or numbers of pictures that do not fit.
+      ValueError: an unknown option, an unreadable picture, or numbers of pictures that do not zip.
     """
-    resolve(options, config=config, preset=preset)  # tells what is wrong before anything is loaded
+    resolve(options, config=config, preset=preset)  # so that bad options fail before any loading
     contents, styles = as_list(contents, kind="content"), as_list(styles, kind="style")
     pairs = pair_up(contents, styles, pairing=pairing)
     network = _network(model, preprocessing)
@@ -129,7 +129,7 @@ def _network(model: str | Path | Network | None, preprocessing: str | None) -> N
     if not isinstance(model, Network):
         return load_model(model, preprocessing=preprocessing)
     if preprocessing is not None:
-        raise ValueError("a loaded network has its preprocessing; give it to load_model")
+        raise ValueError("a loaded network has its preprocessing; pass it to load_model instead")
     return model
 
 
@@ -139,7 +139,7 @@ def _weights(
     pictures: int,
     extra: Mapping[Term, Weight],
 ) -> dict[str, np.ndarray]:
-    """Every weight, and the learning rate, with an entry per picture."""
+    """All weights and the learning rate, with an entry per picture."""
     taps = next(len(term.taps) for term in objective.terms if term.name == "style")
     found = config.weights(pictures, taps=taps)
     for term, weight in extra.items():
@@ -157,13 +157,13 @@ def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) 
         return content.pixels
     if config.init == "matched":
         return np.asarray(color.match(content.pixels, style.pixels))
-    # Faint noise: at full contrast the first responses are hundreds of times those of any painting,
-    # and the pseudo-gradients, which are zero there, find no way back.
+    # The noise is faint: at full contrast the first responses are hundreds of times those of any
+    # painting, where the pseudo-gradients are zero and offer no way back.
     return np.asarray(jax.random.uniform(key, content.pixels.shape, jnp.float32, 0.45, 0.55))
 
 
 def _signature() -> inspect.Signature:
-    """With every option by name, so that notebooks complete them and ``help`` shows them."""
+    """The signature with every option by name, for completion in notebooks and for ``help``."""
     plain = inspect.signature(stylize_batch)
     *own, _ = plain.parameters.values()
     hints = StylizeOptions.__annotations__

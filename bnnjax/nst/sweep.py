@@ -1,4 +1,4 @@
-"""Settings side by side: every pair of pictures with every combination of some weights."""
+"""Sweeps: every pair of pictures with every combination of some weights."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from bnnjax.options import nearest
 def spread(
     pairs: Sequence[Pair], config: StylizeConfig, sweep: Mapping[str, Sequence[float]]
 ) -> tuple[list[Pair], StylizeConfig]:
-    """Every pair with every combination of settings, and the config that gives each its own."""
+    """Every pair with every combination of settings, and a config with the settings of each."""
     for name in sweep:
         if name not in TRACED or name == "style_tap_weights":
             able = [option for option in TRACED if option != "style_tap_weights"]
@@ -40,7 +40,7 @@ def spread(
 
 
 def _tried(name: str, values: Any, config: StylizeConfig) -> tuple[float, ...]:
-    """The values of an option in a sweep."""
+    """The checked values of an option in a sweep."""
     found = getattr(config.changed(**{name: values}), name)
     if np.ndim(found) != 1 or not found:
         raise ValueError(f"the sweep over {name} is {values!r}, needs a sequence of numbers")

@@ -1,10 +1,11 @@
-"""The terms of the loss of style transfer, a class each.
+"""The terms of the style transfer loss, one class each.
 
-A term says which taps of the network it looks at, what it measures of photograph and painting once,
-before the optimisation, and what it makes of the picture in each step. All are relative to the
-target's own square norm, so that one set of weights serves every network and every tap.
+A term names the taps of the network that it needs. ``target`` measures photograph and painting once
+before the optimisation, and ``loss`` compares the picture with that target in each step. Content
+and style are relative to the squared norm of their target, so that one set of weights serves every
+network and every tap.
 
-To try a term of your own, write a class like these and give it to `stylize_batch` as
+To try a term of your own, write a class like these and pass it to `stylize_batch` as
 ``extra_terms={MyTerm(): weight}``.
 """
 
@@ -22,12 +23,12 @@ Taps = Mapping[str, Array]  # name → feature map [h, w, C]
 
 
 class Scene(NamedTuple):
-    """What a picture is made from.
+    """The inputs of a stylization.
 
     Attributes:
       photograph: float32 [H, W, 3], sRGB in [0, 1].
       painting: float32 [h, w, 3], likewise.
-      jitters: int32 [J, 2], by how many rows and columns a picture may be rolled.
+      jitters: int32 [J, 2], the rows and columns by which a picture may be rolled.
       look: picture [H, W, 3] → the network's taps.
     """
 
@@ -38,12 +39,12 @@ class Scene(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What there is to see of a picture in one step.
+    """The picture and its features in one step.
 
     Attributes:
       picture: float32 [H, W, 3] in [0, 1].
-      taps: the network's taps of the picture rolled by the step's jitter.
-      jitter: which of ``Scene.jitters`` that is, a scalar.
+      taps: the network's taps for the picture rolled by the step's jitter.
+      jitter: the index of that jitter in ``Scene.jitters``, a scalar.
     """
 
     picture: Array
@@ -56,30 +57,30 @@ class Term:
     """One term; static and hashable. ``weights["NAME_weight"]`` is its weight in the sum.
 
     Attributes:
-      name: of its values in the history.
-      taps: names of the network's taps that it looks at.
+      name: the key of its values in the history.
+      taps: the names of the network's taps that it needs.
     """
 
     name: ClassVar[str]
     taps: tuple[str, ...] = ()
 
     def target(self, scene: Scene) -> Any:
-        """What it compares with, measured once: a pytree of arrays; nothing by default."""
+        """The target of the comparison, measured once: a pytree of arrays, empty by default."""
         del scene
         return ()
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
-        """The value of the term, a scalar of at least 0."""
+        """The value of the term, a non-negative scalar."""
         raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
 class Content(Term):
-    """‖F − F̂‖² / ‖F̂‖² against the photograph's features, mean over the taps; 0 for the
-    photograph.
+    """‖F − F̂‖² / ‖F̂‖² against the photograph's features, averaged over the taps; 0 for the
+    photograph itself.
 
-    The target is measured at every jitter: what the strides' grid favours differs from step to
-    step, for picture and target alike, and so averages out.
+    The target is measured at every jitter, so that artefacts of the strides' grid vary from step to
+    step, in picture and target alike, and average out.
     """
 
     name: ClassVar[str] = "content"
@@ -101,7 +102,7 @@ class Content(Term):
 class Style(Term):
     """‖S − Ŝ‖² / ‖Ŝ‖² + ‖μ − μ̂‖² / ‖μ̂‖² against the painting's statistics; 0 for the painting.
 
-    The mean over the taps is weighted by ``weights["style_tap_weights"]`` [taps].
+    The average over the taps is weighted by ``weights["style_tap_weights"]`` [taps].
     """
 
     name: ClassVar[str] = "style"
@@ -140,7 +141,8 @@ class TotalVariation(Term):
 class Color(Term):
     """‖μ − μ̂‖² + 10 ‖Σ − Σ̂‖² of the RGB pixels' mean and covariance against the painting's.
 
-    Absolute: colours share one scale. Covariances are about a tenth of the size of means.
+    The value is absolute, because all colours share one scale; covariances are about a tenth as
+    large as means.
     """
 
     name: ClassVar[str] = "color"
@@ -155,14 +157,14 @@ class Color(Term):
 
 
 def relative(found: Array, target: Array) -> Array:
-    """‖found − target‖² / ‖target‖², a scalar; 0 where the target is all zeros."""
+    """‖found − target‖² / ‖target‖², a scalar; 0 if the target is all zeros."""
     norm = jnp.sum(target**2)
-    # A target of zeros (a mean left out, a black painting) constrains nothing and divides nothing.
+    # A target of zeros (an unused mean, a black painting) must neither constrain nor divide.
     return jnp.where(norm > 0, jnp.sum((found - target) ** 2) / jnp.where(norm > 0, norm, 1), 0.0)
 
 
 def total_variation(picture: Array, kind: Variation = "squared") -> Array:
-    """Mean square ("squared") or mean absolute ("absolute") difference of neighbours, a scalar.
+    """Mean squared ("squared") or absolute ("absolute") difference of neighbours, a scalar.
 
     Rows and columns are averaged separately and added. "absolute" is `tf.image.total_variation`,
     which the article uses, divided by the number of differences in each direction.

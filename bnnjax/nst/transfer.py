@@ -1,4 +1,4 @@
-"""Style transfer as an objective of `bnnjax.optimize`: a network and a tuple of terms."""
+"""Style transfer as an objective for `bnnjax.optimize`: a network and a tuple of terms."""
 
 import dataclasses
 import itertools
@@ -16,12 +16,12 @@ from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.terms import Color, Content, Scene, Seen, Style, Taps, Term, TotalVariation
 from bnnjax.options import nearest
 
-JITTERS = 32  # different ones per run: enough to average the strides' grid out, few to store
+JITTERS = 32  # per run: enough to average the strides' grid out, few enough to store
 
 
 @dataclasses.dataclass(frozen=True)
 class StyleTransfer:
-    """What is minimised for one picture: the weighted sum of the terms."""
+    """The loss of one picture: the weighted sum of the terms."""
 
     architecture: Architecture
     terms: tuple[Term, ...]
@@ -36,7 +36,7 @@ class StyleTransfer:
     ) -> tuple[Array, dict[str, Array]]:
         """See `bnnjax.optimize.Objective`; ``data`` comes from `measure`.
 
-        The network sees the picture rolled by a jitter that the key chooses.
+        The network sees the picture rolled by a jitter that the key selects.
         """
         index = jax.random.randint(key, (), 0, data["jitters"].shape[0], jnp.int32)
         rolled = jnp.roll(picture, data["jitters"][index], (0, 1))
@@ -51,10 +51,10 @@ class StyleTransfer:
     def measure(
         self, variables: Variables, photograph: Array, painting: Array, jitters: Array
     ) -> dict[str, Any]:
-        """Every term's target, the data of one picture.
+        """The targets of all terms, as the data of one picture.
 
         Args:
-          variables: of the network.
+          variables: the network's variables.
           photograph: float32 [H, W, 3], sRGB in [0, 1].
           painting: float32 [h, w, 3], likewise.
           jitters: int32 [J, 2] from `random_jitters`.
@@ -68,14 +68,14 @@ class StyleTransfer:
 
 
 def random_jitters(key: Array, *, reach: int) -> Array:
-    """Jitters int32 [J, 2]: rows and columns in −reach … reach, the first one zero."""
+    """Random jitters int32 [J, 2]: rows and columns in −reach … reach; the first is zero."""
     count = JITTERS if reach else 1
     jitters = jax.random.randint(key, (count, 2), -reach, reach + 1, jnp.int32)
     return jitters.at[0].set(0)
 
 
 def configured(network: Network, config: StylizeConfig) -> Network:
-    """The network computing as the config says."""
+    """The network with the options of the config."""
     pseudo_gradient = config.pseudo_gradient or network.architecture.options.pseudo_gradient
     clip = None if np.isinf(config.clip) else config.clip
     return network.with_options(pooling=config.pooling, pseudo_gradient=pseudo_gradient, clip=clip)
@@ -84,11 +84,10 @@ def configured(network: Network, config: StylizeConfig) -> Network:
 def make_objective(
     network: Network, config: StylizeConfig, *, extra: tuple[Term, ...] = ()
 ) -> StyleTransfer:
-    """What is minimised; at the network's own taps where the config names none.
+    """The objective of a stylization; it uses the network's own taps if the config names none.
 
     Raises:
-      ValueError: a tap that the network does not have (the nearest is suggested), or two terms of
-        one name.
+      ValueError: an unknown tap (the nearest is suggested), or two terms with the same name.
     """
     own = network.entry.style
     style = own.style_taps if config.style_taps is None else config.style_taps
@@ -105,5 +104,5 @@ def make_objective(
             raise ValueError(f"{network.name} has no tap {tap!r}{nearest(tap, network.taps)}")
     names = [term.name for term in terms]
     if len({*names}) < len(names):
-        raise ValueError(f"terms are called {', '.join(names)}, need names that differ")
+        raise ValueError(f"terms are called {', '.join(names)}, need unique names")
     return StyleTransfer(network.architecture, terms)

@@ -1,9 +1,9 @@
-"""Optimisation of pictures, whatever the objective.
+"""Optimisation of pictures under any objective.
 
-An objective says what is minimised for *one* picture; `minimize` does the rest: it vectorises over
+An objective defines the loss of *one* picture. `minimize` does the rest: it vectorises over
 pictures, spreads them over devices, compiles steps in chunks, keeps the best picture so far,
-records every term of the loss, stops where a loss is no longer finite, shows progress, can be
-interrupted, and resumes exactly where it was killed. It knows nothing of style.
+records every term of the loss, stops when a loss is no longer finite, shows progress, can be
+interrupted, and resumes exactly where it was killed. It knows nothing about style transfer.
 """
 
 from bnnjax.optimize.memory import available_memory

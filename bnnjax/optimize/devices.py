@@ -1,20 +1,20 @@
-"""Where pictures are optimised: on which devices, and how many at a time."""
+"""The devices that pictures are optimised on, and how many pictures run at a time."""
 
 import os
 from typing import NamedTuple
 
 import jax
 
-_WIDEST = 32  # pictures that one step of an accelerator takes together
+_WIDEST = 32  # pictures per step on an accelerator
 
 
 class Devices(NamedTuple):
-    """What a run works with.
+    """The devices of a run.
 
     Attributes:
-      workers: a device for each group that is under way at the same time.
-      most: how many pictures a group has at most.
-      shared: whether all workers live in one memory.
+      workers: one device for each group that runs concurrently.
+      most: the largest number of pictures per group.
+      shared: whether all workers share one memory.
     """
 
     workers: tuple[jax.Device, ...]
@@ -25,13 +25,13 @@ class Devices(NamedTuple):
 def find() -> Devices:
     """All local devices of JAX's default platform, or the one in ``jax_default_device``.
 
-    Each group stays on one device and is computed by the program that a single device would run:
-    pictures are the same on one device and on eight (a program partitioned over a mesh is compiled
-    otherwise, and differs in the last bit), and no device ever waits for another.
+    Each group stays on one device and runs the program that a single device would run. Pictures are
+    therefore the same on one device and on eight (a program partitioned over a mesh is compiled
+    differently and differs in the last bit), and no device ever waits for another.
 
-    On a CPU the activations of several pictures fall out of the cache, so a group is a single one.
-    It leaves cores idle between its operations, so as many groups are under way as there are cores:
-    XLA runs them side by side, on one device too. An accelerator wants wide tensors.
+    On a CPU, the activations of several pictures overflow the cache, so a group is one picture. It
+    leaves cores idle between operations, so as many groups run as there are cores; XLA overlaps
+    them even on one device. An accelerator prefers wide tensors.
     """
     chosen = jax.config.values["jax_default_device"]
     devices = tuple(jax.local_devices()) if chosen is None else (chosen,)
@@ -42,7 +42,7 @@ def find() -> Devices:
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows

@@ -1,4 +1,4 @@
-"""Groups: pictures that one compiled step takes together."""
+"""Groups: pictures that one compiled step processes together."""
 
 import dataclasses
 import math
@@ -16,7 +16,7 @@ from bnnjax.optimize import memory
 from bnnjax.optimize.devices import Devices
 from bnnjax.optimize.step import CHUNK, Problem, State, Steps, decode, run_chunk, start
 
-TURN = 1.0  # seconds that a group is left to itself, about
+TURN = 1.0  # approximate seconds between two returns of a group to the host
 
 
 class Run(NamedTuple):
@@ -24,9 +24,9 @@ class Run(NamedTuple):
 
     Attributes:
       problem: the static half.
-      devices: where it runs.
-      shared: each device → its copies of the networks' variables and of the key of all steps.
-      total: how many steps each picture gets.
+      devices: the devices that it runs on.
+      shared: each device → its copies of the networks' variables and of the random key.
+      total: the number of steps per picture.
     """
 
     problem: Problem
@@ -36,8 +36,8 @@ class Run(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What the pictures begin with, in their order: ``pictures`` float32 [H, W, 3], ``data`` a
-    function of a picture's number, ``weights`` by name and ``learning_rate`` [N, ...]."""
+    """The inputs in the order of the pictures: ``pictures`` float32 [H, W, 3] each, ``data`` a
+    function of a picture's index, ``weights`` by name and ``learning_rate``, both [N, ...]."""
 
     pictures: Sequence[np.ndarray]
     data: Callable[[int], Any]
@@ -47,13 +47,13 @@ class Inputs(NamedTuple):
 
 @dataclasses.dataclass
 class Group:
-    """Pictures under way; every array has a leading axis of pictures.
+    """Pictures that are being optimised; every array has a leading axis of pictures.
 
     Attributes:
-      members: the numbers of its pictures. There may be fewer than the step takes; the last is
-        then repeated, which costs less than to compile a smaller step.
-      history: every term by name, [steps in all, G], of which ``done`` rows are filled.
-      length: how many steps the next turn makes.
+      members: the indices of its pictures. If there are fewer than the step takes, the last one is
+        repeated, which costs less than compiling a smaller step.
+      history: every term by name, [total steps, G]; the first ``done`` rows are filled.
+      length: the number of steps in the next turn.
     """
 
     members: tuple[int, ...]
@@ -64,13 +64,13 @@ class Group:
     learning_rate: Array
     history: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     done: int = 0
-    length: int = 1  # a single step first, which shows soon that all is well
+    length: int = 1  # one step first, so that problems show early
 
     @classmethod
     def begin(
         cls, run: Run, inputs: Inputs, members: Sequence[int], size: int, device: jax.Device
     ) -> "Group":
-        """The group before its first step, on this device."""
+        """Creates a group on this device, before its first step."""
         numbers = [*members, *[members[-1]] * (size - len(members))]
         put = partial(jax.device_put, device=device)
         pictures = put(np.stack([inputs.pictures[number] for number in numbers]))
@@ -82,13 +82,13 @@ class Group:
         return cls(tuple(members), device, state, data, weights, rate)
 
     def arguments(self, run: Run, number: int) -> tuple[Any, ...]:
-        """What `run_chunk` takes to make so many steps, after the static ones."""
+        """The non-static arguments of `run_chunk` for ``number`` steps."""
         variables, key = run.shared[self.device]
         steps = Steps(*map(np.int32, (self.done, number, run.total)))
         return variables, self.state, self.data, self.weights, self.learning_rate, key, steps
 
     def advance(self, run: Run, step: Callable[..., Any]) -> None:
-        """Makes a turn of about `TURN` seconds by a compiled step."""
+        """Runs a compiled step for about `TURN` seconds."""
         began = time.perf_counter()
         number = min(self.length, run.total - self.done)
         self.state, terms = step(*self.arguments(run, number))
@@ -104,16 +104,16 @@ class Group:
             self.length = max(self.length // 2, 1)
 
     def finished(self, total: int) -> bool:
-        """Whether all steps are made, or every picture has diverged."""
+        """Whether all steps are done, or every picture has diverged."""
         hopeless = self.done > 0 and not np.isfinite(self.history["total"][self.done - 1]).any()
         return self.done == total or hopeless
 
     def best(self, problem: Problem) -> list[np.ndarray]:
-        """The members' pictures of the lowest loss so far, float32 [H, W, 3]."""
+        """The members' pictures with the lowest loss so far, float32 [H, W, 3]."""
         return list(np.asarray(decode(problem, self.state.best, self.data))[: len(self.members)])
 
     def diverged(self, problem: Problem) -> dict[int, int]:
-        """Members whose loss or picture is not finite, and the step (from 1) since when."""
+        """Members whose loss or picture is not finite → the step (from 1) where that began."""
         last = np.asarray(decode(problem, self.state.params, self.data))
         found = {}
         for place, member in enumerate(self.members):
@@ -124,7 +124,7 @@ class Group:
 
 
 class Step:
-    """The step of one kind of pictures, for groups of one size; compiled once per device."""
+    """The step for one kind of picture and one group size, compiled once per device."""
 
     def __init__(self, run: Run, group: Group) -> None:
         self.size = len(jax.tree.leaves(group.state)[0])
@@ -134,7 +134,7 @@ class Step:
         self.on(run, group)
 
     def on(self, run: Run, group: Group) -> Callable[..., Any]:
-        """The step on the device of this group."""
+        """The compiled step for the device of this group."""
         if group.device not in self._compiled:
             lowered = run_chunk.lower(run.problem, *group.arguments(run, 1))
             compiled = self._compiled[group.device] = lowered.compile()
@@ -144,17 +144,17 @@ class Step:
 
 
 class Plan(NamedTuple):
-    """A group that is to come: its members, and its step."""
+    """A group that has not started: its members and its step."""
 
     members: tuple[int, ...]
     step: Step
 
 
 def plan(run: Run, inputs: Inputs) -> tuple[list[Plan], int]:
-    """The groups of a run, and the bytes that the run takes. Compiles a step per kind of picture.
+    """The groups of a run, and the bytes that the run needs. Compiles a step per kind of picture.
 
-    Pictures are of one kind when they have the same shape and their data too. Groups are as large
-    as the devices allow, and no larger than need be.
+    Pictures are of one kind if they and their data have the same shapes. Groups are as large as
+    the devices allow, and no larger than necessary.
     """
     kinds: dict[Any, list[int]] = {}
     for number, picture in enumerate(inputs.pictures):
@@ -172,7 +172,7 @@ def plan(run: Run, inputs: Inputs) -> tuple[list[Plan], int]:
 
 
 def _fitting_step(run: Run, inputs: Inputs, members: Sequence[int]) -> Step:
-    """The step of these pictures, all of one kind, for groups of as many as fit into memory."""
+    """The step for these pictures of one kind, with the largest group that fits into memory."""
     free, workers = memory.available_memory(), run.devices.workers
     rounds = math.ceil(len(members) / (run.devices.most * len(workers)))
     size = math.ceil(len(members) / (rounds * len(workers)))

@@ -1,4 +1,4 @@
-"""Laplacian pyramids (Burt & Adelson 1983) whose levels are enlarged bilinearly."""
+"""Laplacian pyramids (Burt & Adelson 1983) with bilinear upsampling."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from jax import Array
 
 from bnnjax.binary.backend import materialize
 
-_SMALLEST = 14  # px; a coarser level would hold little more than the mean colour
+_SMALLEST = 14  # px; a coarser level would contain little more than the mean colour
 
 
 def split(picture: Array) -> list[Array]:
-    """The levels of a picture [H, W, C], the finest first; `merge` is its inverse."""
+    """The levels of a picture [H, W, C], finest first; `merge` is the inverse."""
     levels = []
     while min(picture.shape[:2]) >= 2 * _SMALLEST:
         height, width, channels = picture.shape
@@ -24,7 +24,7 @@ def split(picture: Array) -> list[Array]:
 
 
 def merge(levels: Sequence[Array]) -> Array:
-    """The picture [H, W, C] of these levels, the finest first."""
+    """The picture [H, W, C] with these levels, finest first."""
     picture = levels[-1]
     for level in reversed(levels[:-1]):
         picture = materialize(level + _double(picture)[: level.shape[0], : level.shape[1]])

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a compiled step takes, before a run begins."""
+"""How much memory is available, and how much a compiled step needs, before a run begins."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
-    """Bytes that are free on JAX's default device; None where it does not tell.
+    """Free bytes on JAX's default device, or None if the device does not report them.
 
-    Of a CPU they are what the system can still give to this process: a container's limit counts.
+    On a CPU, these are the bytes that the system can still give to this process, within the limit
+    of its container.
     """
     device = jax.local_devices()[0]
     if device.platform != "cpu":
@@ -24,7 +25,7 @@ def available_memory() -> int | None:
 def _within_container(root: Path = _CGROUPS) -> list[int]:
     """Bytes left below the limit of this process's control group (Linux, version 2), if it has one.
 
-    Cached files that nobody has used lately do not count as used: the kernel drops them first.
+    Inactive file cache does not count as used, because the kernel drops it first.
     """
     try:
         limit, used = (int((root / name).read_text()) for name in ("memory.max", "memory.current"))
@@ -36,6 +37,6 @@ def _within_container(root: Path = _CGROUPS) -> list[int]:
 
 
 def step_bytes(compiled: Any) -> int:
-    """Bytes of all that a compiled step reads, writes and keeps in between, by XLA's analysis."""
+    """Bytes of a compiled step's arguments, outputs and temporaries, by XLA's analysis."""
     found = compiled.memory_analysis()
     return int(found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes)

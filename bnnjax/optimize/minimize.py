@@ -1,4 +1,4 @@
-"""`minimize`: an objective and first pictures in, pictures of a low loss out."""
+"""`minimize`: takes an objective and initial pictures, returns pictures with a low loss."""
 
 import dataclasses
 import time
@@ -21,11 +21,11 @@ from bnnjax.optimize.step import Objective, Problem
 
 
 class Update(NamedTuple):
-    """What has become of some pictures that are optimised together.
+    """The progress of pictures that are optimised together.
 
     Attributes:
-      members: their numbers.
-      steps: how many steps they have made.
+      members: the indices of the pictures.
+      steps: the number of steps done.
       finished: whether these were the last.
       pictures: the best so far, float32 [H, W, 3] each.
     """
@@ -38,15 +38,15 @@ class Update(NamedTuple):
 
 @dataclasses.dataclass
 class Minimized:
-    """What a run made; lists are in the order of the first pictures.
+    """The result of a run; lists are in the order of the initial pictures.
 
     Attributes:
-      pictures: of the lowest loss, float32 [H, W, 3]; the first picture where no step was made.
-      history: every term of the loss by name, "total" being the loss itself, float32 [steps made].
-      diverged: numbers of the pictures whose loss was no longer finite, and at which step.
+      pictures: those with the lowest loss, float32 [H, W, 3]; the initial one if no step was done.
+      history: every term of the loss by name, float32 [steps done]; "total" is the loss itself.
+      diverged: index of each picture whose loss became non-finite → the step where it did.
       interrupted: whether Ctrl-C ended the run.
-      estimated_memory: bytes, by XLA's analysis.
-      seconds: how long it took to "prepare" (to plan and compile) and to "optimize".
+      estimated_memory: in bytes, by XLA's analysis.
+      seconds: the time it took to "prepare" (plan and compile) and to "optimize".
     """
 
     pictures: list[np.ndarray]
@@ -74,37 +74,38 @@ def minimize(
     watch: Callable[[Update], None] | None = None,
     snapshots: str | Path | None = None,
 ) -> Minimized:
-    """Optimises pictures, each by itself, as many at a time as devices and memory allow.
+    """Optimises pictures independently, as many at a time as devices and memory allow.
 
-    A picture's result depends on nothing but its own inputs: not on its batch mates, nor on how
-    many devices there are (on one kind of device, up to the order of sums in wide groups).
+    A picture's result depends on its own inputs alone: neither on the rest of the batch nor on the
+    number of devices (of one kind, and up to the order of summation in wide groups).
 
     Args:
-      objective: what is minimised; static and hashable, see `Objective`.
+      objective: what to minimise; static and hashable, see `Objective`.
       variables: its networks' variables, a pytree; `Network.laid_out()` makes steps faster.
-      pictures: the first pictures, sRGB in [0, 1]: [N, H, W, 3], or a sequence of N [H, W, 3].
-      data: what the pictures are compared with: a pytree whose leaves have a leading axis of N; or,
-        to have it made when a picture's turn comes, a function of the picture's number, which must
-        be traceable by `jax.eval_shape`.
+      pictures: the initial pictures, sRGB in [0, 1]: [N, H, W, 3], or a sequence of N [H, W, 3].
+      data: what the pictures are compared with: a pytree whose leaves have a leading axis of N, or
+        a function from a picture's index to its data. The function is called when the picture's
+        turn comes and must be traceable by `jax.eval_shape`.
       weights: numbers or arrays by name: one for all pictures, or with a leading axis of N.
-      parametrization: how a picture is written as numbers; `pixels` if None.
-      optimizer: "adam", "lbfgs", a name or a function of optax, or an optax optimiser.
-      learning_rate: for all pictures, or [N]. Like the weights it is traced: a change never
-        compiles.
-      schedule: factor of the learning rate from the share of the run that is done, `cosine` (to a
-        tenth) or `constant`.
-      steps: how many each picture gets.
-      key: of all randomness; `jax.random.key(0)` if None.
-      progress: whether a bar shows the time left.
-      watch: called about once a second, in the calling thread, with an `Update`.
-      snapshots: a folder for snapshots, from which the same call goes on after it was killed.
+      parametrization: how a picture is represented by parameters; `pixels` if None.
+      optimizer: "adam", "lbfgs", the name of an optax optimiser or its function, or an optax
+        optimiser itself.
+      learning_rate: one for all pictures, or [N]. Like the weights, it is traced: changing it never
+        triggers a compilation.
+      schedule: maps the fraction of the run that is done to a factor of the learning rate:
+        `cosine` (to a tenth) or `constant`.
+      steps: the number of steps per picture.
+      key: the random key of the run; `jax.random.key(0)` if None.
+      progress: whether to show a progress bar with the time left.
+      watch: called about once a second with an `Update`, in the calling thread.
+      snapshots: a folder for snapshots; after a kill, the same call resumes from there.
 
     Returns:
-      The pictures of the lowest loss, and the terms of every step. Ctrl-C ends a run early.
+      The pictures with the lowest loss, and the terms of every step. Ctrl-C ends a run early.
 
     Raises:
-      ValueError: pictures, weights or options that cannot be, a run that does not fit into memory,
-        or snapshots of another run.
+      ValueError: invalid pictures, weights or options, a run that does not fit into memory, or
+        snapshots of another run.
     """
     began = time.perf_counter()
     problem = Problem(
@@ -144,10 +145,10 @@ def minimize(
 def _turns(
     run: Run, inputs: Inputs, plans: Sequence[Plan], folder: Path | None
 ) -> Generator[Group, None, None]:
-    """Takes all groups to their ends, some at a time; yields each after every turn.
+    """Runs all groups to their ends, several at a time; yields each one after every turn.
 
-    Only groups under way have a state in memory. Compiled steps run in threads, all else in the
-    calling one: no thread but that one ever traces, since JAX's settings may be its own.
+    Only running groups have a state in memory. Compiled steps run in worker threads. Everything
+    else, tracing included, runs in the calling thread, whose JAX settings may be thread-local.
     """
     waiting, began = deque(plans), time.monotonic()
     idle = list(run.devices.workers)
@@ -183,7 +184,7 @@ class _Turn(NamedTuple):
 
 
 def _record(result: Minimized, run: Run, group: Group) -> None:
-    """Writes into the result what a group has come to."""
+    """Writes the state of a group into the result."""
     for place, (member, picture) in enumerate(
         zip(group.members, group.best(run.problem), strict=True)
     ):
@@ -198,7 +199,7 @@ def _update(result: Minimized, run: Run, group: Group) -> Update:
     return Update(group.members, group.done, group.finished(run.total), pictures)
 
 
-# --- what a user hands over ----------------------------------------------------------------
+# --- the inputs of a caller ----------------------------------------------------------------
 
 
 def _inputs(pictures: Any, data: Any, weights: Mapping[str, Any], learning_rate: Any) -> Inputs:
@@ -240,5 +241,5 @@ def _check_memory(needed: int, pictures: int) -> None:
     if free is not None and needed > free:
         raise ValueError(
             f"{pictures} picture(s) of this size need about {needed / 2**30:.1f} GiB of memory, "
-            f"{free / 2**30:.1f} GiB are free; a smaller size or fewer at a time need less"
+            f"{free / 2**30:.1f} GiB are free; use a smaller size or fewer pictures at a time"
         )

@@ -1,4 +1,4 @@
-"""Optimisers by name, and how the learning rate changes over a run."""
+"""Optimisers by name, and schedules of the learning rate."""
 
 import difflib
 from collections.abc import Callable
@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-# Makes an optimiser from a learning rate, a function of the step; hashable.
+# Makes an optimiser from a learning-rate schedule; hashable.
 Factory = Callable[[optax.Schedule], optax.GradientTransformation]
-# The factor of the learning rate, from the share of the run that is done, 0 to 1.
+# Maps the fraction of the run that is done, 0 to 1, to a factor of the learning rate.
 Schedule = Callable[[Array], Array]
 
 
 def cosine(done: Array) -> Array:
-    """From 1 to a tenth along half a cosine."""
+    """Decays from 1 to 0.1 along half a cosine."""
     return 0.55 + 0.45 * jnp.cos(jnp.pi * done)
 
 
@@ -27,29 +27,29 @@ def constant(done: Array) -> Array:
 
 
 def _lbfgs(learning_rate: optax.Schedule) -> optax.GradientTransformation:
-    del learning_rate  # its line search finds the length of a step
+    del learning_rate  # the line search chooses the step size
     return optax.lbfgs()
 
 
 def _as_given(
     optimizer: optax.GradientTransformation, learning_rate: optax.Schedule
 ) -> optax.GradientTransformation:
-    del learning_rate  # it brings its own
+    del learning_rate  # the optimiser has its own
     return optimizer
 
 
-# Second moments are averaged over 100 steps, not Adam's 1000: a run has only some hundred.
+# Second moments are averaged over 100 steps, not Adam's 1000: a run has only a few hundred.
 _BY_NAME: dict[str, Factory] = {"adam": partial(optax.adam, b1=0.9, b2=0.99), "lbfgs": _lbfgs}
 
 
 @cache
 def factory(optimizer: Any) -> Factory:
-    """What makes the optimiser of a choice.
+    """The function that makes an optimiser from a learning-rate schedule.
 
     Args:
-      optimizer: "adam" (β 0.9 and 0.99), "lbfgs", the name of any optimiser in optax that takes a
-        learning rate, a function such as ``optax.sgd``, or an optax optimiser itself, which then
-        brings its own learning rate.
+      optimizer: "adam" (β 0.9 and 0.99), "lbfgs", the name of any optax optimiser that takes a
+        learning rate, a function such as ``optax.sgd``, or an optax optimiser itself, which keeps
+        its own learning rate.
 
     Raises:
       ValueError: no such optimiser, or one that cannot make a step from a loss and its gradient.
@@ -57,7 +57,7 @@ def factory(optimizer: Any) -> Factory:
     found = _find(optimizer)
     try:
         jax.eval_shape(partial(_try_step, found), [jnp.zeros((4, 4, 3), jnp.float32)])
-    except Exception as error:  # whatever a function that is no optimiser may do
+    except Exception as error:  # a function that is not an optimiser may raise anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"optimizer {optimizer!r} cannot make a step: {reason}") from None
     return found
@@ -70,7 +70,7 @@ def _find(optimizer: Any) -> Factory:
         found = _BY_NAME.get(optimizer) or getattr(optax, optimizer, None)
         if not callable(found):
             near = difflib.get_close_matches(optimizer, [*_BY_NAME, *dir(optax)], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "adam and lbfgs are usual"
+            hint = f"did you mean {near[0]!r}?" if near else "try adam or lbfgs"
             raise ValueError(f"no optimizer {optimizer!r} in optax; {hint}")
         return found
     if not callable(optimizer):

@@ -1,8 +1,8 @@
-"""How a picture is written as the numbers that an optimiser moves.
+"""Parametrizations: how a picture is represented by the parameters that an optimiser updates.
 
-Gradients through binary networks are noisy; what is optimised decides how much of that noise
-reaches the eye. Each function here returns the same `Parametrization` whenever it is called with
-the same arguments, so that compiled steps are reused.
+Gradients through binary networks are noisy, and the parametrization decides how much of that noise
+is visible. Each function here returns the same `Parametrization` whenever it is called with the
+same arguments, so that compiled steps are reused.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from bnnjax.optimize import laplacian
 Params = Any  # a pytree of arrays
 Data = Any
 
-# Columns are the principal axes of ImageNet's colours, as long as their deviations (a square root
-# of the covariance of its pixels; Lucid, ``lucid/optvis/param/color.py``), the longest scaled to 1.
+# Columns are the principal axes of ImageNet's colours, scaled by their standard deviations (a
+# square root of the pixel covariance; Lucid, ``lucid/optvis/param/color.py``); the longest is 1.
 _COLOR_AXES = np.array(
     [[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], dtype=np.float32
 )
@@ -28,14 +28,14 @@ _COLOR_AXES /= np.linalg.norm(_COLOR_AXES, axis=0).max()
 
 
 class Parametrization(NamedTuple):
-    """Three pure functions, as an optax transformation has two.
+    """A triple of pure functions, much like the pair in an optax transformation.
 
-    ``data`` is the picture's own data, the pytree that its objective gets too.
+    ``data`` is the picture's own data, the same pytree that the objective receives.
 
     Attributes:
       encode: (picture [H, W, 3] in [0, 1], data) → params, a pytree of float32 arrays.
       decode: (params, data) → picture float32 [H, W, 3] in [0, 1].
-      project: (params, data) → params moved back to where they are allowed, after each step.
+      project: (params, data) → params projected onto the feasible set, after each step.
     """
 
     encode: Callable[[Array, Data], Params]
@@ -58,9 +58,9 @@ def pixels() -> Parametrization:
 def pyramid() -> Parametrization:
     """The Laplacian pyramid of the picture's logits.
 
-    A step of one size moves all octaves alike, so coarse errors vanish fast and high frequencies
-    are not favoured. Values are clipped to [0.02, 0.98] before the logit, which is infinite at 0
-    and 1.
+    An update of a given size changes all octaves equally, so coarse errors vanish quickly and high
+    frequencies are not favoured. Values are clipped to [0.02, 0.98] before the logit, which is
+    infinite at 0 and 1.
     """
 
     def encode(picture: Array, data: Data) -> list[Array]:
@@ -78,9 +78,9 @@ def pyramid() -> Parametrization:
 def fourier(*, decay: float = 1.0) -> Parametrization:
     """Fourier coefficients of the picture's logits in decorrelated colours.
 
-    Coefficients are divided by their frequency to the power of ``decay``, so that a step moves low
-    frequencies further, and colours are taken along the principal axes of natural pictures (Olah et
-    al., *Feature Visualization*, Distill 2017; Lucid's ``fft_image`` and ``to_valid_rgb``).
+    Coefficients are divided by their frequency to the power of ``decay``, so that a step changes
+    low frequencies more. Colours lie along the principal axes of natural pictures (Olah et al.,
+    *Feature Visualization*, Distill 2017; Lucid's ``fft_image`` and ``to_valid_rgb``).
     """
 
     def encode(picture: Array, data: Data) -> Array:
@@ -105,14 +105,14 @@ def fourier(*, decay: float = 1.0) -> Parametrization:
 
 @cache
 def ball(norm: Literal["linf", "l2"]) -> Parametrization:
-    """Pixels that stay within a ball around a picture, as an adversarial perturbation does.
+    """Pixels within a ball around a picture, as in adversarial attacks.
 
-    The data must hold ``center`` [H, W, 3] in [0, 1] and ``radius``, a scalar: for "linf" the
-    largest change of a value, for "l2" the length of the whole change. Both are traced: radii of
-    many sizes share one compiled step.
+    The data must contain ``center`` [H, W, 3] in [0, 1] and a scalar ``radius``: the largest change
+    of any value for "linf", the norm of the whole change for "l2". Both are traced, so all radii
+    share one compiled step.
 
     Raises:
-      ValueError: another norm.
+      ValueError: an unknown norm.
     """
     if norm not in ("linf", "l2"):
         raise ValueError(f"norm is {norm!r}, needs 'linf' or 'l2'")
@@ -124,7 +124,7 @@ def ball(norm: Literal["linf", "l2"]) -> Parametrization:
         else:
             length = jnp.sqrt(jnp.sum(change**2))
             change = change * jnp.minimum(1.0, radius / jnp.maximum(length, 1e-12))
-        # Clipping to [0, 1] moves towards the centre, which lies inside, so the ball is not left.
+        # Clipping to [0, 1] moves towards the centre, so the picture stays in the ball.
         return jnp.clip(data["center"] + change, 0, 1)
 
     return Parametrization(project, _unchanged, project)
@@ -136,7 +136,7 @@ def _logit(picture: Array) -> Array:
 
 
 def _spectrum_scale(height: int, width: int, decay: float) -> Array:
-    """[H, W // 2 + 1, 1]: 1 / frequency, the lowest one being that of a wave as long as a side."""
+    """1 / frequency^decay [H, W // 2 + 1, 1]; the lowest frequency's period is the longer side."""
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
     frequency = np.maximum(np.sqrt(rows**2 + columns**2), 1 / max(height, width))
     return jnp.asarray((frequency**-decay)[..., None], jnp.float32)

@@ -1,4 +1,4 @@
-"""Snapshots of groups on disk, from which a run that was killed goes on to the same pixels."""
+"""Snapshots of groups on disk, from which a killed run resumes and reaches the same pixels."""
 
 import hashlib
 import time
@@ -10,22 +10,22 @@ import numpy as np
 
 from bnnjax.optimize.groups import Group, Run
 
-EVERY = 20  # seconds between two snapshots of a group
+EVERY = 20  # seconds between snapshots of a group
 
 
 class Snapshots:
-    """A group's folder, in which Orbax keeps the latest snapshot of it.
+    """The folder in which Orbax keeps the latest snapshot of a group.
 
-    A snapshot is only taken up by a group that computes the same: its program as XLA got it, the
-    variables, the key, the first pictures, their data and weights and the number of steps go into a
-    fingerprint.
+    Only a group that computes the same thing resumes from a snapshot. A fingerprint covers the
+    lowered program, the variables, the key, the initial pictures, their data and weights, and the
+    number of steps.
 
     Args:
-      directory: of all groups of the run; it is made if there is none.
+      directory: the folder for all groups of the run; created if missing.
       run: what the groups share.
-      group: before its first step.
-      program: of its step.
-      began: when the run was, by `time.monotonic`.
+      group: the group before its first step.
+      program: the lowered program of its step.
+      began: when the run began, by `time.monotonic`.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Snapshots:
         self._began = self._taken = began
 
     def restore(self) -> None:
-        """Brings the group to where its latest snapshot is, if there is one.
+        """Restores the group from its latest snapshot, if there is one.
 
         Raises:
-          ValueError: the snapshot is of another run.
+          ValueError: the snapshot belongs to another run.
         """
         if not self._path.exists():
             return
@@ -56,7 +56,7 @@ class Snapshots:
         if not np.array_equal(found["fingerprint"], self._fingerprint):
             raise ValueError(
                 f"{self._path.parent} holds snapshots of another run; resume with the pictures and "
-                "options that it was begun with, or choose another folder"
+                "options of that run, or choose another folder"
             )
         leaves, structure = jax.tree.flatten(self._group.state)
         loaded = [np.asarray(found["state"][f"{place:04}"]) for place in range(len(leaves))]
@@ -66,8 +66,8 @@ class Snapshots:
         self._group.done = step
 
     def save(self) -> None:
-        """Writes the group if its latest snapshot is old, or if it is finished and the run is old:
-        what took no longer than `EVERY` is sooner made again."""
+        """Saves the group if its latest snapshot is old, or if it is finished and the run is old:
+        a run shorter than `EVERY` seconds is not worth a snapshot."""
         finished = self._group.finished(self._run.total)
         if time.monotonic() - (self._began if finished else self._taken) < EVERY:
             return
@@ -92,7 +92,7 @@ class Snapshots:
 
 
 def _digest(*trees: Any) -> np.ndarray:
-    """sha256 of all arrays of these trees, uint8 [32]."""
+    """The sha256 of all arrays in these trees, uint8 [32]."""
     found = hashlib.sha256()
     for leaf in jax.tree.leaves(trees):
         array = np.ascontiguousarray(leaf)

@@ -1,8 +1,8 @@
 """One picture's step, vectorised over a group of pictures and jitted in chunks of steps.
 
-A chunk is one compiled call; between chunks the host sees the losses, so that progress, previews
-and interruption cost nothing inside. Neither the number of steps nor a weight is compiled in: one
-compilation serves every run of the same problem, size and group.
+A chunk is one compiled call. The host reads the losses between chunks, so that progress, previews
+and interruption cost nothing within one. The number of steps and the weights are traced: one
+compilation serves every run with the same problem, picture size and group size.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from jax import Array
 from bnnjax.optimize.optimizers import Factory, Schedule
 from bnnjax.optimize.parametrizations import Parametrization
 
-CHUNK = 25  # steps that a compiled call makes at most: about a second at 224 px
+CHUNK = 25  # most steps per compiled call: about a second at 224 px
 
 Terms = dict[str, Array]
 
 
 class Objective(Protocol):
-    """What is minimised; static and hashable (a frozen dataclass, say), so that equal objectives
+    """What to minimise; static and hashable (a frozen dataclass, say), so that equal objectives
     share a compiled step."""
 
     def loss(
@@ -33,14 +33,14 @@ class Objective(Protocol):
         """The loss of one picture.
 
         Args:
-          variables: of the network or networks looked through; a pytree, shared by all pictures.
+          variables: the variables of the network or networks; a pytree, shared by all pictures.
           picture: float32 [H, W, 3], sRGB in [0, 1].
           data: what this picture is compared with; a pytree of arrays.
-          weights: scalars (or small arrays) by name, this picture's own.
-          key: a random key, another one in each step, and the same for all pictures.
+          weights: this picture's weights by name, scalars or small arrays.
+          key: a random key that changes with each step and is the same for all pictures.
 
         Returns:
-          The scalar to minimise, and its terms by name, scalars that go into the history.
+          The scalar to minimise, and its terms by name: scalars that go into the history.
         """
         ...
 
@@ -55,9 +55,9 @@ class Problem(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a step changes; in a group every leaf has a leading axis of pictures.
+    """What a step updates; in a group, every leaf has a leading axis of pictures.
 
-    ``best`` are the params of the lowest loss so far.
+    ``best`` holds the params with the lowest loss so far.
     """
 
     params: Any
@@ -67,7 +67,7 @@ class State(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """Which steps a chunk makes (traced): ``number`` from ``start`` on, of ``total``."""
+    """The steps of a chunk (traced): ``number`` steps from ``start``, out of ``total``."""
 
     start: Array | np.int32
     number: Array | np.int32
@@ -76,7 +76,7 @@ class Steps(NamedTuple):
 
 @partial(jax.jit, static_argnames="problem")
 def start(problem: Problem, pictures: Array, data: Any) -> State:
-    """The state before the first step, for first pictures [G, H, W, 3]."""
+    """The state before the first step, for initial pictures [G, H, W, 3]."""
 
     def one(picture: Array, data: Any) -> State:
         params = problem.parametrization.encode(picture, data)
@@ -104,18 +104,18 @@ def run_chunk(
     key: Array,
     steps: Steps,
 ) -> tuple[State, Terms]:
-    """Makes up to `CHUNK` steps for a group of G pictures.
+    """Runs up to `CHUNK` steps for a group of G pictures.
 
     Args:
       problem: static.
       variables: shared by all pictures.
-      state, data, weights, learning_rate: a leading axis of G on every leaf.
-      key: from which, with its number, each step draws its own.
-      steps: which ones.
+      state, data, weights, learning_rate: pytrees with a leading axis of G on every leaf.
+      key: a random key; each step folds in its own number.
+      steps: the steps to run.
 
     Returns:
-      The new state and every term by name, "total" being the loss, [CHUNK, G], of which the first
-      ``steps.number`` rows are meant.
+      The new state, and every term by name, [CHUNK, G], with the loss as "total"; only the first
+      ``steps.number`` rows are valid.
     """
 
     def step(number: Array, state: State) -> tuple[State, Terms]:
@@ -146,7 +146,7 @@ def _terms(
     data: Any,
     weights: Mapping[str, Array],
 ) -> Terms:
-    """What a step records of one picture; asked for its shapes alone."""
+    """The terms that a step records for one picture; used only for their shapes."""
     picture = problem.parametrization.decode(state.params, data)
     total, terms = problem.objective.loss(variables, picture, data, weights, key)
     return {"total": total, **terms}

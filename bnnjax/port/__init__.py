@@ -1,1 +1,1 @@
-"""Weights: `load_model`, readers of other formats, and our own network files."""
+"""Weights: `load_model`, readers of third-party formats, and our own network files."""

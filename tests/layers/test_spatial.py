@@ -192,7 +192,7 @@ def test_weight_clips_are_recorded_for_training(reals):
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
-        (QuantConv1D(2), (1, 5, 5, 3), r"shape \(1, 5, 5, 3\); needs \[N, 1 spatial axes, C\]"),
+        (QuantConv1D(2), (1, 5, 5, 3), r"shape \(1, 5, 5, 3\), needs \[N, 1 spatial axes, C\]"),
         (QuantSeparableConv1D(2), (1, 5, 5, 3), "1 spatial axes"),
         (QuantConv3D(2), (1, 5, 5, 3), "3 spatial axes"),
         (QuantConv2DTranspose(2), (1, 5, 3), "2 spatial axes"),

@@ -1,7 +1,7 @@
-"""The layers in ``.h5`` files of Keras and Larq, read without TensorFlow.
+"""Reads the layers in ``.h5`` files of Keras and Larq without TensorFlow.
 
-This needs the extra ``port`` (package ``h5py``). Files that Keras 2 wrote with ``save_weights`` and
-with ``save`` are read alike, because only their arrays count.
+This needs the extra ``port`` (package ``h5py``). Files written by ``save_weights`` and by ``save``
+of Keras 2 are both accepted, because only their arrays are read.
 """
 
 import itertools
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 
 class Source(NamedTuple):
-    """A layer of a file: its name, and its datasets by the last part of theirs (``kernel`` …)."""
+    """A layer in a file: its name, and its datasets by the last part of their names."""
 
     name: str
     arrays: Mapping[str, Any]
 
     @property
     def kind(self) -> str:
-        """The kind of layer that has such arrays."""
+        """The kind of layer, inferred from its arrays."""
         if "moving_mean" in self.arrays:
             return "norm"
         if "depthwise_kernel" in self.arrays:
@@ -32,7 +32,7 @@ class Source(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        """Its name without the counter that Keras appended."""
+        """Its name without the counter that Keras appends."""
         return _split(self.name)[0]
 
     def __str__(self) -> str:
@@ -45,8 +45,7 @@ def opened(path: str | Path) -> Iterator[list[Source]]:
     """The layers with weights in an ``.h5`` file; those of one class are in the order of creation.
 
     Raises:
-      ValueError: there is no such file, it is not HDF5 or truncated, or it lacks Keras' list of
-        layers.
+      ValueError: the file does not exist, is truncated or not HDF5, or lacks Keras' list of layers.
       ModuleNotFoundError: the extra ``port`` is not installed.
     """
     h5py = _import_h5py()
@@ -80,7 +79,7 @@ def _sources(file: Any) -> Iterator[Source]:
 
 
 def _layers_of_group(name: str, group: Any) -> Iterator[Source]:
-    """One layer, or all layers of a model inside the model."""
+    """A single layer, or all layers of a nested model."""
     paths = [path.split("/") for path in _strings(group, "weight_names")]
     parents = dict.fromkeys(path[-2] if len(path) > 1 else name for path in paths)
     for parent in parents:
@@ -93,7 +92,7 @@ def _layers_of_group(name: str, group: Any) -> Iterator[Source]:
 
 
 def _array_name(name: str, layer: str) -> str:
-    """``kernel`` for ``kernel:0``, and for the ``LAYER_W_1:0`` of Keras 1, whose files of VGG are
+    """``kernel`` for ``kernel:0``, and also for ``LAYER_W_1:0`` of Keras 1, whose VGG files are
     still in use."""
     name = name.removesuffix(":0")
     match = re.fullmatch(rf"{re.escape(layer)}_([Wb])(_\d+)?", name)

@@ -1,9 +1,9 @@
-"""A network of the registry from the layers of a Keras file.
+"""Builds a registered network from the layers of a Keras file.
 
 Layers are matched by their kind, by the class in their automatic names, and by the counter at the
-end of these names. The counter rises in the order of creation, which is the order in which our
-networks call their layers; where it starts depends on what the session built before and does not
-matter. Layers that Larq names itself (`Weights.keras_name`) are matched by these names.
+end of these names. The counter increases in the order of creation, which is the order in which our
+networks call their layers. Its start value depends on what the Keras session built before and is
+ignored. Layers that Larq names explicitly (`Weights.keras_name`) are matched by these names.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ from bnnjax.port.keras.h5 import Source, opened
 
 
 class Row(NamedTuple):
-    """A class of our layers, and its counterpart in Keras: its kind, the prefix of its automatic
+    """A class of our layers and its counterpart in Keras: its kind, the prefix of its automatic
     names, and its arrays by Keras' names → (our collection, our name)."""
 
     layer: type[nn.Module]
@@ -53,7 +53,7 @@ _NORM = {
     "moving_mean": ("batch_stats", "mean"),
     "moving_variance": ("batch_stats", "var"),
 }
-# A layer belongs to the first row that its class fits, so subclasses precede their bases.
+# A layer belongs to the first row that matches its class, so subclasses precede their bases.
 ROWS = (
     Row(DepthwiseConv, "depthwise", "depthwise_conv2d", _DEPTHWISE),
     Row(QuantDepthwiseConv, "depthwise", "quant_depthwise_conv2d", _DEPTHWISE),
@@ -71,10 +71,10 @@ class Target(NamedTuple):
     """A layer of ours that needs arrays.
 
     Attributes:
-      path: of the layer in the module.
-      layer: the module.
-      kind: as in `ROWS`.
-      prefix: the layer's name in Keras' files, without the counter of an automatic name.
+      path: the path of the layer in the module.
+      layer: the layer itself.
+      kind: its kind, as in `ROWS`.
+      prefix: its name in Keras' files, without the counter of an automatic name.
       arrays: Keras' name → (our collection, our name, shape).
     """
 
@@ -89,7 +89,7 @@ class Target(NamedTuple):
 
 
 class Match(NamedTuple):
-    """The layers that belong together, and one line per fault."""
+    """The matched layers, and one line per fault."""
 
     architecture: Architecture
     pairs: list[tuple[Target, Source]]
@@ -97,10 +97,10 @@ class Match(NamedTuple):
 
 
 def read_network(path: str | Path, entry: Entry, *, frozen: bool = True) -> Network:
-    """A network with the weights of an ``.h5`` file, and a classifier if the file has one.
+    """A network with the weights of an ``.h5`` file, with a classifier if the file has one.
 
-    Its ``provenance`` says under ``kernels`` whether the binary kernels of the file were "latent"
-    or already "binarized".
+    ``provenance["kernels"]`` says whether the binary kernels in the file were "latent" or already
+    "binarized".
 
     Raises:
       ValueError: the file cannot be read; or, in one error, all arrays that are missing, left over,
@@ -132,7 +132,7 @@ def read_network(path: str | Path, entry: Entry, *, frozen: bool = True) -> Netw
 def fit(
     sources: Sequence[Source], entry: Entry
 ) -> tuple[Architecture, list[tuple[Target, Source]]]:
-    """The latent architecture of the layers in a file, and which layer belongs to which of ours.
+    """The architecture of the latent network in a file, and its layers matched to ours.
 
     Raises:
       ValueError: in one error, everything that is missing, left over or misshaped.
@@ -153,7 +153,7 @@ def _match(sources: Sequence[Source], entry: Entry, classes: int | None) -> Matc
 
 
 def _classes(match: Match) -> int | None:
-    """How many classes the layer matched with our last kernel tells apart, or None without one."""
+    """The number of classes of the layer matched to our last kernel, or None if there is none."""
     kernels = [target.path for target in targets(match.architecture) if "kernel" in target.arrays]
     of = {target.path: source.arrays for target, source in match.pairs}
     arrays = of.get(kernels[-1], {})
@@ -180,7 +180,7 @@ def targets(architecture: Architecture) -> list[Target]:
 def match_layers(
     wanted: Sequence[Target], sources: Sequence[Source]
 ) -> tuple[list[tuple[Target, Source]], list[str]]:
-    """Which layer of the file belongs to which of ours, as described above, and all faults."""
+    """Matches the layers of the file to ours, as described above; also returns all faults."""
     pairs: list[tuple[Target, Source]] = []
     faults: list[str] = []
     for ours, theirs in _sequences(wanted, sources):
@@ -198,13 +198,13 @@ def match_layers(
 def _sequences(
     wanted: Sequence[Target], sources: Sequence[Source]
 ) -> Iterator[tuple[list[Target], list[Source]]]:
-    """Lists of layers, ours and the file's, that belong together one by one."""
+    """Lists of layers, ours and the file's, that correspond one to one."""
     kinds = dict.fromkeys([t.kind for t in wanted] + [s.kind for s in sources])
     for kind in kinds:
         ours = [target for target in wanted if target.kind == kind]
         theirs = [source for source in sources if source.kind == kind]
         found = dict.fromkeys(source.prefix for source in theirs)
-        if len(found) <= 1:  # Conv2D and QuantConv2D without quantizers are alike to us
+        if len(found) <= 1:  # Conv2D and QuantConv2D without quantizers are equivalent
             yield ours, theirs
             continue
         for prefix in dict.fromkeys([*(t.prefix for t in ours), *found]):
@@ -249,6 +249,6 @@ def _is_latent(target: Target, params: Mapping[str, Any]) -> bool:
         return False
     rows = params["kernel"].reshape(-1, params["kernel"].shape[-1])
     scale = np.abs(rows[0]) if quant.values(layer.kernel_quantizer) == "scaled signs" else 1
-    # A few rows at a time: a kernel may be the larger part of the file.
+    # A few rows at a time, because one kernel may be most of the file.
     parts = (rows[start : start + 256] for start in range(0, len(rows), 256))
     return any((np.abs(part) != scale).any() for part in parts)

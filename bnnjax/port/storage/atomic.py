@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and never in place of something that is not ours."""
+"""Atomic writes that never replace a file of another kind."""
 
 import os
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from pathlib import Path
 def check_target(
     path: Path, *, overwrite: bool, kind: str, is_ours: Callable[[Path], bool]
 ) -> None:
-    """Refuses a path that must not be written to.
+    """Checks that a path may be written to.
 
     Args:
       path: where a file is about to be written.
       overwrite: whether it may replace a file of the same kind.
-      kind: what such a file is called, for the message.
+      kind: the name of that kind, for the message.
       is_ours: whether an existing file is of that kind.
 
     Raises:
@@ -29,7 +29,7 @@ def check_target(
 
 
 def write(path: Path, content: bytes) -> None:
-    """Writes a file through a temporary one in the same folder, which then takes its name."""
+    """Writes a temporary file in the same folder and renames it to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

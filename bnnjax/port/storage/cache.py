@@ -1,4 +1,4 @@
-"""The folder that keeps downloads and compiled programs, and locks between processes."""
+"""The cache folder for downloads and compiled programs, and locks between processes."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from filelock import FileLock
 
 
 def cache_folder() -> Path:
-    """``$BNNJAX_CACHE``, or ``bnnjax`` in the platform's folder for caches."""
+    """``$BNNJAX_CACHE``, or ``bnnjax`` in the platform's cache folder."""
     if folder := os.environ.get("BNNJAX_CACHE"):
         return Path(folder)
     return platformdirs.user_cache_path("bnnjax", appauthor=False)
@@ -29,9 +29,9 @@ def cache_compilations() -> None:
 
 
 def locked(path: Path) -> FileLock:
-    """A context that one process at a time may enter for ``path``, while the others wait.
+    """A context that only one process at a time can enter for ``path``; the others wait.
 
-    The operating system holds the lock, so it ends with its process, however that ends.
+    The operating system releases the lock when the process ends, for whatever reason.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.with_name(f"{path.name}.lock"))

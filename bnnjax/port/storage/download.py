@@ -1,4 +1,4 @@
-"""Downloads: verified, resumed where they broke off, whole or not there at all."""
+"""Downloads that are verified, resumed after an interruption, and atomic."""
 
 import errno
 import hashlib
@@ -15,7 +15,7 @@ from bnnjax.models.entry import ReleaseFile
 
 RELEASES = "https://github.com/larq/zoo/releases/download"
 CHUNK = 1 << 16  # bytes
-TIMEOUT = 30  # seconds without a byte
+TIMEOUT = 30  # seconds without receiving a byte
 _UNITS: dict[str, Any] = {"unit": "B", "unit_scale": True}
 _BROKEN = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
@@ -26,25 +26,25 @@ def release_url(file: ReleaseFile) -> str:
 
 
 def download(url: str, path: Path, *, sha256: str, progress: bool = True) -> Path:
-    """Downloads to ``path``, which appears only once its sha256 is right.
+    """Downloads a file to ``path``, which appears only after its sha256 has been verified.
 
-    A download that broke off continues from ``path`` with ``.part`` appended.
+    An interrupted download is kept at ``path`` with ``.part`` appended and resumed from there.
 
     Args:
-      url: of the file.
+      url: the address of the file.
       path: where to write it.
-      sha256: of the file, hexadecimal.
+      sha256: the expected hash, hexadecimal.
       progress: whether to show a progress bar.
 
     Raises:
-      ValueError: no connection, an answer other than the file, another sha256, or a full disk.
+      ValueError: no connection, an unexpected response, another sha256, or a full disk.
     """
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         resumed = part.exists()
         _receive(url, part, progress)
-        if resumed and file_sha256(part) != sha256:  # perhaps of another file: start afresh
+        if resumed and file_sha256(part) != sha256:  # perhaps of another file: start over
             part.unlink()
             _receive(url, part, progress)
     except urllib.error.HTTPError as error:
@@ -65,7 +65,7 @@ def download(url: str, path: Path, *, sha256: str, progress: bool = True) -> Pat
 
 
 def _disk_fault(error: OSError, path: Path, part: Path) -> str:
-    """What to say of it; a full disk also gets its room back."""
+    """The message for a disk error; also deletes the partial file if the disk is full."""
     fault = f"{path}: {error.strerror or error}"
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return fault
@@ -74,14 +74,14 @@ def _disk_fault(error: OSError, path: Path, part: Path) -> str:
 
 
 def _receive(url: str, part: Path, progress: bool) -> None:
-    """Appends what is missing, or fetches the whole file where the server cannot resume."""
+    """Appends what is missing, or fetches the whole file if the server cannot resume."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # nothing is missing, and the sha256 decides
+            return  # nothing is missing; the sha256 check follows
         raise
     with answer:
         have = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
@@ -99,6 +99,6 @@ def _receive(url: str, part: Path, progress: bool) -> None:
 
 
 def file_sha256(path: str | Path) -> str:
-    """Hexadecimal sha256 of a file."""
+    """The hexadecimal sha256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

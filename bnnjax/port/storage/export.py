@@ -1,6 +1,6 @@
-"""A network as one NumPy archive, for programs that know nothing of JAX.
+"""Exports a network as a NumPy archive, for programs without JAX.
 
-``np.load(path)`` gives, for each layer, the arrays ``LAYER/ARRAY`` that its inference needs,
+For each layer, ``np.load(path)`` returns the arrays ``LAYER/ARRAY`` that inference needs,
 little-endian; nothing is pickled.
 
 | array | type | shape | of |
@@ -18,7 +18,7 @@ into x · multiplier + bias.
 
 Bit i of word w is value 32·w + i along the packed axis. A 1 stands for +1, a 0 for −1, and the bits
 after the n-th are 0. A depthwise kernel is packed as [kh, kw, in · multiplier]. With the ``shape``
-and the ``packed_axis`` that the card states, NumPy unpacks a kernel like this:
+and ``packed_axis`` from the card, NumPy unpacks a kernel as follows:
 
     words = np.ascontiguousarray(np.moveaxis(archive["LAYER/words"], packed_axis, -1))
     bits = np.unpackbits(words[..., None].view(np.uint8), axis=-1, bitorder="little")
@@ -28,16 +28,16 @@ and the ``packed_axis`` that the card states, NumPy unpacks a kernel like this:
 The card is JSON, ``json.loads(archive["bnnjax.json"].tobytes())``, with ``format`` (2),
 ``network``, ``num_classes``, ``class_names``, ``provenance`` and ``layers``, a list in the order of
 the calls. A layer has a ``name``, a ``kind`` (its class in `bnnjax.layers` or `flax.linen`) and,
-where they apply:
+where applicable:
 
 - ``shape`` and ``packed_axis`` of its packed kernel;
 - ``strides``, ``padding``, ``dilation``;
-- ``pad_values``, which surround the input after its signs were taken;
-- ``groups``: each group of input channels makes its own share of the outputs;
-- ``input``: "signs" if the layer takes the signs of its input (≥ 0 is +1), and for other
-  quantizers an object with the name in `bnnjax.quant` as ``quantizer``, ``bits`` and further
-  options. With "dorefa_quantizer" and k bits, the kernel meets round(n · clip(x, 0, 1)) / n, where
-  n is 2^k − 1 and halves are rounded to even.
+- ``pad_values``, which pads the input after its signs have been taken;
+- ``groups``: each group of input channels computes its own share of the outputs;
+- ``input``: "signs" if the layer takes the signs of its input (≥ 0 is +1); for other quantizers, an
+  object with the name in `bnnjax.quant` as ``quantizer``, ``bits`` and further options. With
+  "dorefa_quantizer" and k bits, the kernel is applied to round(n · clip(x, 0, 1)) / n, where n is
+  2^k − 1 and halves are rounded to even.
 """
 
 import io
@@ -64,17 +64,17 @@ CARD = "bnnjax.json"
 
 
 def export(network: Network, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Writes a packed network as the archive described above, whole or not at all.
+    """Writes a packed network as the archive described above, atomically.
 
     Args:
-      network: of the registry, frozen.
-      path: of the archive, ``NAME.npz``.
-      overwrite: whether another archive of this kind may be replaced. Nothing else ever is.
+      network: a frozen network of the registry.
+      path: the path of the archive, ``NAME.npz``.
+      overwrite: whether to replace an existing archive of this kind. Other files never are.
 
     Raises:
-      ValueError: the network is latent or not in the registry (the card cannot tell how the layers
-        of a ``.tflite`` file are connected), the path does not end in ``.npz``, or it exists and
-        must be kept.
+      ValueError: the network is latent or not in the registry (the card cannot express how the
+        layers of a ``.tflite`` file are connected), the path does not end in ``.npz``, or it exists
+        and must not be replaced.
     """
     path = Path(os.path.expanduser(path))
     if not network.frozen:
@@ -108,7 +108,7 @@ def _is_export(path: Path) -> bool:
 
 
 def card(network: Network) -> dict[str, Any]:
-    """The card of the archive, see above."""
+    """The card of the archive, as described above."""
     shapes = flatten_dict(network.architecture.latent_shapes()["params"])
     return {
         "format": FORMAT,

@@ -1,15 +1,15 @@
 """Network files: one safetensors file, ``NAME.safetensors``, per network.
 
-A file holds the packed parameters by their paths in the tree, joined by ``/``, and under
-``bnnjax`` in its metadata a card in JSON:
+A file contains the packed parameters under their paths in the tree, joined by ``/``, and a JSON
+card under ``bnnjax`` in its metadata:
 
 - ``format``: 2;
 - ``network``: the name in the registry;
-- ``num_classes``: of the logits, or null for a network without its classifier;
-- ``class_names``: in the order of the logits, or null;
+- ``num_classes``: the number of logits, or null for a network without its classifier;
+- ``class_names``: the names in the order of the logits, or null;
 - ``provenance``: where the weights come from;
-- ``sha256``: of each array's little-endian bytes in C order;
-- ``sha256_of_this``: of all the above as compact JSON with sorted keys.
+- ``sha256``: the hash of each array's little-endian bytes in C order;
+- ``sha256_of_this``: the hash of all the above as compact JSON with sorted keys.
 
 Nothing is ever unpickled.
 """
@@ -48,19 +48,20 @@ _FIELDS: dict[str, Any] = {
 
 
 def save(network: Network, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Writes a packed network, whole or not at all.
+    """Writes a packed network atomically.
 
     Args:
-      network: of the registry, frozen.
-      path: of the file; ``.safetensors`` is appended where it is missing.
-      overwrite: whether another network file may be replaced. Nothing else ever is.
+      network: a frozen network of the registry.
+      path: the path of the file; ``.safetensors`` is appended if missing.
+      overwrite: whether to replace an existing network file. Other files never are.
 
     Returns:
       The path of the file.
 
     Raises:
-      ValueError: the network is latent or not in the registry (one from a ``.tflite`` file stays
-        there), its ``class_names`` do not match its logits, or `target` refuses the path.
+      ValueError: the network is latent or not in the registry (load a network from a ``.tflite``
+        file from that file), its ``class_names`` do not match its logits, or `target` rejects the
+        path.
     """
     path = target(path, overwrite=overwrite)
     if not network.frozen:
@@ -69,7 +70,7 @@ def save(network: Network, path: str | Path, *, overwrite: bool = False) -> Path
         raise ValueError(f"{network.entry.name} is not in the registry; load its own file instead")
     _check_names(network.class_names, network.architecture.num_classes)
     params = flatten_dict(jax.device_get(network.variables["params"]), sep="/")
-    # safetensors writes the buffers of views as they lie.
+    # safetensors writes the underlying buffers, ignoring strides.
     arrays = {name: np.asarray(value, order="C") for name, value in params.items()}
     metadata = {CARD: json.dumps(_card(network, arrays))}
     atomic.write(path, safetensors.numpy.save(arrays, metadata))
@@ -80,8 +81,8 @@ def restore(path: str | Path) -> Network:
     """Reads a network that `save` wrote and checks every array.
 
     Raises:
-      ValueError: no such file or another kind of file; or, in one error, all arrays that are
-        missing, left over, of the wrong shape or dtype, or changed.
+      ValueError: the file does not exist or is of another kind; or, in one error, all arrays that
+        are missing, left over, of the wrong shape or dtype, or changed.
     """
     path = with_suffix(path)
     metadata, arrays = _read(path)
@@ -110,8 +111,8 @@ def target(path: str | Path, *, overwrite: bool = False) -> Path:
     """The path that `save` would write to.
 
     Raises:
-      ValueError: it is a directory or a file that is no network file, or it exists and
-        ``overwrite`` is False.
+      ValueError: it is a directory or a file of another kind, or it exists and ``overwrite`` is
+        False.
     """
     path = with_suffix(path)
     kind = "a network file of bnnjax"
@@ -120,7 +121,7 @@ def target(path: str | Path, *, overwrite: bool = False) -> Path:
 
 
 def is_network_file(path: str | Path) -> bool:
-    """Whether a file says that it is one of ours; its arrays are not looked at."""
+    """Whether a file claims to be a network file; its arrays are not read."""
     try:
         with safetensors.safe_open(path, framework="np") as file:
             return CARD in (file.metadata() or {})

@@ -1,4 +1,4 @@
-"""A ``.tflite`` graph on its way into a `Program`, which `bnnjax.port.tflite.translate` extends
+"""The builder with which `bnnjax.port.tflite.translate` turns a ``.tflite`` graph into a `Program`,
 operator by operator."""
 
 import dataclasses
@@ -12,24 +12,24 @@ from bnnjax.port.tflite.program import Grid, Params, Ref, Step, Window
 
 @dataclasses.dataclass
 class GraphBuilder:
-    """The steps so far, and what the handlers of the operators share.
+    """The steps so far, and the state that the operators' handlers share.
 
-    Values have the numbers of the graph's tensors; values that no tensor stands for follow. A
-    tensor of signs, packed or not, is carried as the tensor that its signs are taken of: max-pools
-    give the same before as after, and the gradient is that of the network as it was trained.
+    Values have the indices of the graph's tensors; values without a tensor get the indices after
+    them. A tensor of signs, packed or not, is represented by the tensor before the sign: max-pools
+    commute with the sign, and the gradient is that of the network as it was trained.
 
     Attributes:
-      graph: with its constants folded.
-      steps: in order of execution.
+      graph: the graph with its constants folded.
+      steps: the steps in order of execution.
       params: the weights by the names of their steps and constants.
       constants: the names of the constants by their tensors.
-      strides: of the values that are maps, in pixels of the picture.
-      signs: values whose signs are meant.
-      signed: tensors of signs that an operator of their own makes → the tensors that it reads.
-      roles: maps to be tapped: ("stem", "conv", "add" or "concat", value).
+      strides: the strides of the values that are maps, in pixels of the picture.
+      signs: the values that stand for their signs.
+      signed: tensors of signs with an operator of their own → the tensors that it reads.
+      roles: the maps to tap: ("stem", "conv", "add" or "concat", value).
       first_signs: the value whose signs the first binary convolution takes.
-      values: how many values no tensor stands for.
-      counts: how many names of each kind are taken.
+      values: the number of values without a tensor.
+      counts: the number of names used per kind.
     """
 
     graph: Graph
@@ -45,12 +45,12 @@ class GraphBuilder:
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def new_value(self) -> int:
-        """The number of a value that no tensor of the file stands for."""
+        """The index of a new value without a tensor in the file."""
         self.values += 1
         return len(self.graph.tensors) + self.values - 1
 
     def new_name(self, kind: str) -> str:
-        """A name for the next weights of a kind: conv1, conv2 …"""
+        """The name for the next weights of a kind: conv1, conv2 …"""
         self.counts[kind] = self.counts.get(kind, 0) + 1
         return f"{kind}{self.counts[kind]}"
 
@@ -64,7 +64,7 @@ class GraphBuilder:
         options: Any = None,
         output: int | None = None,
     ) -> int:
-        """Appends a step that makes ``output``, by default a new value, and returns that."""
+        """Appends a step and returns the value that it computes: ``output``, or a new one."""
         output = self.new_value() if output is None else output
         self.steps.append(Step(kind, name, inputs, output, options, describe(self.graph, op)))
         maps = [ref for ref in inputs if isinstance(ref, int) and ref in self.strides]
@@ -75,12 +75,12 @@ class GraphBuilder:
         return output
 
     def tap(self, role: str, value: int) -> None:
-        """Marks a value to be tapped, if it is a map."""
+        """Marks a value as a tap if it is a map."""
         if value in self.strides:
             self.roles.append((role, value))
 
     def operand(self, op: Operator, slot: int) -> Ref:
-        """An operator's input as a value or a constant; of a tensor of signs, the signs."""
+        """An operator's input as a value or a constant; for a tensor of signs, the signs."""
         index = op.inputs[slot]
         if self.graph.tensors[index].value is not None:
             return self._constant(index)
@@ -93,11 +93,11 @@ class GraphBuilder:
         return self.constants[index]
 
     def finish(self, op: Operator, value: int) -> int:
-        """Appends the activation and the rounding of an operator's result, which then becomes the
-        operator's output tensor.
+        """Appends activation and rounding to an operator's result and assigns it to the operator's
+        output tensor.
 
         Returns:
-          The number of the value before activation and rounding.
+          The index of the value before activation and rounding.
         """
         bare = value
         activation = op.options.get("FusedActivationFunction", 0)
@@ -114,11 +114,11 @@ class GraphBuilder:
         return op.outputs[0] if bare == value else bare
 
     def unary(self, kind: str, op: Operator, *, options: Any = None) -> None:
-        """An operator that is one step on its first input."""
+        """Translates an operator into one step on its first input."""
         self.finish(op, self.add(op, kind, (self.operand(op, 0),), options=options))
 
     def sign_keeping(self, kind: str, op: Operator, *, options: Any = None) -> None:
-        """The same for a step that gives the same before as after taking signs."""
+        """The same for a step that commutes with the sign."""
         signs = op.inputs[0] in self.signs and not op.options.get("FusedActivationFunction", 0)
         if not signs:
             return self.unary(kind, op, options=options)
@@ -132,12 +132,12 @@ _KEEPS_GRID = ("MAX_POOL_2D", "RESHAPE", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "T
 
 
 def describe(graph: Graph, op: Operator) -> str:
-    """An operator for messages: its position, its kind and the tensor that it makes."""
+    """Describes an operator in messages: its position, its kind and its output tensor."""
     return f"{op}, which makes tensor {graph.tensors[op.outputs[0]].name!r},"
 
 
 def grid_of(graph: Graph, index: int) -> Grid | None:
-    """The numbers that a quantized tensor can hold; None for a tensor that is not quantized."""
+    """The numbers that a quantized tensor can represent; None if it is not quantized."""
     tensor = graph.tensors[index]
     if tensor.quantization is None or tensor.dtype not in ("int8", "uint8", "int16"):
         return None

@@ -1,6 +1,5 @@
-"""Constants of a ``.tflite`` graph: the floats that stored integers stand for, and the results of
-operators on constants alone, such as kernels that the converter left as formulae (XNOR-Net's
-mean |w| · sign(w))."""
+"""Constant folding for ``.tflite`` graphs: dequantizes stored integers, and evaluates operators on
+constants, such as kernels that LCE left as expressions (XNOR-Net's mean |w| · sign(w))."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,8 +11,8 @@ from bnnjax.port.tflite.graph import Graph, Operator, Quantization, Tensor
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """The graph with integer weights as the floats that they stand for, and without the operators
-    that depend on constants alone."""
+    """The graph with integer weights dequantized to floats, and without the operators that depend
+    only on constants."""
     tensors = [dataclasses.replace(tensor, value=_real(tensor)) for tensor in graph.tensors]
     remaining = []
     for operator in graph.operators:

@@ -1,8 +1,8 @@
 """Evaluates a ``.tflite`` graph operator by operator in float32, as a reference for ports.
 
-It is deliberately plain: nothing is packed or fused, and every binary convolution is a float
-convolution of ±1 values. It knows only the operators of networks with float tensors between the
-binary layers, as Larq Compute Engine wrote them in mid 2020 (``LceBconv2d`` on float input, before
+It is deliberately simple: nothing is packed or fused, and every binary convolution is a float
+convolution of ±1 values. It supports only the operators of networks with float tensors between the
+binary layers, as written by Larq Compute Engine in mid-2020 (``LceBconv2d`` on float input, before
 version 0.4).
 """
 
@@ -30,11 +30,11 @@ def evaluate(graph: Graph, images: Array) -> tuple[Array, dict[int, Array]]:
     """Runs the graph on normalized pictures [N, H, W, 3].
 
     Returns:
-      The output of the graph, and the integer sums of every binary convolution, before activation,
-      multiplier and bias, by its position in the graph.
+      The output of the graph, and the integer sums of every binary convolution before activation,
+      multiplier and bias, by position in the graph.
 
     Raises:
-      ValueError: an operator that is not evaluated here, with its position in the graph.
+      ValueError: an unsupported operator; the message states its position in the graph.
     """
     values: dict[int, Array] = {graph.inputs[0]: images}
     sums: dict[int, Array] = {}

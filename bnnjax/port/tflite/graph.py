@@ -24,9 +24,9 @@ _DTYPES = {
 
 
 class Quantization(NamedTuple):
-    """What the integers q of a tensor stand for: ``scale · (q − zero_point)``.
+    """The meaning of a tensor's integers q: ``scale · (q − zero_point)``.
 
-    There is one pair for the whole tensor, or one for every index along ``axis``.
+    There is one pair for the whole tensor, or one per index along ``axis``.
     """
 
     scale: tuple[float, ...]
@@ -39,11 +39,11 @@ class Tensor:
     """A tensor of the graph.
 
     Attributes:
-      name: in the file.
-      shape: for one picture.
-      value: of a constant; None for a tensor that is computed.
-      dtype: NumPy's name of its type, or "" for a type that is not read here.
-      quantization: of integers that stand for other numbers.
+      name: the name in the file.
+      shape: the shape for one picture.
+      value: the value of a constant; None for a computed tensor.
+      dtype: NumPy's name of its type, or "" for an unsupported type.
+      quantization: the quantization of integers; None if they stand for themselves.
     """
 
     name: str
@@ -87,8 +87,8 @@ def read_graph(path: str | Path) -> Graph:
     """The first subgraph of a ``.tflite`` file.
 
     Raises:
-      ValueError: there is no such file, it is no TFLite flatbuffer or a truncated one, or a
-        constant has a type that is not read here.
+      ValueError: the file does not exist, is truncated or not a TFLite flatbuffer, or has a
+        constant of an unsupported type.
       ModuleNotFoundError: the extra ``port`` is not installed.
     """
     tflite = _import_tflite()

@@ -1,15 +1,15 @@
-"""Binary convolutions of Larq Compute Engine (LCE), as its versions 0.1 to 0.16 wrote them.
+"""Binary convolutions of Larq Compute Engine (LCE), as written by its versions 0.1 to 0.16.
 
 The formats differ (``larq_compute_engine/tflite/kernels/bconv2d*.cc`` of each release):
 
 - 0.1: ``LqceBconv2d32`` and ``LqceBconv2d64`` take float input and a float filter; the result is
   ``add + multiply · popcount``.
-- 0.2 and 0.3: ``LceBconv2d`` has ``strides`` and ``dilations`` of four numbers, options spelt out
-  as strings, and a filter of floats (HWIO, OHWI) or of packed words (OHWI_PACKED).
+- 0.2 and 0.3: ``LceBconv2d`` has four-element ``strides`` and ``dilations``, string options, and a
+  filter of floats (HWIO, OHWI) or of packed words (OHWI_PACKED).
 - June to August 2020: there is one option per number (``stride_height`` …), the operator binarizes
   its float input itself, and ``padding`` is TfLitePadding's enumeration (1 SAME, 2 VALID).
 - 0.4 and later: the input is packed, ``padding`` is the schema's enumeration (0 SAME, 1 VALID), and
-  a packed result keeps nothing of the batch norm but one threshold per channel.
+  a packed result replaces the batch norm by one threshold per channel.
 
 A set bit in LCE's words is −1. In all formats the result is ``activation(ŷ) · multiplier + bias``,
 where ŷ is the sum of ±1 products.
@@ -32,12 +32,12 @@ class BinaryConv(NamedTuple):
     """A binary convolution.
 
     Attributes:
-      window: its window.
-      words: of its kernel, uint32 [kh, kw, words per group, O], packed as in `bnnjax.binary.bits`.
-      activation: the number of the activation that follows.
-      multiplier: float32 [O], of the affine map after the activation.
-      bias: float32 [O], of the same.
-      packed: whether only the signs of the result count.
+      window: the window.
+      words: the kernel, uint32 [kh, kw, words per group, O], packed as in `bnnjax.binary.bits`.
+      activation: the schema's number of the activation that follows.
+      multiplier: float32 [O], the multiplier of the affine map after the activation.
+      bias: float32 [O], the bias of that map.
+      packed: whether only the signs of the result are used.
     """
 
     window: Window
@@ -49,7 +49,7 @@ class BinaryConv(NamedTuple):
 
 
 def read(graph: Graph, operator: Operator) -> BinaryConv:
-    """A binary convolution.
+    """Reads a binary convolution.
 
     Raises:
       ValueError: options or shapes that no version of LCE writes.
@@ -61,7 +61,7 @@ def read(graph: Graph, operator: Operator) -> BinaryConv:
     try:
         if "stride_height" in options:
             strides, dilations, padding = _single_options(options, source.dtype)
-            channels = int(options["channels_in"])  # a packed input does not tell
+            channels = int(options["channels_in"])  # unknown from a packed input
         else:
             strides, dilations, padding = _listed_options(options)
             channels = int(options.get("channels_in") or source.shape[-1])
@@ -114,7 +114,7 @@ def _activation(options: Mapping[str, Any]) -> int:
 
 
 def _words(values: np.ndarray, options: Mapping[str, Any], channels: int) -> tuple[np.ndarray, int]:
-    """The kernel's words [kh, kw, words, O], and how many channels an output channel sees."""
+    """The kernel's words [kh, kw, words, O], and how many channels each output channel sees."""
     if values.dtype != np.int32:
         hwio = (options.get("filter_format") or "HWIO") == "HWIO"
         kernel = values if hwio else np.moveaxis(values, 0, 3)
@@ -129,7 +129,7 @@ def _words(values: np.ndarray, options: Mapping[str, Any], channels: int) -> tup
 def _flipped(values: np.ndarray, channels: int) -> np.ndarray:
     """LCE's int32 [O, kh, kw, words] (a set bit is −1) as our uint32 [kh, kw, words, O] (+1)."""
     used = np.full(bits.words_for(channels), 2**bits.WORD - 1, np.uint32)
-    used[-1] >>= -channels % bits.WORD  # the last word has bits without a channel
+    used[-1] >>= -channels % bits.WORD  # the last word may have unused bits
     return np.ascontiguousarray(np.moveaxis(~values.view(np.uint32) & used, 0, 3))
 
 
@@ -143,21 +143,21 @@ def _affine(
     ones, zeros = np.ones(features, np.float32), np.zeros(features, np.float32)
     multiplier = ones if multiplier is None else multiplier.reshape(-1)
     bias = zeros if bias is None else bias.reshape(-1)
-    if operator.kind.startswith("Lqce"):  # of the popcount, which is (products − ŷ) / 2
+    if operator.kind.startswith("Lqce"):  # applies to the popcount (products − ŷ) / 2
         bias, multiplier = bias + multiplier * (products / 2), -multiplier / 2
     return np.asarray(multiplier, np.float32), np.asarray(bias, np.float32)
 
 
 def _from_threshold(threshold: np.ndarray, products: int) -> tuple[np.ndarray, np.ndarray]:
-    """A stand-in for the batch norm that a threshold τ was made from.
+    """A replacement for the batch norm that a threshold τ was derived from.
 
-    The bit is −1 where the popcount (K − ŷ) / 2 > τ, with K the number of ``products`` in a sum,
-    that is, where ŷ < θ = K − 2τ − 1, halfway between two values that ŷ can take. We compute
+    The bit is −1 where the popcount (K − ŷ) / 2 > τ, with K the number of ``products`` in a sum;
+    equivalently, where ŷ < θ = K − 2τ − 1, halfway between two possible values of ŷ. We compute
     (ŷ − θ) / √K, whose sign is that bit. √K is the standard deviation of a sum of K independent
-    signs; because it is a constant, the gradient of a picture depends neither on other pictures nor
-    on its size. The scale of the norm itself is lost; where it was smaller, fewer gradients were
-    clipped. A popcount lies between 0 and K, so a channel with τ < 0 is always −1, one with τ ≥ K
-    is always +1, and neither has a slope.
+    signs. Because it is a constant, the gradient of a picture depends neither on other pictures nor
+    on the size. The scale of the original norm is lost; where that was smaller, fewer gradients
+    were clipped. A popcount lies between 0 and K, so a channel with τ < 0 is always −1, one with
+    τ ≥ K is always +1, and both have zero slope.
     """
     center = products - 2.0 * threshold.astype(np.float64) - 1
     scale = np.full(threshold.shape, products**-0.5)

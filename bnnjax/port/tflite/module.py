@@ -1,4 +1,4 @@
-"""The linen module that carries a `Program` out."""
+"""The linen module that executes a `Program`."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from bnnjax.port.tflite.steps import perform
 class GraphNetwork(Tapped):
     """[N, H, W, 3] → logits [N, num_classes] or None.
 
-    The logits are None for a program that ends in a map, and at sizes that its head cannot follow:
-    a flattened map fits the dense layer behind it at one size only.
+    The logits are None for a program that ends in a map, and at sizes that its head does not
+    support: a flattened map fits the following dense layer at one size only.
     """
 
     program: Program
@@ -39,6 +39,6 @@ class GraphNetwork(Tapped):
             for step in self.program.head:
                 inputs = (values[ref] for ref in step.inputs)
                 values[step.output] = perform(step, self.options, *inputs)
-        except ValueError:  # raised for shapes only, while they are traced
+        except ValueError:  # raised only for shapes, during tracing
             return None
         return None if self.program.logits is None else values[self.program.logits]

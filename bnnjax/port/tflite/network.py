@@ -1,8 +1,8 @@
-"""Any network of Larq Compute Engine from its ``.tflite`` file, with taps and gradients.
+"""Loads any network of Larq Compute Engine from its ``.tflite`` file, with taps and gradients.
 
-The package's own layers compute the file's operators, so binary kernels stay packed and the
-network has the package's speed, pseudo-gradients and options. Quantized (int8) tensors are carried
-as the numbers that they stand for, and the gradient passes straight through the rounding.
+The package's own layers compute the file's operators, so binary kernels stay packed, and the
+network has the package's speed, pseudo-gradients and options. Quantized (int8) tensors are
+represented by dequantized floats, and the gradient passes straight through the rounding.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from bnnjax.port.tflite.taps import name_taps
 from bnnjax.port.tflite.translate import translate
 
 _DEFAULT = Options()
-UNKNOWN_SIZE = (224, 224)  # px, for files that leave it open
+UNKNOWN_SIZE = (224, 224)  # px, for files that do not state a size
 
 PREPROCESSINGS: dict[str, Callable[[Array], Array]] = {
     "imagenet": imagenet.normalize,
@@ -42,45 +42,45 @@ PREPROCESSINGS: dict[str, Callable[[Array], Array]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Build:
-    """`Entry.build` of a program. Equal programs have equal ones, so that a file that is read again
-    is not compiled again."""
+    """`Entry.build` of a program. Equal programs have equal builds, so that reading a file again
+    does not trigger a compilation."""
 
     program: Program
 
     def __call__(
         self, *, options: Options = _DEFAULT, num_classes: int | None = None
     ) -> GraphNetwork:
-        """The module; the program alone decides how many classes it tells apart."""
+        """The module; its number of classes is fixed by the program."""
         del num_classes
         return GraphNetwork(self.program, options)
 
 
 @dataclasses.dataclass(frozen=True)
 class Takes:
-    """`Sizes.takes` of a program: the sides at which its taps can be computed, or those of the
-    file's ``size`` (height, width) alone."""
+    """`Sizes.takes` of a program: the sides at which its taps can be computed, or only those of the
+    file's ``size`` (height, width)."""
 
     program: Program
     size: Size
     free: bool
 
     def __call__(self, side: int) -> bool:
-        """Whether a picture may have a side of so many pixels."""
+        """Whether a picture may have a side of ``side`` px."""
         return sizes.fits(self.program, (side, side)) if self.free else side in self.size
 
 
 def load_graph(path: str | Path, *, preprocessing: str = "imagenet") -> Network:
-    """A network from any ``.tflite`` file of the operators in `translate.HANDLERS`.
+    """Loads a network from any ``.tflite`` file with the operators in `translate.HANDLERS`.
 
     Args:
-      path: of the file.
-      preprocessing: the pictures that it takes: "imagenet" (zero mean and unit deviation over
-        ImageNet, as all networks of Larq Zoo), "unit" ([0, 1], for a file that normalizes them
-        itself), "symmetric" ([−1, 1]) or "bytes" (0 to 255).
+      path: the path of the file.
+      preprocessing: how the file expects its pictures: "imagenet" (zero mean and unit deviation
+        over ImageNet, as in all networks of Larq Zoo), "unit" ([0, 1], for a file that normalizes
+        them itself), "symmetric" ([−1, 1]) or "bytes" (0 to 255).
 
     Raises:
-      ValueError: in one line, what the file holds that is not known here and where, or that it is
-        damaged; or an unknown ``preprocessing``.
+      ValueError: an unsupported operator (the message says where), a damaged file, or an unknown
+        ``preprocessing``.
       ModuleNotFoundError: the extra ``port`` is not installed.
     """
     if preprocessing not in PREPROCESSINGS:
@@ -90,7 +90,7 @@ def load_graph(path: str | Path, *, preprocessing: str = "imagenet") -> Network:
         entry, variables = network_of(graph, Path(path).name)
     except ValueError as error:
         raise ValueError(f"{path}: {_first_line(error)}") from None
-    except Exception as error:  # a damaged file may break any step in any manner
+    except Exception as error:  # a damaged file may break any step in any way
         what = f"{type(error).__name__}: {_first_line(error)}"
         raise ValueError(f"{path}: damaged .tflite file ({what})") from error
     entry = dataclasses.replace(entry, normalize=PREPROCESSINGS[preprocessing])
@@ -108,10 +108,10 @@ def _first_line(error: Exception) -> str:
 
 
 def network_of(graph: Graph, name: str) -> tuple[Entry, Variables]:
-    """An entry and the variables of a graph.
+    """The entry and the variables of a graph.
 
     Raises:
-      ValueError: operators or shapes that are not known here.
+      ValueError: unsupported operators or shapes.
     """
     _check_image(graph)
     bare, builder = translate(graph)
@@ -153,7 +153,7 @@ def _check_image(graph: Graph) -> None:
 def _check_shapes(
     graph: Graph, builder: GraphBuilder, program: Program, size: Size
 ) -> dict[int, Shape]:
-    """Shapes of all values, after comparing them and the weights' with what the file states."""
+    """The shapes of all values; checks them and those of the weights against the file."""
     shapes, needed = sizes.shapes(program, size)
     stated = graph.tensors[program.image].shape[1:3] == size
     for step in program.steps + program.head:

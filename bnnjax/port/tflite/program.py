@@ -1,6 +1,6 @@
-"""A network that was read from a ``.tflite`` file, as a static program of steps.
+"""A network from a ``.tflite`` file as a static program of steps.
 
-`bnnjax.port.tflite.builder` makes it from a graph, `bnnjax.port.tflite.steps` carries it out.
+`bnnjax.port.tflite.builder` builds it from a graph, `bnnjax.port.tflite.steps` executes it.
 """
 
 from typing import Any, NamedTuple
@@ -10,15 +10,15 @@ Ref = int | str  # the number of a value, or the name of a constant among the va
 
 
 class Step(NamedTuple):
-    """One step, a little less than an operator of the file: a binary convolution, its activation
-    and its batch norm are three.
+    """One step; an operator may become several, such as a binary convolution, its activation and
+    its batch norm.
 
     Attributes:
       kind: what it computes, a key of `bnnjax.port.tflite.steps.STEPS`.
-      name: of its weights, if it has any.
+      name: the name of its weights, if it has any.
       inputs: the values that it reads.
-      output: the value that it makes.
-      options: hashable, of the type that its kind needs.
+      output: the value that it computes.
+      options: hashable options of the type that its kind needs.
       where: its operator in the file, for messages.
     """
 
@@ -44,7 +44,7 @@ class Window(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """The numbers ``scale · (q − zero_point)`` that a tensor of integers q in [low, high] holds."""
+    """The numbers ``scale · (q − zero_point)`` for integers q in [low, high]."""
 
     scale: float
     zero_point: int
@@ -67,12 +67,12 @@ class Program(NamedTuple):
     """The static half of a network from a file; hashable.
 
     Attributes:
-      steps: in order of execution.
-      constants: names and shapes of the constants that belong to no layer.
-      image: the value that the picture becomes.
+      steps: the steps in order of execution.
+      constants: the names and shapes of constants that belong to no layer.
+      image: the value of the input picture.
       logits: the value of the logits; None for a network that ends in a map.
-      taps: names and the values that they show.
-      head: the steps that follow ``steps`` and that no tap needs: the classifier.
+      taps: the names of the taps and their values.
+      head: the steps after ``steps`` that no tap needs: the classifier.
     """
 
     steps: tuple[Step, ...]
@@ -83,7 +83,7 @@ class Program(NamedTuple):
     head: tuple[Step, ...] = ()
 
     def with_taps(self, taps: tuple[tuple[str, int], ...]) -> "Program":
-        """The same program with these taps, split into what they need and the head."""
+        """The same program with these taps, split into the steps that they need and the head."""
         needed: set[Ref] = {value for _, value in taps}
         body, head = [], []
         for step in reversed(self.steps + self.head):

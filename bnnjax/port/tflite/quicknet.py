@@ -1,7 +1,7 @@
-"""QuickNet v0.2 from a ``.tflite`` file of Larq Compute Engine, under the names of our module.
+"""Reads QuickNet v0.2 from a ``.tflite`` file of Larq Compute Engine, with our module's names.
 
-The general importer reads the file. Here its steps are compared with those of the network, and its
-weights are renamed.
+The general importer reads the file. This module compares the steps with those of the network and
+renames the weights.
 """
 
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ class Row(NamedTuple):
     """A step of the network.
 
     Attributes:
-      kind: of the step.
-      options: that it needs; None if any will do.
+      kind: the kind of the step.
+      options: the required options; None if any will do.
       weights: the names of its arrays in the step → our names, or `ZERO`.
     """
 
@@ -33,15 +33,15 @@ class Row(NamedTuple):
     weights: Mapping[str, str] = {}
 
 
-ZERO = "a bias of zeros"  # which the converter adds, and our module lacks
+ZERO = "a bias of zeros"  # added by the converter; our module has none
 
 
 def read_variables(graph: Graph, architecture: Architecture) -> Variables:
     """The packed variables of ``quicknet_v0``.
 
     Raises:
-      ValueError: an operator that is not known here; or, in one error, everything that is missing,
-        left over, misshaped or otherwise not as in this network.
+      ValueError: an unsupported operator; or, in one error, everything that is missing, left over,
+        misshaped or otherwise different from this network.
     """
     _, builder = translate(graph)
     shapes = flatten_dict(architecture.frozen_shapes()["params"], sep="/")
@@ -55,7 +55,7 @@ def read_variables(graph: Graph, architecture: Architecture) -> Variables:
             faults.append(f"left over: {step.where} a step {step.kind!r}")
         elif row.kind != step.kind:
             faults.append(f"{step.where} is {step.kind!r}, needs {row.kind!r}")
-            break  # nothing that follows stands where it should
+            break  # everything that follows is misaligned
         else:
             faults += _option_faults(row, step) + _take(row, step, builder, shapes, variables)
     if faults:
@@ -82,7 +82,7 @@ def _take(
     shapes: Mapping[str, Any],
     variables: dict[str, np.ndarray],
 ) -> list[str]:
-    """Puts the weights of a step where they belong; returns the faults."""
+    """Stores the weights of a step under our names; returns the faults."""
     arrays, faults = _arrays(step, builder), []
     for theirs, ours in row.weights.items():
         if theirs not in arrays:

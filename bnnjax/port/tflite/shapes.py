@@ -1,6 +1,6 @@
-"""The operators of a ``.tflite`` file that rearrange values or compute shapes, as steps.
+"""Translates the operators of a ``.tflite`` file that rearrange values or compute shapes to steps.
 
-Shapes in a file are for one picture; in a step the first axis belongs to the batch.
+Shapes in a file are for one picture; in a step, the first axis is the batch.
 """
 
 from typing import Any
@@ -35,10 +35,10 @@ def reshape(builder: GraphBuilder, op: Operator) -> None:
 
 
 def flattened(builder: GraphBuilder, op: Operator) -> tuple[int, ...] | None:
-    """The shape [h, w, C] of the map that an operator flattens; None if it flattens no map, or if
-    the file leaves its size open.
+    """The shape [h, w, C] of the map that an operator flattens; None if it does not flatten a map,
+    or if the file does not state its size.
 
-    The dense layer behind it needs this very map: one of 6×4 has as many values as one of 4×6.
+    The following dense layer needs exactly this shape: a 6×4 map has as many values as a 4×6 one.
     """
     tensors = builder.graph.tensors
     shape, picture = tensors[op.inputs[0]].shape, tensors[builder.graph.inputs[0]].shape
@@ -46,12 +46,12 @@ def flattened(builder: GraphBuilder, op: Operator) -> tuple[int, ...] | None:
 
 
 def squeeze(builder: GraphBuilder, op: Operator) -> None:
-    """SQUEEZE, as a reshape to the shape that the file states for its result."""
+    """SQUEEZE, as a reshape to the output shape in the file."""
     builder.unary("reshape", op, options=builder.graph.tensors[op.outputs[0]].shape)
 
 
 def transpose(builder: GraphBuilder, op: Operator) -> None:
-    """TRANSPOSE by a constant order of axes."""
+    """TRANSPOSE with a constant order of axes."""
     builder.unary("transpose", op, options=tuple(_constant(builder, op, 1)))
 
 
@@ -79,7 +79,7 @@ def strided_slice(builder: GraphBuilder, op: Operator) -> None:
         raise ValueError("adds axes or leaves some out")
     begin, end, strides = (tuple(_constant(builder, op, slot)) for slot in (1, 2, 3))
     shape = builder.graph.tensors[op.inputs[0]].shape
-    # An end at the file's own size means the end at any size.
+    # An end that equals the file's own size stands for the end at any size.
     sides = enumerate(zip(end, shape, strict=True)) if len(shape) == 4 else ()
     whole = sum(1 << axis for axis, (last, side) in sides if last == side)
     masks = (op.options["BeginMask"], op.options["EndMask"] | whole, op.options["ShrinkAxisMask"])
@@ -95,7 +95,7 @@ def split(builder: GraphBuilder, op: Operator) -> None:
 
 
 def pack(builder: GraphBuilder, op: Operator) -> None:
-    """PACK of the sides of a shape: constants become options, the others are values."""
+    """PACK of the sides of a shape: constants become options, all others values."""
     if op.options.get("Axis", 0):
         raise ValueError(f"packs along axis {op.options['Axis']}, not 0")
     constants = [builder.graph.constant(op, slot) for slot in range(len(op.inputs))]

@@ -1,4 +1,4 @@
-"""The sizes of pictures that a program takes, from shapes alone: nothing is computed."""
+"""Finds the picture sizes that a program accepts, from shapes alone."""
 
 import functools
 from typing import Any
@@ -14,10 +14,10 @@ Shape = tuple[int, ...]
 
 
 def shapes(program: Program, size: Size) -> tuple[dict[int, Shape], dict[str, Any]]:
-    """The shapes of all values of a program, and those of its variables, for a picture of a size.
+    """The shapes of all values and variables of a program for one picture of this size.
 
     Raises:
-      ValueError: a step that cannot take its inputs, with its operator in the file.
+      ValueError: a step cannot take its inputs; the message names its operator in the file.
     """
     steps = program.steps + program.head
     whole = program.with_taps(tuple((str(step.output), step.output) for step in steps))
@@ -31,13 +31,13 @@ def shapes(program: Program, size: Size) -> tuple[dict[int, Shape], dict[str, An
 
 @functools.lru_cache(maxsize=4096)
 def fits(program: Program, size: Size) -> bool:
-    """Whether the taps of a program can be computed at a size."""
+    """Whether the taps of a program can be computed at this size."""
     return has_logits(program._replace(head=(), logits=None), size)
 
 
 @functools.lru_cache(maxsize=4096)
 def has_logits(program: Program, size: Size) -> bool:
-    """Whether a whole program can be computed at a size, its logits included."""
+    """Whether a whole program, including its logits, can be computed at this size."""
     try:
         return bool(shapes(program, size))
     except ValueError:
@@ -45,8 +45,8 @@ def has_logits(program: Program, size: Size) -> bool:
 
 
 def smallest(program: Program, size: Size, stride: int) -> Size:
-    """The smallest square picture whose sides are multiples of the stride and that has logits, as
-    the next larger one does; else the ``size`` that the file states."""
+    """The smallest square size in multiples of the stride at which there are logits, as there are
+    at the next larger one; else the ``size`` in the file."""
     for side in range(stride, max(size) + 1, stride):
         if all(has_logits(program, (s, s)) for s in (side, side + stride)):
             return side, side

@@ -3,8 +3,8 @@
 Each function takes the step, the network's options and the values that the step reads. Weights come
 from the variables.
 
-Integer sums often lie exactly where an activation bends, or equal each other. The gradients there
-are TensorFlow's, where those of JAX's own functions are mostly half as large.
+Integer sums often lie exactly at the kink of an activation, or are tied. The gradients there follow
+TensorFlow; those of JAX's own functions are mostly half as large.
 """
 
 import operator
@@ -32,14 +32,14 @@ ACTIVATIONS: dict[int, Callable[[Array], Array]] = {  # by the schema's enumerat
 
 
 def perform(step: Step, options: Options, *inputs: Any) -> Any:
-    """The value that a step makes; to be called within a linen module.
+    """Computes the value of a step; call it within a linen module.
 
     Raises:
-      ValueError: the shapes of the inputs do not fit, with the step's operator in the file.
+      ValueError: the shapes of the inputs do not fit; the message names the operator in the file.
     """
     try:
         return STEPS[step.kind](step, options, *inputs)
-    except (ValueError, TypeError) as error:  # JAX raises either for shapes
+    except (ValueError, TypeError) as error:  # JAX raises either for wrong shapes
         shapes = ", ".join(str(list(np.shape(value))) for value in inputs)
         first = (str(error).splitlines() or [""])[0]
         raise ValueError(f"{step.where} cannot take {shapes}: {first}") from None
@@ -49,7 +49,7 @@ def perform(step: Step, options: Options, *inputs: Any) -> Any:
 
 
 def _binary_conv(step: Step, options: Options, x: Array) -> Array:
-    """Integer sums: the signs of ``x`` times a binary kernel."""
+    """The integer sums of the signs of ``x`` times a binary kernel."""
     return QuantConv(
         input_quantizer=options.input_quantizer,
         kernel_quantizer=quant.ste_sign,
@@ -127,7 +127,7 @@ def _arithmetic(apply: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 def _aligned(step: Step, x: Any, y: Any) -> tuple[Any, Any]:
     """Both values with the same rank. The first axis of computed values is the batch, as in a gate
-    [N, C] times a map [N, h, w, C]; a file, written for one picture, need not say so."""
+    [N, C] times a map [N, h, w, C]; a file for one picture does not necessarily express this."""
     if any(isinstance(ref, str) for ref in step.inputs) or x.ndim == y.ndim:
         return x, y
     if x.ndim > y.ndim:
@@ -169,7 +169,7 @@ def _slice(step: Step, options: Options, x: Any) -> Any:
         index.append(slice(first, None if cut.end_mask >> axis & 1 else end, stride))
     if isinstance(x, np.ndarray):  # the sides of a tensor
         return x[tuple(index)]
-    # The file slices its one picture where the batch is meant.
+    # On the batch axis, the file slices its single picture; we keep the whole batch.
     return x[(slice(None), *index[1:])]
 
 
@@ -189,8 +189,8 @@ def _round(step: Step, options: Options, x: Array) -> Array:
 
 
 def round_to(grid: Grid, x: Array) -> Array:
-    """The nearest number of the grid, ties away from 0; within the grid's range the gradient passes
-    straight through."""
+    """Rounds to the nearest number of the grid, ties away from 0; the gradient passes straight
+    through within the range of the grid."""
     low, high = (grid.scale * (q - grid.zero_point) for q in (grid.low, grid.high))
     inside = jnp.clip(x, low, high)
     steps = inside / grid.scale

@@ -1,18 +1,17 @@
 """Names for the taps of a network from a ``.tflite`` file.
 
 - ``stem1``, ``stem2`` …: the float convolutions before the first binary one, after their
-  activations; the parts of a grouped convolution that the file splits are put together;
+  activations; the parts of a grouped convolution that the file splits are concatenated;
 - ``stem``: the tensor whose signs the first binary convolution takes;
 - ``conv1`` …: the integer sums of the binary convolutions;
 - ``add1`` …: sums of two computed tensors, before a fused activation: the residual stream;
 - ``concat1`` …: concatenations, the stream of densely connected networks;
-- ``stage1`` …: the ends of the stages. A stage is everything behind the stem at one total stride,
+- ``stage1`` …: the ends of the stages. A stage is everything after the stem at one total stride,
   if that includes a binary convolution, a sum or a concatenation. It ends with its last sum or
   concatenation, or else with its last tensor.
 
-By default, content is measured at the stage of stride 16, or else at the last stage but one, and
-style at the stem's taps and at all stages up to that one. Deeper stages add nothing to a picture
-but time.
+By default, content is measured at the stage of stride 16, or else at the second-to-last stage, and
+style at the stem's taps and at all stages up to that one. Deeper stages add only computing time.
 """
 
 from typing import NamedTuple
@@ -51,7 +50,7 @@ def name_taps(builder: GraphBuilder) -> Taps:
 def _defaults(
     named: list[tuple[str, int]], wanted: set[int | None], content: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Default style taps, one name per wanted value, and default content taps."""
+    """The default style taps, one name per wanted value, and the default content taps."""
     names: dict[int, str] = {}
     for name, value in named:
         if value in wanted and name.startswith(("stem", "stage")):
@@ -61,7 +60,7 @@ def _defaults(
 
 
 def _stem(builder: GraphBuilder) -> list[int]:
-    """The results of the convolutions before the first binary one, parts put together."""
+    """The results of the convolutions before the first binary one, with parts concatenated."""
     whole: dict[int, int] = {}
     for op in builder.graph.operators:
         if op.kind == "CONCATENATION":

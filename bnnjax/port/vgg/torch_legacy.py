@@ -1,8 +1,8 @@
-"""Tensors in the format that torch wrote before 1.6, read without torch.
+"""Reads tensors in the format of torch before 1.6, without torch.
 
-A file is five pickles (magic number, version, machine, tensors, keys of the storages), followed by
-each storage as its element count (int64) and its raw elements. Only the pickled names of plain
-tensors are accepted, and none of them runs code from the file.
+A file consists of five pickles (magic number, version, machine, tensors, keys of the storages),
+followed by each storage as its element count (int64) and raw elements. Only the pickled names of
+plain tensors are accepted, and none of them runs code from the file.
 """
 
 import collections
@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-MAGIC = 0x1950A86A20F9469CFC6C  # with which such a file begins
+MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of such a file
 
 
 class _Storage(NamedTuple):
@@ -28,7 +28,7 @@ class _Tensor(NamedTuple):
 
 
 class _PlainTensors(pickle.Unpickler):
-    """Unpickles a state dict of plain tensors as descriptions; refuses every other name."""
+    """Unpickles a state dict of plain tensors as descriptions; rejects every other name."""
 
     NAMES = {  # noqa: RUF012 (read only)
         ("collections", "OrderedDict"): collections.OrderedDict,
@@ -52,7 +52,7 @@ def read_torch_legacy(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The named arrays of a state dict saved by torch before 1.6.
 
     Raises:
-      ValueError: there is no such file, it has another format, or it pickles anything but tensors.
+      ValueError: the file does not exist, has another format, or pickles anything but tensors.
     """
     try:
         with open(path, "rb") as file:
