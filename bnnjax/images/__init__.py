@@ -16,6 +16,7 @@ __all__ = [
     "fit",
     "load",
     "load_bytes",
+    "pillow_crop_resize",
     "read_metadata",
     "resize",
     "save_png",
