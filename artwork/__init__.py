@@ -1,1 +1,1 @@
-"""The programs that drew the sample pictures in ``bnnjax/assets/samples``: see `artwork.make`."""
+"""The programs that draw the sample pictures in ``bnnjax/assets/samples``; see `artwork.make`."""

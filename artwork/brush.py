@@ -1,4 +1,4 @@
-"""Paint on a canvas: strokes with bristles that leave colour and relief, lit from the side."""
+"""Paint on a canvas: brush strokes that leave colour and relief, lit from the side."""
 
 import itertools
 from collections.abc import Callable
@@ -7,11 +7,11 @@ import numpy as np
 
 from artwork.fields import noise, plane
 
-Field = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of x and y in picture heights
+Field = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of x and y, in picture heights
 
 
 class Canvas:
-    """Colours [H, W, 3] and the thickness [H, W] of the paint, in picture heights."""
+    """Colours [H, W, 3], and the thickness of the paint [H, W] in picture heights."""
 
     def __init__(self, width: int, height: int, ground: np.ndarray) -> None:
         self.colours = np.full((height, width, 3), ground, np.float32)
@@ -20,7 +20,7 @@ class Canvas:
     def stroke(
         self, path: np.ndarray, paint: np.ndarray, rng: np.random.Generator, *, width: float
     ) -> None:
-        """Drags a brush of this width along a path [n, 2] of x, y, all in picture heights."""
+        """Drags a brush along a path [n, 2] of points (x, y); lengths are in picture heights."""
         height = self.relief.shape[0]
         margin = width * 0.6 + 1 / height
         low = np.floor((path.min(0) - margin) * height).astype(int).clip(0)
@@ -39,7 +39,7 @@ class Canvas:
         self.relief[part] += cover * (thickness - self.relief[part])
 
     def lit(self, *, strength: float = 1.0) -> np.ndarray:
-        """The canvas [H, W, 3] in light from the upper left."""
+        """The canvas [H, W, 3], lit from the upper left."""
         down, right = np.gradient(self.relief * self.relief.shape[0])
         slope = np.clip(-(0.7 * right + 0.7 * down) * strength, -1, 1)
         shine = np.clip(slope - 0.25, 0, 1) ** 1.5
@@ -49,7 +49,7 @@ class Canvas:
 def brush_coordinates(
     x: np.ndarray, y: np.ndarray, path: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far along a path points lie (beyond its ends too), and how far to its right."""
+    """How far points lie along a path, beyond its ends too, and how far to the right of it."""
     best = np.full(x.shape, np.inf, np.float32)
     along, across = np.zeros_like(best), np.zeros_like(best)
     before, last = 0.0, len(path) - 2
@@ -72,7 +72,10 @@ def brush_coordinates(
 def bristles(
     along: np.ndarray, across: np.ndarray, width: float, rng: np.random.Generator, pixel: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cover and thickness of the paint, 0 to 1; ``along`` 0 to 1, ``across`` −1 to 1."""
+    """Coverage and thickness of the paint, from 0 to 1.
+
+    ``along`` is from 0 to 1 on the stroke, ``across`` from −1 to 1.
+    """
     seed = int(rng.integers(1 << 16))
     hairs = noise(across * 5.5 + seed * 0.37, along * 1.5 + seed * 0.11, 3)
     hairs += 0.6 * noise(across * 12.0 + seed * 0.53, along * 3.0, 4)
@@ -87,7 +90,7 @@ def bristles(
 
 
 def follow(flow: Field, x: float, y: float, *, length: float, steps: int = 9) -> np.ndarray:
-    """A path [steps + 1, 2] along a field of directions (angles in radians), its middle at x, y."""
+    """A path [steps + 1, 2] that follows a field of angles (radians) and is centred on (x, y)."""
     halves = []
     for sign in (-1, 1):
         here, places = np.array([x, y]), []

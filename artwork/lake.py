@@ -1,7 +1,7 @@
 """A mountain lake in the evening: a height field seen from the shore.
 
-Each column of pixels looks along a line over the land; what a pixel sees is the first point on it
-that rises above the pixel's line of sight.
+Each column of pixels looks along a line over the land. A pixel shows the first point on this line
+that rises above its line of sight.
 """
 
 import numpy as np
@@ -9,10 +9,10 @@ from PIL import Image, ImageDraw
 
 from artwork.fields import colour, gradient, mix, noise, octaves, plane, ramp
 
-EXTENT = 16.0  # of the land, which is a square ahead of the eye
+EXTENT = 16.0  # side of the land, a square in front of the eye
 CELLS = 1280
 EYE = 0.16  # above the water
-HORIZON = 0.60  # in picture heights from the top
+HORIZON = 0.60  # from the top, in picture heights
 SUN = np.array([0.86, 0.33, -0.38]) / np.linalg.norm([0.86, 0.33, -0.38])
 FIRS = (  # x, foot and top, in picture heights
     (0.30, 0.93, 0.55),
@@ -21,7 +21,7 @@ FIRS = (  # x, foot and top, in picture heights
     (0.105, 0.98, 0.16),
     (1.30, 1.05, 0.62),
 )
-GLOW = 1.12, 0.47  # where the sky is brightest, in picture heights
+GLOW = 1.12, 0.47  # the brightest point of the sky, in picture heights
 
 
 def draw(width: int, height: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def draw(width: int, height: int) -> np.ndarray:
 
 
 def terrain() -> np.ndarray:
-    """Heights [z, x] of the land; below 0 lies water."""
+    """Heights [z, x] of the land; what is below 0 is under water."""
     z, x = np.mgrid[:CELLS, :CELLS].astype(np.float32) * EXTENT / CELLS
     x -= EXTENT / 2
     x, z = x + 0.5 * noise(x * 0.5, z * 0.5, 41), z + 0.5 * noise(x * 0.5, z * 0.5, 42)
@@ -49,7 +49,7 @@ def terrain() -> np.ndarray:
 
 
 def ridges(x: np.ndarray, z: np.ndarray, seed: int) -> np.ndarray:
-    """Crests, 0 to about 1, rough where they are high (Musgrave's ridged multifractal)."""
+    """Crests from 0 to about 1, rougher where they are higher (Musgrave's ridged multifractal)."""
     total, weight, height = 0.0, 1.0, 0.55
     for k in range(8):
         folded = np.sqrt(noise(x * 2**k, z * 2**k, seed + k) ** 2 + 0.0006)
@@ -60,7 +60,7 @@ def ridges(x: np.ndarray, z: np.ndarray, seed: int) -> np.ndarray:
 
 
 def at(field: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """The field's value between its cells."""
+    """The field's values at (x, z), interpolated bilinearly."""
     column = np.clip((x + EXTENT / 2) * CELLS / EXTENT, 0, CELLS - 1.001)
     row = np.clip(z * CELLS / EXTENT, 0, CELLS - 1.001)
     j, i = column.astype(int), row.astype(int)
@@ -70,11 +70,11 @@ def at(field: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def look(land: np.ndarray, width: int, height: int, steps: int = 1400) -> tuple:
-    """Which pixels see land, how far off [H, W], and where: x, z [2, H, W]."""
+    """Which pixels show land [H, W], at what distance [H, W], and at which (x, z) [2, H, W]."""
     z = np.geomspace(1.2, EXTENT - 0.1, steps)
     slope = (np.arange(width) + 0.5 - width / 2) / height
     lines = HORIZON - (at(land, slope[None] * z[:, None], z[:, None]) - EYE) / z[:, None]
-    lowest = HORIZON + EYE / z[:, None]  # the water's surface hides what lies below it
+    lowest = HORIZON + EYE / z[:, None]  # the water's surface hides what is below it
     lines = np.minimum.accumulate(np.minimum(lines, lowest), axis=0)
     rows = (np.arange(height) + 0.5) / height
     first = np.stack([np.searchsorted(-lines[:, j], -rows) for j in range(width)], axis=1)
@@ -89,7 +89,7 @@ def look(land: np.ndarray, width: int, height: int, steps: int = 1400) -> tuple:
 
 
 def ground(land: np.ndarray, x: np.ndarray, z: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Colours [n, 3] of points of the land, in their light and behind the air."""
+    """Colours [n, 3] of points of the land, with sunlight, sky light and haze."""
     h, step = at(land, x, z), EXTENT / CELLS
     slopes = [(at(land, x + dx, z + dz) - h) / step for dx, dz in ((step, 0), (0, step))]
     normal = np.stack([-slopes[0], np.ones_like(h), -slopes[1]])
@@ -112,7 +112,7 @@ def ground(land: np.ndarray, x: np.ndarray, z: np.ndarray, distance: np.ndarray)
 
 
 def shadow(land: np.ndarray, x: np.ndarray, z: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """1 where the sun reaches points of the land, 0 where something stands before it."""
+    """1 where the sun reaches points of the land, 0 where something is in its way."""
     free = np.ones_like(h)
     for t in np.geomspace(0.04, 3.5, 28):
         above = h + t * SUN[1] - at(land, x + t * SUN[0], z + t * SUN[2])
@@ -121,7 +121,7 @@ def shadow(land: np.ndarray, x: np.ndarray, z: np.ndarray, h: np.ndarray) -> np.
 
 
 def sky(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Colours of the sky, clouds and all."""
+    """Colours of the sky with its clouds."""
     up = np.clip((HORIZON - y) / HORIZON, 0, 1)
     stops = {0: "ffd39a", 0.18: "f6b592", 0.42: "b99ab0", 0.7: "6f7fae", 1: "3a527f"}
     picture = gradient(up, stops)
@@ -138,7 +138,7 @@ def sky(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def water(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The lake: what stands above it, upside down, broken by ripples, darker when looked into."""
+    """The lake: a reflection of what is above it, rippled, and darker towards the viewer."""
     height, width = y.shape
     below = np.clip(y - HORIZON, 1e-3, None)
     across, far = (x - 0.667) / below, 1 / below
@@ -155,7 +155,7 @@ def water(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def with_shore(picture: np.ndarray) -> np.ndarray:
-    """The picture behind conifers and grass of the near shore, dark against the light."""
+    """The picture with dark conifers and grass of the near shore in front."""
     height, width = picture.shape[:2]
     canvas = Image.fromarray(np.uint8(np.clip(picture, 0, 1) * 255 + 0.5))
     pen, rng = ImageDraw.Draw(canvas), np.random.default_rng(5)
@@ -169,7 +169,7 @@ def with_shore(picture: np.ndarray) -> np.ndarray:
 def fir(
     pen: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, foot: float, tall: float
 ) -> None:
-    """A conifer of drooping branches, lit from the right."""
+    """A conifer with drooping branches, lit from the right."""
     pen.line([(x, foot), (x, foot - tall)], fill=ink("0d1013"), width=max(1, round(tall / 60)))
     for level in np.sort(rng.uniform(0.015, 0.94, 260)):
         side = rng.choice((-1, 1))
@@ -187,7 +187,7 @@ def fir(
 def grass(
     pen: ImageDraw.ImageDraw, rng: np.random.Generator, bank: float, width: int, height: int
 ) -> None:
-    """Blades standing along a line of the bank; the line runs down to the right."""
+    """Blades of grass along a line of the bank, which descends to the right."""
     for _ in range(14):
         x = rng.uniform(-0.05, 1.4)
         ground = 0.90 + 0.07 * ramp(x, 0.25, 0.8) + 0.02 * np.sin(5 * x) + 0.14 * bank
@@ -213,5 +213,5 @@ def grass(
 
 
 def ink(code: str) -> tuple[int, ...]:
-    """A colour as Pillow wants it."""
+    """A colour "rrggbb" as Pillow expects it."""
     return tuple(bytes.fromhex(code))

@@ -1,4 +1,4 @@
-"""A windy night over a bay: thick strokes that follow swirls of air, hills and water."""
+"""A windy night over a bay: thick strokes that follow the swirling air, the hills, the water."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from artwork.brush import Canvas, follow
 from artwork.fields import colour, gradient, mix, noise, ramp
 
 SHORE = 0.74
-# Lights in the sky: x, y, radius, turn (which way the air goes round them).
+# Lights in the sky: x, y, radius, and the sense in which the air turns around them.
 LIGHTS = (
     (1.02, 0.20, 0.085, 1),
     (0.16, 0.14, 0.035, -1),
@@ -22,7 +22,7 @@ EDDIES = (
     (1.20, 0.06, 0.10, -1),
     (0.08, 0.36, 0.12, 1),
 )
-LAYERS = (  # width and length of strokes, and how many
+LAYERS = (  # width, length and number of strokes
     (0.070, 0.20, 500),
     (0.034, 0.15, 1700),
     (0.020, 0.095, 3400),
@@ -46,7 +46,7 @@ def draw(width: int, height: int) -> np.ndarray:
 
 
 def crest(x: np.ndarray) -> np.ndarray:
-    """Height of the hills' outline at x."""
+    """Height of the hills' outline at x, from the top."""
     return 0.60 - 0.075 * np.sin(2.6 * x + 0.5) - 0.03 * np.sin(7 * x + 1) + 0.02 * np.cos(13 * x)
 
 
@@ -68,12 +68,12 @@ def flow(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def near_light(x: float, y: float) -> float:
-    """1 in the middle of a light, 0 far from all of them."""
+    """1 at the centre of a light, 0 far from all lights."""
     return float(max(np.exp(-((np.hypot(x - a, y - b) / (2.5 * r)) ** 2)) for a, b, r, _ in LIGHTS))
 
 
 def detail(x: float, y: float) -> float:
-    """How welcome small strokes are."""
+    """The probability of small strokes."""
     return max(near_light(x, y), 0.9 * np.exp(-(((y - SHORE) / 0.09) ** 2)), 0.25)
 
 
@@ -84,14 +84,14 @@ def paint(x: float, y: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def scene(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Colour of what is to be seen at a place."""
+    """Colour of the scene at a point."""
     if y > SHORE:
         return bay(x, y)
     return hills(x, y) if y > crest(x) else air(x, y)
 
 
 def air(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The sky: bands of blue that wind along with the air, pale near the lights."""
+    """The sky: bands of blue that follow the air, pale near the lights."""
     streak = noise(x * 3.1 + 2.5 * np.sin(3 * y), y * 13 + 1.5 * np.sin(4.2 * x), 8)
     tint = gradient(
         0.45 + 0.9 * streak + 0.25 * (y - 0.3),
@@ -119,7 +119,7 @@ def air(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def hills(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Dark hills with fields, and the lamps along the shore."""
+    """Dark hills with fields, and lamps along the shore."""
     deep = (y - crest(x)) / (SHORE - crest(x))
     tint = gradient(deep, {0: "6f93b0", 0.08: "23406e", 0.5: "1d3a4e", 0.8: "2c5347", 1: "16262e"})
     fields = ramp(noise(x * 5, y * 9, 15), 0.05, 0.25) * ramp(deep, 0.25, 0.5)
@@ -129,7 +129,7 @@ def hills(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def bay(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The water, with the lights' golden paths."""
+    """The water with the golden reflections of the lights."""
     deep = (y - SHORE) / (1 - SHORE)
     band = noise(x * 3, y * 26, 17)
     tint = gradient(

@@ -1,7 +1,7 @@
-"""A still life by a window: solids given by their distance functions, met by marching rays.
+"""A still life by a window, ray-marched through the distance functions of its solids.
 
-Distances, soft shadows and occlusion after Hart 1996 ("Sphere Tracing") and Evans 2006 ("Fast
-Approximations for Global Illumination"). Shapes and colours: `solids`, `surfaces`.
+Ray marching follows Hart 1996 ("Sphere Tracing"), soft shadows and occlusion Evans 2006 ("Fast
+Approximations for Global Illumination"). `solids` has the shapes, `surfaces` the colours.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from artwork.solids import distance
 from artwork.surfaces import albedo, gloss
 
 EYE, TARGET, ZOOM = np.array([0.25, 2.35, 7.6]), np.array([0.12, 1.12, 0.0]), 1.50
-LAMP = np.array([-5.2, 6.2, 4.2])  # the middle of the window
+LAMP = np.array([-5.2, 6.2, 4.2])  # the centre of the window
 ROUGH = {solids.ORANGE: 0.10, solids.LEMON: 0.09, solids.VASE: 0.02}
 
 
@@ -27,7 +27,7 @@ def draw(width: int, height: int) -> np.ndarray:
 
 
 def reflections(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """What glossy points mirror to the eye (Schlick 1994 for how much)."""
+    """Light that glossy points reflect to the eye (Schlick 1994)."""
     normal = normals(points)
     cosine = dot(rays, normal)
     mirrored = rays - 2 * cosine[:, None] * normal
@@ -48,12 +48,12 @@ def directions(width: int, height: int) -> np.ndarray:
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of vectors along the last axis."""
+    """Dot products of vectors along the last axis."""
     return np.einsum("...i,...i", a, b)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors along the last axis, of length 1."""
+    """Vectors along the last axis, scaled to length 1."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
@@ -71,7 +71,7 @@ def march(origin: np.ndarray, rays: np.ndarray, steps: int = 90) -> np.ndarray:
 
 
 def normals(points: np.ndarray) -> np.ndarray:
-    """Unit vectors out of the surface; peel and glaze are a little uneven."""
+    """Unit normals of the surfaces; peel and glaze are slightly uneven."""
     step = 0.002
     corners = np.float32([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
     total = sum(corner * distance(points + step * corner)[:, None] for corner in corners)
@@ -79,7 +79,7 @@ def normals(points: np.ndarray) -> np.ndarray:
 
 
 def roughness(points: np.ndarray) -> np.ndarray:
-    """What peel and glaze add to the normals [n, 3]."""
+    """What uneven peel and glaze add to the normals, [n, 3]."""
     kind = solids.kinds(points)
     rough = np.select([kind == number for number in ROUGH], list(ROUGH.values()), 0.0)
     x, y, z = (points * 17).T
@@ -88,7 +88,7 @@ def roughness(points: np.ndarray) -> np.ndarray:
 
 
 def shade(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """Light [n, 3] that leaves the points against the rays."""
+    """Light [n, 3] that the points send back along the rays."""
     normal, to_lamp = normals(points), unit(LAMP - points)
     lamp = lamplight(points, normal, to_lamp)
     open_ = occlusion(points, normal)
@@ -101,7 +101,7 @@ def shade(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
 
 
 def lamplight(points: np.ndarray, normal: np.ndarray, to_lamp: np.ndarray) -> np.ndarray:
-    """What comes from the window; grapes let some of it through."""
+    """Light from the window; grapes let some of it through."""
     facing = np.clip(dot(normal, to_lamp), 0, 1)
     facing = np.where(solids.kinds(points) == solids.GRAPE, 0.25 + 0.75 * facing, facing)
     away = np.linalg.norm(LAMP - points, axis=-1)
@@ -109,7 +109,7 @@ def lamplight(points: np.ndarray, normal: np.ndarray, to_lamp: np.ndarray) -> np
 
 
 def shadow(points: np.ndarray, to_lamp: np.ndarray) -> np.ndarray:
-    """How much of the window a point sees: near misses of the ray darken too."""
+    """The share of the window that a point sees; a solid that the ray barely misses darkens too."""
     free, t = np.ones(len(points), np.float32), np.full(len(points), 0.03, np.float32)
     going = np.arange(len(points))
     for _ in range(34):
@@ -122,7 +122,7 @@ def shadow(points: np.ndarray, to_lamp: np.ndarray) -> np.ndarray:
 
 
 def occlusion(points: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Share of the room's light that nearby solids let through."""
+    """The share of ambient light that nearby solids let through."""
     hidden = 0.0
     for k, reach in enumerate((0.04, 0.12, 0.26, 0.5)):
         hidden = hidden + (reach - distance(points + reach * normal)) / reach * 0.75**k
@@ -131,6 +131,6 @@ def occlusion(points: np.ndarray, normal: np.ndarray) -> np.ndarray:
 
 def developed(light: np.ndarray) -> np.ndarray:
     """Scene light to sRGB by a film-like curve (Narkowicz 2015's fit of ACES)."""
-    light = light**1.6 * 1.25  # colours above are given as sRGB: to about linear
+    light = light**1.6 * 1.25  # the colours above are sRGB; this makes them roughly linear
     curve = light * (2.51 * light + 0.03) / (light * (2.43 * light + 0.59) + 0.14)
     return np.clip(curve, 0, 1) ** (1 / 1.9)

@@ -1,4 +1,4 @@
-"""The colours of the still life's surfaces, sRGB, at points x, y, z, arrays [n]."""
+"""The sRGB colours of the still life's surfaces at points x, y, z, arrays [n]."""
 
 import numpy as np
 
@@ -17,13 +17,13 @@ GLOSS = {
 
 
 def gloss(points: np.ndarray) -> np.ndarray:
-    """How mirror-like the surface is, 0 to 1."""
+    """How reflective the surfaces are, from 0 to 1."""
     kind = solids.kinds(points)
     return np.select([kind == number for number in GLOSS], list(GLOSS.values()), 0.0)
 
 
 def albedo(points: np.ndarray) -> np.ndarray:
-    """Colours of the surfaces."""
+    """Colours [n, 3] of the surfaces at points [n, 3]."""
     x, y, z = points.T
     kind = solids.kinds(points)
     paints = (wood, plaster, glaze, blue_bowl, orange, lemon_peel, pear_skin, grape, bark)

@@ -1,7 +1,7 @@
-"""A town in the evening sun: flat slanted shapes in reds and ochres, dark contours, dry paint.
+"""A town in the evening sun: flat angular shapes in reds and ochres, dark outlines, dry paint.
 
-The picture is cut into pieces by lines, again and again; each piece takes the colour of what lies
-at its middle, is brushed in its own direction, and outlined.
+Lines cut the picture into pieces repeatedly. Each piece takes the colour at its centre, and is
+brushed in a direction of its own.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from artwork.brush import Canvas
 from artwork.fields import colour
 
 SUN = 0.98, 0.25, 0.13
-HOUSES = (  # left, right, eaves, ridge (heights from the top), wall, roof; the far ones first
+HOUSES = (  # left, right, eaves and ridge (from the top), wall, roof; from far to near
     (0.28, 0.40, 0.28, 0.09, "d8743a", "5a1d33"),
     (0.12, 0.27, 0.40, 0.24, "e0a23f", "a32a26"),
     (0.58, 0.73, 0.40, 0.27, "b23a2c", "e2932f"),
@@ -25,7 +25,7 @@ HOUSES = (  # left, right, eaves, ridge (heights from the top), wall, roof; the 
     (0.19, 0.42, 0.68, 0.52, "cf5a30", "3a1a30"),
     (0.56, 0.74, 0.73, 0.60, "a32f2c", "e0a545"),
 )
-FOOT = 0.95  # of all houses
+FOOT = 0.95  # of every house
 STREET = ("8a2a24", "b9532c", "5a1d22", "cf8a3a", "702425")
 WINDOWS = ("1f3a4a", "f7dc8c", "2b1a2a", "2f6b70", "f3b95a")
 SKY = ("f3d9a0", "efb95e", "e88f3c", "d9622e", "c6452b", "f0cf86")
@@ -46,7 +46,7 @@ def draw(width: int, height: int) -> np.ndarray:
 
 
 def shapes(rng: np.random.Generator) -> Iterator[Shape]:
-    """Convex polygons [n, 2] and their colours (None: outlined), from back to front."""
+    """Convex polygons [n, 2] with their colour, or None for an outline, from back to front."""
     for polygon in facets(box(-0.01, -0.01, 1.35, 1.01), rng, 5):
         yield polygon, sky(polygon.mean(0), rng)
     x, y, radius = SUN
@@ -61,7 +61,7 @@ def shapes(rng: np.random.Generator) -> Iterator[Shape]:
 
 
 def sky(middle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Colour of a piece of the sky: pale by the sun, red far off."""
+    """Colour of a piece of the sky: pale near the sun, red far away."""
     off = np.hypot(middle[0] - SUN[0], middle[1] - SUN[1])
     place = np.clip(off * 4.2 + rng.normal(0, 0.8), 0, len(SKY) - 1)
     return colour(SKY[int(place)])
@@ -76,7 +76,7 @@ def house_shapes(
     roof: str,
     rng: np.random.Generator,
 ) -> Iterator[Shape]:
-    """Walls in facets, windows, and a roof of a bright and a dark half."""
+    """Walls made of facets, windows, and a roof with a bright and a dark half."""
     walls = box(left, eaves, right, FOOT)
     for polygon in facets(walls, rng, 2):
         yield polygon, colour(wall) * rng.uniform(0.80, 1.14)
@@ -93,25 +93,25 @@ def house_shapes(
 
 
 def windows(left: float, right: float, eaves: float) -> Iterator[tuple[float, float]]:
-    """Upper left corners of a house's windows."""
+    """The upper left corners of a house's windows."""
     for row in range(int((FOOT - eaves - 0.06) / 0.12)):
         for column in (0.18, 0.60):
             yield left + column * (right - left), eaves + 0.05 + 0.12 * row
 
 
 def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """A rectangle's corners."""
+    """The corners of a rectangle."""
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
 def disc(x: float, y: float, radius: float) -> np.ndarray:
-    """A circle, as a polygon of 24 corners."""
+    """A circle as a polygon with 24 corners."""
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     return np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1)
 
 
 def facets(polygon: np.ndarray, rng: np.random.Generator, depth: int) -> list[np.ndarray]:
-    """The polygon, cut by lines through its middle, ``depth`` times over."""
+    """The polygon cut by lines near its centre, recursively to this depth."""
     if not depth or (depth < 3 and rng.random() < 0.25):
         return [polygon]
     extent = np.ptp(polygon, axis=0)
@@ -124,7 +124,7 @@ def facets(polygon: np.ndarray, rng: np.random.Generator, depth: int) -> list[np
 
 
 def clip(polygon: np.ndarray, normal: np.ndarray, offset: float) -> np.ndarray:
-    """The part of a convex polygon on the near side of a line (Sutherland and Hodgman 1974)."""
+    """The part of a convex polygon where normal · p ≤ offset (Sutherland and Hodgman 1974)."""
     heights, kept = polygon @ normal - offset, []
     for k in range(len(polygon)):
         a, b, ha, hb = polygon[k - 1], polygon[k], heights[k - 1], heights[k]
@@ -136,7 +136,7 @@ def clip(polygon: np.ndarray, normal: np.ndarray, offset: float) -> np.ndarray:
 
 
 def fill(canvas: Canvas, polygon: np.ndarray, tint: np.ndarray, rng: np.random.Generator) -> None:
-    """Parallel strokes from edge to edge of a convex polygon."""
+    """Fills a convex polygon with parallel strokes from edge to edge."""
     extent = np.ptp(polygon, axis=0)
     angle = rng.normal(0, 0.35) + (0 if extent[0] > extent[1] else np.pi / 2)
     along, across = (
@@ -160,7 +160,7 @@ def fill(canvas: Canvas, polygon: np.ndarray, tint: np.ndarray, rng: np.random.G
 
 
 def chord(polygon: np.ndarray, across: np.ndarray, level: float) -> list[np.ndarray] | None:
-    """Where a line meets the outline of a convex polygon: two points, or None."""
+    """The two points where a line meets the outline of a convex polygon, or None."""
     heights, met = polygon @ across - level, []
     for k in range(len(polygon)):
         ha, hb = heights[k - 1], heights[k]
@@ -170,7 +170,7 @@ def chord(polygon: np.ndarray, across: np.ndarray, level: float) -> list[np.ndar
 
 
 def contour(canvas: Canvas, polygon: np.ndarray, rng: np.random.Generator) -> None:
-    """A dark line of uneven width round a polygon."""
+    """Draws a dark line of uneven width around a polygon."""
     for start, end in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         place = np.linspace(-0.01, 1.01, 4)[:, None]
         path = start + place * (end - start) + rng.normal(0, 0.0015, (4, 2))

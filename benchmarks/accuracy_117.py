@@ -48,7 +48,7 @@ def main() -> int:
         probed = bnnjax.load_model(FLAGS.probe)
         photographs = load_split(data, "train")
         features = outputs(probed, photographs, side=FLAGS.probe_side, pooled=True)
-        layer = fit(features, photographs.labels, classes=len(sources))
+        layer = fit(features, photographs.labels, num_classes=len(sources))
         seen = outputs(probed, validation, side=FLAGS.probe_side, pooled=True)
         name = f"{probed.entry.name}, linear layer"
         table[name] = by_source(layer(seen), validation.labels, sources)
@@ -67,7 +67,7 @@ def outputs(network: Network, pictures: Dataset, *, side: int, pooled: bool) -> 
         logits, taps = network.apply(variables, resize(images, side=side))
         return jax.nn.relu(taps[network.taps[-1]]).mean((1, 2)) if pooled else logits
 
-    starts = tqdm(range(0, len(pictures.labels), BATCH), network.entry.name)
+    starts = tqdm(range(0, len(pictures), BATCH), network.entry.name)
     batches = (pictures.images[start : start + BATCH] for start in starts)
     return np.concatenate([np.asarray(run(network.variables, images)) for images in batches])
 
@@ -80,8 +80,8 @@ def by_source(logits: np.ndarray, labels: np.ndarray, sources: list[str]) -> dic
     return found | {name: 100 * right[source == name].mean() for name in dict.fromkeys(sources)}
 
 
-def fit(features: np.ndarray, labels: np.ndarray, *, classes: int):
-    """A function features → logits: multinomial logistic regression."""
+def fit(features: np.ndarray, labels: np.ndarray, *, num_classes: int):
+    """A function from features to logits, fitted by multinomial logistic regression."""
     mean, deviation = features.mean(0), features.std(0) + 1e-6
     x, y = jnp.asarray((features - mean) / deviation), jnp.asarray(labels)
 
@@ -90,7 +90,7 @@ def fit(features: np.ndarray, labels: np.ndarray, *, classes: int):
         fitted = optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
         return fitted + FLAGS.penalty * jnp.sum(weights["kernel"] ** 2)
 
-    weights = {"kernel": jnp.zeros((x.shape[1], classes)), "bias": jnp.zeros(classes)}
+    weights = {"kernel": jnp.zeros((x.shape[1], num_classes)), "bias": jnp.zeros(num_classes)}
     solver = optax.lbfgs()
     value_and_grad = optax.value_and_grad_from_state(loss)
 

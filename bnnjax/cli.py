@@ -19,10 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from absl import app, flags, logging
-
-from bnnjax.port.storage.cache import cache_folder
 
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # Flags belong to the scripts that call the functions below.
@@ -35,7 +32,6 @@ def run(main: Callable[[], int | None]) -> None:
     ValueError, OSError and missing extras become one line on stderr and status 1.
     """
     logging.set_verbosity(logging.ERROR)
-    _cache_compilations()
     _show_in_help(sys.modules[main.__module__])
     sys.unraisablehook = _interrupt_again
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
@@ -86,12 +82,6 @@ def _one_line(error: Exception) -> str:
     """Joins the lines of an error that lists its faults line by line."""
     first, *faults = (line.strip() for line in str(error).splitlines() or [""])
     return " ".join([first, "; ".join(faults)]).strip()
-
-
-def _cache_compilations() -> None:
-    """Keeps compiled programs between runs, in the user's cache folder."""
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def define_json() -> None:

@@ -1,8 +1,7 @@
-"""Judge stylized pictures by a float network that they were not made through.
+"""Judges stylized pictures by a float network that they were not made through.
 
-    python launch/judge.py --pictures=A.png,B.png --content=boat.jpg --style=wave.jpg \\
-        --judge_weights=vgg19.npz
-    python launch/judge.py --pictures=OUT --contents_dir=PHOTOS --styles_dir=PAINTINGS ...
+    python launch/judge.py --pictures=A.png --content=boat.jpg --style=wave.jpg --judge=vgg19.npz
+    python launch/judge.py --pictures=OUT --contents_dir=PHOTOS --styles_dir=PAINTINGS --judge=…
 
 In the second form the pictures are named CONTENT__STYLE.png, as the project names them.
 """
@@ -12,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from bnnjax import cli, images
-from bnnjax.nst import metrics
+from bnnjax import cli, judge
+from bnnjax.judge.pictures import judge_file, original, pictures_in
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("pictures", None, "pictures, or one folder of them", required=True)
@@ -21,63 +20,36 @@ flags.DEFINE_string("content", None, "the photograph that all pictures were made
 flags.DEFINE_string("style", None, "the painting that all pictures were made from")
 flags.DEFINE_string("contents_dir", None, "folder to find CONTENT of CONTENT__STYLE.png in")
 flags.DEFINE_string("styles_dir", None, "folder to find STYLE of CONTENT__STYLE.png in")
-flags.DEFINE_string("judge_weights", None, "the judging network's weights", required=True)
+flags.DEFINE_string("judge", None, "VGG-19's weights, an .npz file", required=True)
 flags.DEFINE_integer("size", None, "shorter side to judge at; by default each picture's own")
 cli.define_json()
 
-MEASURES = ("style", "strokes", "content", "checker")
-
 
 def main() -> int:
-    return report(metrics.vgg_features(FLAGS.judge_weights))
+    return report(judge.vgg_features(FLAGS.judge))
 
 
-def report(features: metrics.Features) -> int:
-    """Prints the table of all pictures of the flags, judged by `features`."""
-    paths = _pictures([Path(name) for name in FLAGS.pictures])
-    width = max(len("mean"), *(len(path.name) for path in paths))
-    print(" " * width, *(f"{measure:>8}" for measure in MEASURES))
-    rows = {path.name: judged(path, *_originals(path), features) for path in paths}
-    mean = {name: float(np.mean([row[name] for row in rows.values()])) for name in MEASURES}
-    for name, row in {**rows, "mean": mean}.items():
-        print(f"{name:<{width}}", *(f"{row[measure]:8.3f}" for measure in MEASURES))
+def report(features: judge.Features) -> int:
+    """Prints the table of all pictures of the flags."""
+    paths = pictures_in(FLAGS.pictures)
+    pairs = {path: (_find("content", path), _find("style", path)) for path in paths}
+    rows = {p.name: judge_file(p, *pair, features, size=FLAGS.size) for p, pair in pairs.items()}
+    names = list(next(iter(rows.values())))
+    mean = {name: float(np.mean([row[name] for row in rows.values()])) for name in names}
+    table = [[name, *(f"{v:.3f}" for v in row.values())] for name, row in rows.items()]
+    cli.print_table([["picture", *mean], *table, ["mean", *(f"{v:.3f}" for v in mean.values())]])
     cli.print_json({"pictures": rows, "mean": mean})
     return 0
 
 
-def judged(path: Path, content: Path, style: Path, features: metrics.Features) -> dict[str, float]:
-    """The measures of one picture; the originals are brought to its size."""
-    picture = images.load(path)
-    photograph = images.fit(images.load(content), size=min(picture.shape[:2]))
-    grid = float(metrics.checker(picture))  # of the pixels as they were made: resizing hides it
-    size = FLAGS.size or min(picture.shape[:2])
-    trio = [images.fit(image, size=size) for image in (picture, photograph, images.load(style))]
-    return {**metrics.judge(*trio, features), "checker": grid}
-
-
-def _pictures(paths: list[Path]) -> list[Path]:
-    if len(paths) == 1 and paths[0].is_dir():
-        paths = sorted(path for path in paths[0].glob("*__*.png") if "." not in path.stem)
-    if not paths:
-        raise ValueError(f"got no pictures in --pictures={','.join(FLAGS.pictures)}")
-    return paths
-
-
-def _originals(picture: Path) -> tuple[Path, Path]:
-    content, _, style = picture.stem.partition("__")
-    return _original("content", content), _original("style", style)
-
-
-def _original(kind: str, stem: str) -> Path:
+def _find(kind: str, picture: Path) -> Path:
+    """The photograph or painting that a picture was made from."""
     if FLAGS[kind].value:
         return Path(FLAGS[kind].value)
-    folder = FLAGS[f"{kind}s_dir"].value
-    if not folder:
-        raise ValueError(f"got neither --{kind} nor --{kind}s_dir; need one of them")
-    found = [path for path in sorted(Path(folder).iterdir()) if path.stem == stem]
-    if len(found) != 1:
-        raise ValueError(f"got {len(found)} files {stem}.* in {folder}; need exactly one")
-    return found[0]
+    if not FLAGS[f"{kind}s_dir"].value:
+        raise ValueError(f"give --{kind} or --{kind}s_dir")
+    content, _, style = picture.stem.partition("__")
+    return original(content if kind == "content" else style, FLAGS[f"{kind}s_dir"].value)
 
 
 def run() -> None:

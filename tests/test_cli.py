@@ -112,19 +112,6 @@ def test_arguments_other_than_flags_are_refused(status_of, capsys):
     assert "unexpected argument 'boat.jpg'" in capsys.readouterr().err
 
 
-def test_compilations_are_cached_where_the_user_says(monkeypatch, tmp_path):
-    configured = {}
-    monkeypatch.setattr(jax.config, "update", configured.__setitem__)
-    monkeypatch.setattr(app, "run", lambda body, **_: None)
-    monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path / "mine"))
-    cli.run(lambda: 0)
-    assert configured["jax_compilation_cache_dir"].startswith(str(tmp_path / "mine"))
-    monkeypatch.delenv("BNNJAX_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    cli.run(lambda: 0)
-    assert configured["jax_compilation_cache_dir"].startswith(str(tmp_path / "xdg"))
-
-
 def test_figures_are_one_line_of_json_on_request(monkeypatch, capsys):
     figures = {"names": ["ä", "b\nc"], "loss": 0.5, "none": None}
     monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(json=False))

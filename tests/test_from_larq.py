@@ -1,4 +1,4 @@
-"""The guide docs/from_larq.md does what it says."""
+"""The names in docs/from_larq.md exist, and its programs run."""
 
 import importlib
 import re
@@ -28,13 +28,13 @@ def test_names_exist(name):
     pytest.fail(f"no module of {name}")
 
 
-def test_the_guide_names_what_there_is():
+def test_the_guide_mentions_names():
     assert len(OURS) > 25
     assert "bnnjax.layers.QuantConv3DTranspose" in OURS
 
 
 def test_the_programs_run(tmp_path, monkeypatch, keras_layers, write_keras):
-    """In their order, in a folder where Larq's file lies."""
+    """In order, in a directory with a file of Larq's."""
     monkeypatch.chdir(tmp_path)
     write_keras(tmp_path / "quicknet.h5", keras_layers(registry.find("quicknet")))
     assert len(BLOCKS) == 3

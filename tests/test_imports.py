@@ -14,7 +14,9 @@ ROOMS = (
     "images",
     "models",
     "port",
+    "optimize",
     "nst",
+    "judge",
     "train",
     "cli",
     "launch",
@@ -51,6 +53,13 @@ def test_a_room_imports_only_from_rooms_before_it(path):
         return
     allowed = set(ROOMS[: ROOMS.index(room) + 1])
     assert imported_rooms(path.read_text("utf-8")) <= allowed
+
+
+def test_the_engine_knows_nothing_of_networks_and_style():
+    for path in FILES:
+        if room_of(path) == "optimize":
+            rooms = imported_rooms(path.read_text("utf-8"))
+            assert rooms <= {"optimize", "binary"}, path
 
 
 def test_core_imports_only_what_the_core_needs():

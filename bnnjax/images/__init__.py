@@ -4,7 +4,7 @@ Everywhere in bnnjax a picture is a NumPy array, float32, sRGB (gamma-encoded, a
 [H, W, 3], range [0, 1]. `load` makes one from anything; `save_png` writes one to a file.
 """
 
-from bnnjax.images.decode import decode, failure, load
+from bnnjax.images.decode import failure, load, load_bytes
 from bnnjax.images.png import read_metadata, save_png
 from bnnjax.images.sheet import contact_sheet
 from bnnjax.images.sizes import center_crop, fit, pillow_crop_resize, resize, zoo_crop_resize
@@ -12,10 +12,10 @@ from bnnjax.images.sizes import center_crop, fit, pillow_crop_resize, resize, zo
 __all__ = [
     "center_crop",
     "contact_sheet",
-    "decode",
     "failure",
     "fit",
     "load",
+    "load_bytes",
     "pillow_crop_resize",
     "read_metadata",
     "resize",

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-from pathlib import Path
 from typing import SupportsIndex
 
 import jax.numpy as jnp
@@ -49,15 +48,15 @@ def load(
         above Pillow's limit of pixels; or an array has another shape, dtype or range.
     """
     if isinstance(source, str | os.PathLike):
-        return _opened(Path(source), str(source), size)
+        return _from_file(source, str(source), size)
     if isinstance(source, Image.Image):
         return _from_pillow(source, f"PIL image {getattr(source, 'filename', '')}".rstrip())
     return _from_array(np.asarray(source), "image")
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
-    """Returns `load` of the bytes of a picture file; ``name`` tells the user which file it was."""
-    return _opened(io.BytesIO(data), name, None)
+def load_bytes(data: bytes, name: str) -> np.ndarray:
+    """Returns what `load` returns, of the contents of a file; ``name`` is for the error."""
+    return _from_file(io.BytesIO(data), name, None)
 
 
 def failure(name: object, what: str, error: Exception) -> ValueError:
@@ -66,7 +65,9 @@ def failure(name: object, what: str, error: Exception) -> ValueError:
     return ValueError(f"{name}: {what} ({' '.join(reason.split())})")
 
 
-def _opened(file: Path | io.BytesIO, name: str, size: SupportsIndex | None) -> np.ndarray:
+def _from_file(
+    file: str | os.PathLike[str] | io.BytesIO, name: str, size: SupportsIndex | None
+) -> np.ndarray:
     try:
         picture = Image.open(file)
     except Exception as error:  # missing, a folder, not a picture, too large, a damaged header

@@ -201,7 +201,7 @@ class Network:
     @property
     def form(self) -> str:
         """ "packed" or "latent", or "float" for a network with nothing to pack."""
-        arrays = {path[-1] for path in flatten_dict(self.variables["params"])}
+        arrays = {path[-1] for path in flatten_dict(self.variables.get("params", {}))}
         if arrays & FROZEN_ARRAYS:
             return "packed"
         return "latent" if _has_two_forms(self.architecture) else "float"

@@ -53,7 +53,7 @@ def stylize_into(
     snapshots = directory / SNAPSHOTS
     if not resume:
         shutil.rmtree(snapshots, ignore_errors=True)
-    preview = _previewer(directory) if previews else None
+    preview = previewer(directory) if previews else None
     result = stylize_batch(contents, styles, preview=preview, snapshots=snapshots, **keywords)
     paths = result.save(directory, overwrite=overwrite, keep_paths=keep_paths)
     if not result.interrupted:
@@ -61,7 +61,9 @@ def stylize_into(
     return result, paths
 
 
-def _previewer(directory: Path) -> Preview:
+def previewer(directory: Path) -> Preview:
+    """A ``preview`` of `stylize_batch` that keeps NAME.preview.png of every picture up to date."""
+
     def write(_: int, names: Sequence[str], pictures: Sequence[np.ndarray]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         for name, picture in zip(names, pictures, strict=True):

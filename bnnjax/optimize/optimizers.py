@@ -22,7 +22,7 @@ def cosine(done: Array) -> Array:
 
 
 def constant(done: Array) -> Array:
-    """Stays at 1."""
+    """The same learning rate throughout: 1."""
     return jnp.ones_like(done)
 
 

@@ -102,7 +102,7 @@ def _label(name: str, path: Path) -> int:
 
 
 def _pixels(data: bytes, name: str) -> np.ndarray:
-    pixels = to_uint8(images.decode(data, name))
+    pixels = to_uint8(images.load_bytes(data, name))
     if pixels.shape != (SIDE, SIDE, 3):
         raise ValueError(f"{name} is {pixels.shape[0]}×{pixels.shape[1]} px, needs {SIDE}×{SIDE}")
     return pixels

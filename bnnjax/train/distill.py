@@ -86,24 +86,30 @@ def hint_maps(
         have the same height and width in both, or a network cannot take pictures of these sides.
     """
     for side in sides:
-        logits, found = shapes_at(teacher, side)
+        logits, targets = shapes_at(teacher, side)
         _, own = shapes_at(student, side)
         if logits is None:
             raise ValueError(f"{teacher.entry.name} cannot be a teacher: it has no logits")
-        for role, architecture, has in (("teacher", teacher, found), ("student", student, own)):
-            if missing := [tap for tap in taps if tap not in has]:
-                raise ValueError(
-                    f"hint_taps: the {role} {architecture.entry.name} has no tap "
-                    f"{', '.join(missing)}; it has {', '.join(has)}"
-                )
+        _check_tap_names("student", student, own, taps)
+        _check_tap_names("teacher", teacher, targets, taps)
         for tap in taps:
-            if own[tap].shape[:-1] != found[tap].shape[:-1]:
+            if own[tap].shape[:-1] != targets[tap].shape[:-1]:
                 raise ValueError(
                     f"hint_taps: at {side} px {tap} has shape {own[tap].shape[1:]} in the student "
-                    f"and {found[tap].shape[1:]} in the teacher; need the same height and width"
+                    f"and {targets[tap].shape[1:]} in the teacher; need the same height and width"
                 )
-    channels = {tap: found[tap].shape[-1] for tap in taps}
+    channels = {tap: targets[tap].shape[-1] for tap in taps}
     return HintMaps(channels, logits.shape[-1], taps[-1])
+
+
+def _check_tap_names(
+    role: str, architecture: Architecture, found: Mapping[str, Any], taps: Sequence[str]
+) -> None:
+    if missing := [tap for tap in taps if tap not in found]:
+        raise ValueError(
+            f"hint_taps: the {role} {architecture.entry.name} has no tap {', '.join(missing)}; "
+            f"it has {', '.join(found)}"
+        )
 
 
 def shapes_at(architecture: Architecture, side: int) -> tuple[Any, dict[str, Any]]:

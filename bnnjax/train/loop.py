@@ -79,22 +79,24 @@ def train(
             state = manager.restore(done, args=ocp.args.StandardRestore(state))
         curves = CurveWriter(workdir, done)
         last = task.epochs * task.steps_per_epoch
-        with tqdm(total=last, initial=done, unit="step", disable=not progress) as bar:
-            for step in range(done + 1, last + 1):
-                state, metrics = task.step(state, step - 1)
-                bar.update()
-                curves.add(step, metrics)
-                epoch, rest = divmod(step, task.steps_per_epoch)
+        bar = tqdm(range(done, last), initial=done, total=last, unit="step", disable=not progress)
+        for index in bar:
+            state, metrics = task.step(state, index)
+            step = index + 1
+            curves.add(step, metrics)
+            epoch, rest = divmod(step, task.steps_per_epoch)
+            is_saved = step % SAVE_EVERY == 0 or step == last
+            if rest and not is_saved:
+                continue
+            with curves.paused(metrics):
                 if not rest:
-                    with curves.paused(metrics):
-                        validation = task.evaluate(state)
-                        curves.add_validation(step, epoch, validation)
-                        bar.set_postfix(validation)
-                        if after_epoch:
-                            after_epoch(state, epoch, validation)
-                if step % SAVE_EVERY == 0 or step == last:
-                    with curves.paused(metrics):
-                        manager.save(step, args=ocp.args.StandardSave(state))
+                    validation = task.evaluate(state)
+                    curves.add_validation(step, epoch, validation)
+                    bar.set_postfix(validation)
+                    if after_epoch:
+                        after_epoch(state, epoch, validation)
+                if is_saved:
+                    manager.save(step, args=ocp.args.StandardSave(state))
     return state
 
 

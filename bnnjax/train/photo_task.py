@@ -129,24 +129,21 @@ class PhotoTask:
             "teacher": dict(self.teacher.provenance) if self.teacher else None,
             "steps": int(state.step),
         }
-        variables, names = jax.device_get(_variables(state)), self.photographs.class_names
-        return Network(self.architecture, variables, provenance, class_names=names)
+        return Network(
+            self.architecture,
+            jax.device_get(_variables(state)),
+            provenance,
+            class_names=self.photographs.class_names,
+        )
 
     @property
     def _example(self) -> Array:
-        return jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3), jnp.float32)
+        return jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3))
 
     def _init_student(self) -> Any:
         key = jax.random.key(self.config.seed)
         collections = ["params", "batch_stats", "weight_clip"]
         return self.architecture.module.init(key, self._example, mutable=collections)
-
-    def _forward_training(
-        self, params: Any, batch_stats: Any, images: Array
-    ) -> tuple[Array, dict[str, Array], Any]:
-        """Logits, taps and new batch statistics of pictures in [0, 1]."""
-        variables = {"params": params, "batch_stats": batch_stats}
-        return self.architecture.train(variables, images)
 
     def _logits(self, state: TrainState, images: Array) -> Array:
         pictures = resize(images, side=self.config.sides[-1])
@@ -177,7 +174,8 @@ class PhotoTask:
         self, params: Any, batch_stats: Any, crops: Array, labels: Array, targets: Any
     ) -> tuple[Array, tuple[Any, Metrics]]:
         config = self.config
-        logits, taps, batch_stats = self._forward_training(params["student"], batch_stats, crops)
+        variables = {"params": params["student"], "batch_stats": batch_stats}
+        logits, taps, batch_stats = self.architecture.train(variables, crops)
         one_hot = jax.nn.one_hot(labels, logits.shape[1])
         smooth = optax.losses.smooth_labels(one_hot, config.label_smoothing)
         loss = optax.losses.softmax_cross_entropy(logits, smooth).mean()

@@ -116,7 +116,7 @@ def _read_shard(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
         if extension == "cls":
             labels[stem] = _class_index(data, name)
         else:
-            pixels[stem] = _central_square(images.decode(data, name), side)
+            pixels[stem] = _central_square(images.load_bytes(data, name), side)
     if unpaired := sorted(pixels.keys() ^ labels.keys()):
         raise ValueError(
             f"{shard}: {len(unpaired)} pictures without a class or classes without a picture, "

@@ -29,11 +29,9 @@ def recalibrate(network: Network, *, like: Network, images: Array) -> Network:
     Raises:
       ValueError: a network is not frozen, or their architectures differ.
     """
-    same = network.architecture == like.architecture
-    if not (same and network.form == like.form == "packed"):
+    if network.architecture != like.architecture or not (network.frozen and like.frozen):
         raise ValueError(
-            f"got {network.entry.name} and {like.entry.name}, "
-            "need two frozen networks of the same architecture"
+            f"got {network.name} and {like.name}, need two frozen networks of the same architecture"
         )
     targets = jax.jit(lambda variables, images: _moments(like, variables, images))(
         like.variables, images

@@ -1,4 +1,4 @@
-"""The sample pictures: there, small, of our own making, and worth looking at."""
+"""The sample pictures exist, are small, and are what our programs draw."""
 
 import sys
 import tomllib
@@ -24,7 +24,7 @@ def make():
     return make
 
 
-def test_every_sample_has_a_name_and_every_name_a_sample():
+def test_the_named_samples_are_those_in_the_directory():
     paths = assets.samples()
     assert tuple(paths) == NAMES
     folder = ROOT / "bnnjax" / "assets" / "samples"
@@ -39,7 +39,7 @@ def test_samples_are_small_files_of_one_size(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_samples_have_light_and_shade_and_colour(name):
+def test_samples_have_contrast_and_colour(name):
     picture = images.load(assets.samples()[name])
     dark, bright = np.percentile(picture.mean(2), (2, 98))
     assert dark < 0.25
@@ -48,13 +48,13 @@ def test_samples_have_light_and_shade_and_colour(name):
 
 
 def coarse(picture):
-    """float [24, 32, 3]: strokes fall differently at another size, what they show is the same."""
+    """float [24, 32, 3]; at another size single strokes differ, but the scene does not."""
     return np.asarray(picture.resize((32, 24), Image.Resampling.BOX), np.float32)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_programs_draw_the_samples(make, name):
-    """At a quarter of the size, which takes seconds."""
+    """They are drawn at a quarter of the size, which takes seconds."""
     drawn = coarse(Image.fromarray(make.picture(name, width=128, height=96)))
     with Image.open(assets.samples()[name]) as picture:
         sample = coarse(picture)
@@ -64,7 +64,7 @@ def test_the_programs_draw_the_samples(make, name):
     assert difference < 0.25 * np.abs(drawn - shuffled).mean()
 
 
-def test_the_wheel_takes_the_samples_and_all_packages():
+def test_the_wheel_contains_the_samples_and_all_packages():
     with open(ROOT / "pyproject.toml", "rb") as file:
         chosen = tomllib.load(file)["tool"]["setuptools"]
     package = ROOT / "bnnjax"

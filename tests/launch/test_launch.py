@@ -305,7 +305,7 @@ REFUSED = {  # script, flags, what the one line says
     "a size that does not fit": ("summary", ["--model=quicknet", "--size=28"], "28×28 px"),
     "a judge's weights": (
         "judge",
-        ["--pictures=boat.png", "--content=boat.png", "--style=wave.png", "--judge_weights=no.npz"],
+        ["--pictures=boat.png", "--content=boat.png", "--style=wave.png", "--judge=no.npz"],
         "no.npz",
     ),
 }
@@ -564,7 +564,7 @@ def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
         "--pictures=out",  # with all else that lies in the folder that stylize wrote
         "--contents_dir=photos",
         f"--styles_dir={painting.parent}",
-        f"--judge_weights={judge}",
+        f"--judge={judge}",
         "--json",
         cwd=studio,
     )

@@ -1,4 +1,4 @@
-"""``launch/train_cifar10.py`` as a user runs it, on a handful of pictures."""
+"""``launch/train_cifar10.py`` run by a user on a handful of pictures."""
 
 import json
 import os
@@ -31,10 +31,10 @@ def launch(tmp_path_factory):
     return run
 
 
-def test_it_trains_and_tells_the_accuracy_and_how_small_the_network_is(launch):
+def test_it_trains_and_prints_the_accuracy_and_the_size(launch):
     ended = launch("--data_dir=.", "--epochs=1", "--batch_size=10")
     assert ended.returncode == 0, ended.stderr
-    assert "31.3 times less" in ended.stdout
+    assert "31.3 times smaller" in ended.stdout
     figures = json.loads(ended.stdout.splitlines()[-1])
     assert figures["accuracy"][0] in (0, 25, 50, 75, 100)  # of four pictures
     assert f"epoch 1: accuracy {figures['accuracy'][0]:.2f} %" in ended.stdout
@@ -43,7 +43,7 @@ def test_it_trains_and_tells_the_accuracy_and_how_small_the_network_is(launch):
     assert json.loads(again.stdout.splitlines()[-1])["accuracy"] == figures["accuracy"]
 
 
-def test_a_folder_without_pictures_is_one_line(launch):
+def test_a_directory_without_pictures_gives_an_error_of_one_line(launch):
     ended = launch("--data_dir=run")
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith(

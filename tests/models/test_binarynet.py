@@ -1,4 +1,4 @@
-"""BinaryNet: the tutorial's counts, and its arithmetic against plain NumPy."""
+"""BinaryNet: the tutorial's counts, and its arithmetic against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from bnnjax.models.binarynet import SIDE, BinaryNet
 from bnnjax.models.summary import summarize_module
 
-# Products of each layer's kernel: height · width · inputs · outputs.
+# The size of each kernel: height · width · inputs · outputs.
 KERNELS = {
     "conv1": 3 * 3 * 3 * 128,
     "conv2": 3 * 3 * 128 * 128,
@@ -28,14 +28,16 @@ def counted():
     return summarize_module(BinaryNet(), side=SIDE)
 
 
-def test_every_kernel_is_binary_and_as_large_as_in_the_tutorial(counted):
+def test_every_kernel_is_binary_and_has_the_tutorials_size(counted):
     found = {layer.name: layer.parameters for layer in counted.layers if layer.name in KERNELS}
     assert found == {name: {1: count} for name, count in KERNELS.items()}
     assert counted.parameters_of(1) == 10_352_000
 
 
-def test_the_network_is_thirty_times_smaller_than_in_floats(counted):
-    channels = 2 * (128 + 256 + 512 + 1024) + 10  # of the norms; Larq counts two numbers each
+def test_the_network_is_thirty_times_smaller_than_in_float32(counted):
+    channels = (
+        2 * (128 + 256 + 512 + 1024) + 10
+    )  # of the norms; Larq counts two parameters per channel
     assert counted.parameters_of(32) == 2 * channels
     ratio = counted.bytes_float32 / counted.bytes
     assert ratio == pytest.approx(4 * (10_352_000 + 7_700) / (10_352_000 / 8 + 4 * 7_700))
@@ -75,7 +77,7 @@ def pooled(x):
 
 
 def numpy_logits(variables, x):
-    """The small network, layer by layer as the tutorial lists them."""
+    """The small network, layer by layer as in the tutorial."""
     params, stats = variables["params"], variables["batch_stats"]
 
     def norm(x, name):
@@ -105,14 +107,17 @@ def test_logits_are_the_tutorials():
     }
     variables = unflatten_dict({path: jnp.float32(leaf) for path, leaf in drawn.items()})
     expected = numpy_logits(unflatten_dict(drawn), np.float64(images))
-    np.testing.assert_allclose(SMALL.apply(variables, images), expected, rtol=1e-4, atol=1e-4)
+    logits = jax.jit(SMALL.apply)(variables, images)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_norms_keep_no_scale_and_remember_slowly():
+def test_norms_have_no_scale_and_a_momentum_of_0_999():
     images = jnp.ones((2, 16, 16, 3)) * jnp.linspace(-1, 1, 16)[:, None]
-    variables = SMALL.init(jax.random.key(0), images)
+    variables = jax.jit(SMALL.init)(jax.random.key(0), images)
     assert {path[-1] for path in flatten_dict(variables["params"])} == {"kernel", "bias"}
-    _, after = SMALL.apply(variables, images, train=True, mutable=["batch_stats"])
+    _, after = jax.jit(lambda v: SMALL.apply(v, images, train=True, mutable=["batch_stats"]))(
+        variables
+    )
     kernel = signs(np.asarray(variables["params"]["conv1"]["kernel"]))
     batch = convolved(np.asarray(images), kernel, pad=0).mean((0, 1, 2))
     moved = after["batch_stats"]["conv1_norm"]["mean"]

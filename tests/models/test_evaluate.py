@@ -207,7 +207,7 @@ def test_a_number_of_guesses_that_cannot_be_is_refused(count):
 
 
 def with_classes(network, count, names=None):
-    architecture = dataclasses.replace(network.architecture, classes=count)
+    architecture = dataclasses.replace(network.architecture, num_classes=count)
     return dataclasses.replace(network, architecture=architecture, class_names=names)
 
 
@@ -222,8 +222,9 @@ def test_a_network_has_its_own_names_or_imagenets_or_numbers(mean_colour):
 
 def test_imagenets_names_are_not_those_of_another_thousand_classes(mean_colour):
     """A network that was published with other classes and trained on a thousand of its own."""
-    entry = dataclasses.replace(mean_colour.entry, classes=117)
-    architecture = dataclasses.replace(mean_colour.architecture, entry=entry, classes=1000)
+    card = dataclasses.replace(mean_colour.entry.card, num_classes=117)
+    entry = dataclasses.replace(mean_colour.entry, card=card)
+    architecture = dataclasses.replace(mean_colour.architecture, entry=entry, num_classes=1000)
     names = evaluate.class_names(dataclasses.replace(mean_colour, architecture=architecture))
     assert names == tuple(map(str, range(1000)))
 

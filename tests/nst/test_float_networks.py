@@ -37,17 +37,17 @@ def with_random_weights(name):
 def test_the_taps_of_every_float_network_suit_style_and_content(name):
     """Its own, at which nothing is computed here."""
     entry = registry.find(name)
-    architecture = Architecture(entry, True, entry.options, None)
-    variables, config = architecture.variable_shapes(), StylizeConfig()
+    architecture = Architecture.published(entry, num_classes=None)
+    variables, config = architecture.latent_shapes(), StylizeConfig()
     network = Network(architecture, variables, {"source": "none"})
     objective = make_objective(network, config)
     picture, jitters = (jax.ShapeDtypeStruct((64, 64, 3), float), random_jitters(KEY, reach=4))
     data = jax.eval_shape(objective.measure, variables, picture, picture, jitters)
-    weights = config.weights(1, taps=len(entry.style_taps))
+    weights = config.weights(1, taps=len(entry.style.style_taps))
     weights = {name: values[0] for name, values in weights.items()}
     _, terms = jax.eval_shape(objective.loss, variables, picture, data, weights, KEY)
-    assert {*data["targets"]["style"]} == {*entry.style_taps} != set()
-    assert {*data["targets"]["content"]} == {*entry.content_taps} != set()
+    assert {*data["targets"]["style"]} == {*entry.style.style_taps} != set()
+    assert {*data["targets"]["content"]} == {*entry.style.content_taps} != set()
     assert {*terms} == {"content", "style", "tv", "color"}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import bnnjax
 from bnnjax import images
-from bnnjax.nst import report
+from bnnjax.nst import folder, report
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def result(toy, make_picture):
 
 
 def test_previews_are_kept_up_to_date(tmp_path):
-    write = report.previewer(tmp_path / "out")
+    write = folder.previewer(tmp_path / "out")
     for grey in (0.0, 1.0):
         write(1, ["a", "b"], [np.full((4, 5, 3), grey, np.float32)] * 2)
     found = sorted((tmp_path / "out").iterdir())

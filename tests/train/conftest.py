@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bnnjax.models import inknet, registry
-from bnnjax.models.entry import Card, Style
+from bnnjax.models.entry import Card
 from bnnjax.train.dataset import Dataset
 
 NUM_CLASSES = 5
@@ -21,15 +21,15 @@ def narrow():
         name="narrow",
         build=partial(inknet.InkNet, (32,), (1,)),
         card=Card(num_classes=NUM_CLASSES),
-        style=Style(("stem_conv", "stem"), ("section1",)),
     )
 
 
 @pytest.fixture(scope="session")
 def narrow_teacher(with_random_weights, narrow):
     """A frozen network of random weights like it, but for seven classes."""
-    entry = dataclasses.replace(narrow, name="narrow_teacher", card=Card(num_classes=7))
-    return with_random_weights(entry)
+    return with_random_weights(
+        dataclasses.replace(narrow, name="narrow_teacher", card=Card(num_classes=7))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""CIFAR-10's files: pixels, labels, order, and what is wrong with them."""
+"""CIFAR-10's files: pixels, labels, order, and errors."""
 
 import io
 import tarfile
@@ -11,12 +11,12 @@ from bnnjax.train import cifar10
 
 
 def records(seed, count):
-    """Pictures, labels, and the bytes of the binary version, put together byte by byte."""
+    """Pictures, labels, and the bytes of the binary version, assembled byte by byte."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     labels = rng.integers(0, 10, count)
     data = b"".join(
-        bytes([label]) + b"".join(image[:, :, colour].tobytes() for colour in range(3))
+        bytes([label]) + b"".join(image[:, :, channel].tobytes() for channel in range(3))
         for image, label in zip(images, labels, strict=True)
     )
     return images, labels, data
@@ -41,7 +41,7 @@ def test_binary_files_are_read_from_their_folder_or_the_one_above(inner, tmp_pat
     assert (train.images.dtype, train.labels.dtype) == (np.uint8, np.int32)
 
 
-def test_a_file_cut_short_is_named(tmp_path):
+def test_a_truncated_file_is_named(tmp_path):
     path = tmp_path / "data_batch_1.bin"
     path.write_bytes(records(1, 3)[2][:-1])
     with pytest.raises(ValueError, match=r"data_batch_1\.bin has 9218 bytes, .* of 3073"):
@@ -73,9 +73,9 @@ def test_pickles_are_not_read(tmp_path):
 
 def write_archive(path, pictures):
     with tarfile.open(path, "w:xz") as tar:
-        for name, colour, side in pictures:
+        for name, color, side in pictures:
             file = io.BytesIO()
-            Image.new("RGB", (side, side), colour).save(file, "jpeg", quality=95)
+            Image.new("RGB", (side, side), color).save(file, "jpeg", quality=95)
             info = tarfile.TarInfo(name)
             info.size = file.tell()
             tar.addfile(info, io.BytesIO(file.getvalue()))
@@ -93,10 +93,11 @@ def test_archives_are_read_in_the_order_of_their_names(tmp_path):
     write_archive(tmp_path / "cifar10-jpeg-test.tar.xz", [("test/cat/0000.jpg", (0, 0, 0), 32)])
     train, test = cifar10.load(tmp_path)
     assert train.labels.tolist() == [0, 0, 9]
+    assert train.class_names[9] == "truck"
     assert test.labels.tolist() == [3]
-    colours = train.images.astype(int)
+    colors = train.images.astype(int)
     expected = np.array([(200, 20, 10), (90, 90, 90), (10, 20, 200)])[:, None, None]
-    assert np.abs(colours - expected).max() <= 3  # JPEG's rounding
+    assert np.abs(colors - expected).max() <= 3  # JPEG's rounding
     assert train.images.shape == (3, 32, 32, 3)
 
 
@@ -105,9 +106,9 @@ def test_archives_are_read_in_the_order_of_their_names(tmp_path):
     [
         (
             ("train/fish/0000.jpg", (0, 0, 0), 32),
-            r"train/fish/0000\.jpg is in no folder of a class",
+            r"train/fish/0000\.jpg is not in a folder named after a class",
         ),
-        (("train/cat/0000.jpg", (0, 0, 0), 31), r"train/cat/0000\.jpg is not 32×32 px"),
+        (("train/cat/0000.jpg", (0, 0, 0), 31), r"train/cat/0000\.jpg is 31×31 px, needs 32×32"),
     ],
 )
 def test_what_is_not_cifar10_is_named(picture, message, tmp_path):
@@ -122,11 +123,11 @@ def test_an_archive_without_pictures_is_refused(tmp_path):
         cifar10.read_archive(tmp_path / "one.tar.xz")
 
 
-def test_an_archive_cut_short_is_named(tmp_path):
+def test_a_truncated_archive_is_named(tmp_path):
     path = tmp_path / "one.tar.xz"
     write_archive(path, [(f"cat/{k:04}.jpg", (k, 3 * k, 5 * k), 32) for k in range(50)])
     path.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(ValueError, match=r"one\.tar\.xz: not a whole tar file"):
+    with pytest.raises(ValueError, match=r"one\.tar\.xz: not a complete tar file"):
         cifar10.read_archive(path)
 
 
@@ -134,8 +135,8 @@ def test_the_real_test_pictures(data_dir):
     path = data_dir / "cifar10" / cifar10.TEST_ARCHIVE
     if not path.is_file():
         pytest.skip(f"no {path}; set BNNJAX_DATA")
-    images, labels = cifar10.read_archive(path)
-    assert images.shape == (10_000, 32, 32, 3)
-    np.testing.assert_array_equal(np.bincount(labels), [1000] * 10)
-    # Published means of CIFAR-10's channels are 0.491, 0.482, 0.447.
-    np.testing.assert_allclose(images.mean((0, 1, 2)) / 255, [0.491, 0.482, 0.447], atol=0.01)
+    test = cifar10.read_archive(path)
+    assert test.images.shape == (10_000, 32, 32, 3)
+    np.testing.assert_array_equal(np.bincount(test.labels), [1000] * 10)
+    # The published means of CIFAR-10's channels are 0.491, 0.482, 0.447.
+    np.testing.assert_allclose(test.images.mean((0, 1, 2)) / 255, [0.491, 0.482, 0.447], atol=0.01)

@@ -1,4 +1,6 @@
-"""BinaryNet's training on pictures small and simple enough to learn in seconds."""
+"""Training BinaryNet on pictures that are simple enough to be learned in seconds."""
+
+import dataclasses
 
 import jax
 import numpy as np
@@ -7,11 +9,12 @@ from flax.traverse_util import flatten_dict
 
 from bnnjax.models.binarynet import BinaryNet
 from bnnjax.train import loop
-from bnnjax.train.cifar10_task import Cifar10Task, Recipe, normalize
-from bnnjax.train.photographs import Photographs
+from bnnjax.train.cifar10_task import Cifar10Task, normalize
+from bnnjax.train.config import Cifar10Config
+from bnnjax.train.dataset import Dataset
 
 SMALL = BinaryNet(filters=(16,), units=(16,), num_classes=3)
-RECIPE = Recipe(epochs=3, batch_size=20)
+CONFIG = Cifar10Config(epochs=3, batch_size=20)
 
 
 def bands(seed, count, side=10):
@@ -21,28 +24,28 @@ def bands(seed, count, side=10):
     images = rng.integers(60, 130, (count, side, side, 3))
     images[labels == 0, : side // 2] += 90
     images[labels == 1, :, : side // 2] += 90
-    return Photographs(images.astype(np.uint8), labels)
+    return Dataset(images.astype(np.uint8), labels)
 
 
 @pytest.fixture
 def make():
     def made(**changes):
-        recipe = Recipe(**{**RECIPE.__dict__, **changes})
-        return Cifar10Task(bands(0, 130), bands(1, 60), recipe, SMALL)
+        config = dataclasses.replace(CONFIG, **changes)
+        return Cifar10Task(bands(0, 130), bands(1, 60), config, SMALL)
 
     return made
 
 
 def trained(task, steps):
-    state, figures = task.start(), []
+    state, metrics = task.init(), []
     for step in range(steps):
-        state, figure = task.train(state, step)
-        figures.append({name: float(value) for name, value in figure.items()})
-    return state, figures
+        state, found = task.step(state, step)
+        metrics.append({name: float(value) for name, value in found.items()})
+    return state, metrics
 
 
 @pytest.mark.parametrize(
-    ("choice", "value", "message"),
+    ("option", "value", "message"),
     [
         ("optimizer", "sgd", "optimizer is 'sgd', needs one of"),
         ("epochs", 0, "epochs is 0, needs at least 1"),
@@ -51,37 +54,37 @@ def trained(task, steps):
         ("decay", float("nan"), "decay is nan"),
     ],
 )
-def test_choices_out_of_range_are_refused(choice, value, message):
+def test_options_out_of_range_are_refused(option, value, message):
     with pytest.raises(ValueError, match=message):
-        Recipe(**{choice: value})
+        Cifar10Config(**{option: value})
 
 
-def test_bytes_become_the_range_that_signs_expect():
+def test_bytes_are_mapped_to_plus_and_minus_one():
     np.testing.assert_allclose(normalize(np.uint8([0, 255, 51])), [-1, 1, -0.6], atol=1e-6)
 
 
-def test_an_epoch_is_every_picture_once_in_an_order_of_its_own(make):
-    task, met = make(), []
-    task.pictures = Photographs(task.pictures.images, np.arange(130, dtype=np.int32))
-    task._step = lambda state, images, labels: (met.append(labels) or state, {})
+def test_each_epoch_visits_every_picture_once_in_its_own_order(make):
+    task, seen = make(), []
+    task.pictures = Dataset(task.pictures.images, np.arange(130, dtype=np.int32))
+    task._jitted_step = lambda state, images, labels: (seen.append(labels) or state, {})
     for step in range(2 * task.steps_per_epoch):
-        task.train(None, step)
-    first, second = np.concatenate(met).reshape(2, -1)
-    assert task.steps_per_epoch == 6  # what does not fill a step waits for another epoch
+        task.step(None, step)
+    first, second = np.concatenate(seen).reshape(2, -1)
+    assert task.steps_per_epoch == 6  # ten pictures do not fill a batch
     for epoch in (first, second):
         assert len(set(epoch)) == 120
     assert (first != second).any()
-    task.train(None, 3)
-    np.testing.assert_array_equal(met[-1], met[3])  # whatever came before
+    task.step(None, 3)
+    np.testing.assert_array_equal(seen[-1], seen[3])  # whatever came before
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "bop"])
-def test_it_learns(optimizer, make):
+def test_the_network_learns(optimizer, make):
     task = make(optimizer=optimizer)
-    state, figures = trained(task, 60)
-    losses = [figure["loss"] for figure in figures]
+    state, metrics = trained(task, 60)
+    losses = [found["loss"] for found in metrics]
     assert np.mean(losses[-6:]) < 0.7 * np.mean(losses[:6])
-    assert np.mean([figure["accuracy"] for figure in figures[-6:]]) > 75  # by chance 33
+    assert np.mean([found["accuracy"] for found in metrics[-6:]]) > 75  # chance is 33
     kernels = [leaf for path, leaf in flatten_dict(state.params).items() if path[-1] == "kernel"]
     assert len(kernels) == 4
     for kernel in kernels:
@@ -91,36 +94,37 @@ def test_it_learns(optimizer, make):
 
 
 def test_accuracy_is_the_share_of_right_guesses(make, monkeypatch):
-    monkeypatch.setattr("bnnjax.train.cifar10_task.JUDGED_AT_ONCE", 25)  # 60 pictures: 25, 25, 10
+    monkeypatch.setattr("bnnjax.train.cifar10_task.EVALUATION_BATCH", 25)  # 60 pictures: 25, 25, 10
     task = make()
     guesses = np.eye(3)[(bands(1, 60).labels + (np.arange(60) < 15)) % 3]  # the first 15 wrong
-    met = []
+    seen = []
 
     def guess(state, images):
-        start = sum(met)
-        met.append(len(images))
+        start = sum(seen)
+        seen.append(len(images))
         return guesses[start : start + len(images)]
 
-    task._guess = guess
-    assert task.evaluate(None) == {"accuracy": 75.0}
-    assert met == [25, 25, 10]
+    task._jitted_logits = guess
+    assert task.evaluate(None) == {"top1": 75.0}
+    assert seen == [25, 25, 10]
 
 
-def test_a_run_that_was_cut_off_ends_as_if_it_never_was(make, tmp_path, monkeypatch):
+def test_an_interrupted_run_ends_like_one_that_was_not(make, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SAVE_EVERY", 5)
-    whole = loop.train(make(), tmp_path / "whole", progress=False)
     task = make()
-    train = task.train
+    whole = loop.train(task, tmp_path / "whole", progress=False)
+    step = task.step
 
-    def until_eight(state, step):
-        if step == 8:
+    def until_eight(state, index):
+        if index == 8:
             raise KeyboardInterrupt
-        return train(state, step)
+        return step(state, index)
 
-    task.train = until_eight
+    monkeypatch.setattr(task, "step", until_eight)
     with pytest.raises(KeyboardInterrupt):
         loop.train(task, tmp_path / "cut", progress=False)
-    resumed = loop.train(make(), tmp_path / "cut", progress=False)
+    monkeypatch.setattr(task, "step", step)
+    resumed = loop.train(task, tmp_path / "cut", progress=False)
     for ours, expected in zip(jax.tree.leaves(resumed), jax.tree.leaves(whole), strict=True):
         np.testing.assert_array_equal(ours, expected)
     validation = [(tmp_path / name / "validation.csv").read_text() for name in ("whole", "cut")]

@@ -1,4 +1,4 @@
-"""The picture of a run's curves."""
+"""Reading and plotting the curves of a run."""
 
 import builtins
 
@@ -27,18 +27,18 @@ def test_columns_are_read_by_name(run):
     assert curves.read(run / "missing.csv") == {}
 
 
-def test_the_curves_are_drawn(run, monkeypatch):
+def test_the_curves_are_plotted(run, monkeypatch):
     axes = pytest.importorskip("matplotlib.axes")
-    drawn, plot = {}, axes.Axes.plot
+    plotted, plot = {}, axes.Axes.plot
 
     def spy(self, x, y, *args, label, **kwargs):
-        drawn[label] = list(zip(x, y, strict=True))
+        plotted[label] = list(zip(x, y, strict=True))
         return plot(self, x, y, *args, label=label, **kwargs)
 
     monkeypatch.setattr(axes.Axes, "plot", spy)
-    path = curves.draw(run)
+    path = curves.plot(run)
     assert Image.open(path).size == (1200, 480)
-    assert drawn == {
+    assert plotted == {
         "loss": [(25.0, 2.5), (50.0, 1.5)],
         "training": [(25.0, 20.0), (50.0, 40.0)],
         "top1": [(50.0, 31.5)],
@@ -46,12 +46,12 @@ def test_the_curves_are_drawn(run, monkeypatch):
     }
 
 
-def test_before_the_first_row_nothing_is_drawn(tmp_path):
-    assert curves.draw(tmp_path) is None
+def test_nothing_is_plotted_before_the_first_row(tmp_path):
+    assert curves.plot(tmp_path) is None
     assert not list(tmp_path.iterdir())
 
 
-def test_without_matplotlib_nothing_is_drawn(run, monkeypatch):
+def test_nothing_is_plotted_without_matplotlib(run, monkeypatch):
     original = builtins.__import__
 
     def without(name, *args, **kwargs):
@@ -60,4 +60,4 @@ def test_without_matplotlib_nothing_is_drawn(run, monkeypatch):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert curves.draw(run) is None
+    assert curves.plot(run) is None

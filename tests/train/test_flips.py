@@ -1,4 +1,4 @@
-"""Ratios of flips against Larq's metric and by hand."""
+"""Flip ratios against Larq's metric and by hand."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_the_mean_is_larqs_after_every_step():
     ratio, found = FlipRatio(jnp.asarray(first)), []
     found.append(ratio.mean)
     for kernel in others:
-        ratio = jax.jit(FlipRatio.then)(ratio, jnp.asarray(kernel))
+        ratio = jax.jit(FlipRatio.update)(ratio, jnp.asarray(kernel))
         found.append(ratio.mean)
     np.testing.assert_allclose(found, LARQ["flips ratios"], rtol=1e-6)
     assert 0 < found[-1] < 1

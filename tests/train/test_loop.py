@@ -1,6 +1,7 @@
-"""The training loop: what it writes, and that a run that was cut off ends as if it never was."""
+"""The training loop: what it writes, and that interrupted runs resume exactly."""
 
 import csv
+import json
 import types
 
 import jax
@@ -8,32 +9,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bnnjax.train import loop
+from bnnjax.train import curves, loop
 
 STEPS_PER_EPOCH, EPOCHS = 40, 3
 
 
-class Stopped(Exception):
+class Interruption(Exception):
     """What ends a run too early."""
 
 
 class Wanderer:
-    """A state that moves chaotically: the least difference would show a hundred steps later."""
+    """A state that moves chaotically: the slightest difference shows a hundred steps later."""
 
     epochs, steps_per_epoch = EPOCHS, STEPS_PER_EPOCH
 
     def __init__(self, *, stop_at=None):
         self.stop_at, self.seen = stop_at, []
-        self.choices = {"factor": 3.9, "start": (0.1, 0.9)}
+        self.saved_config = {"factor": 3.9, "start": (0.1, 0.9)}
         self._move = jax.jit(lambda x: 3.9 * x * (1 - x), donate_argnums=0)
 
-    def start(self):
+    def init(self):
         return {"x": jnp.linspace(0.1, 0.9, 5)}
 
-    def train(self, state, step):
-        if step == self.stop_at:
-            raise Stopped
-        self.seen.append(step)
+    def step(self, state, index):
+        if index == self.stop_at:
+            raise Interruption
+        self.seen.append(index)
         state = {"x": self._move(state["x"])}
         return state, {"loss": state["x"].mean(), "first": state["x"][0]}
 
@@ -42,11 +43,11 @@ class Wanderer:
 
 
 def wanderings():
-    """States after each step, by repeating the steps without the loop."""
+    """The states after each step, without the loop."""
     task, states = Wanderer(), []
-    state = task.start()
+    state = task.init()
     for step in range(EPOCHS * STEPS_PER_EPOCH):
-        state, _ = task.train(state, step)
+        state, _ = task.step(state, step)
         states.append(np.asarray(state["x"]).copy())
     return np.stack(states)
 
@@ -54,7 +55,7 @@ def wanderings():
 @pytest.fixture(autouse=True)
 def saves_often(monkeypatch):
     monkeypatch.setattr(loop, "SAVE_EVERY", 30)
-    monkeypatch.setattr(loop, "LOG_EVERY", 10)
+    monkeypatch.setattr(curves, "LOG_EVERY", 10)
 
 
 def rows(path):
@@ -66,14 +67,14 @@ def without_seconds(path):
     return [{name: row[name] for name in row if name != "seconds"} for row in rows(path)]
 
 
-def test_it_takes_every_step_once_and_writes_the_curves(tmp_path):
+def test_training_takes_every_step_once_and_writes_the_curves(tmp_path):
     task, ends = Wanderer(), []
     state = loop.train(
         task,
         tmp_path,
         progress=False,
-        after_epoch=lambda state, epoch, figures: ends.append(
-            (epoch, float(state["x"][1]), figures)
+        after_epoch=lambda state, epoch, metrics: ends.append(
+            (epoch, float(state["x"][1]), metrics)
         ),
     )
     expected = wanderings()
@@ -99,13 +100,13 @@ def test_it_takes_every_step_once_and_writes_the_curves(tmp_path):
     np.testing.assert_array_equal(
         np.float32([second for _, second, _ in ends]), expected[39::40, 1]
     )
-    np.testing.assert_array_equal([figures["largest"] for *_, figures in ends], largest)
+    np.testing.assert_array_equal([metrics["largest"] for *_, metrics in ends], largest)
 
 
 @pytest.mark.parametrize("stop_at", [7, 30, 59, 85, 119])
-def test_a_run_that_was_cut_off_ends_as_if_it_never_was(stop_at, tmp_path):
+def test_an_interrupted_run_ends_like_one_that_was_not(stop_at, tmp_path):
     loop.train(Wanderer(), tmp_path / "whole", progress=False)
-    with pytest.raises(Stopped):
+    with pytest.raises(Interruption):
         loop.train(Wanderer(stop_at=stop_at), tmp_path / "cut", progress=False)
     second = Wanderer()
     state = loop.train(second, tmp_path / "cut", progress=False)
@@ -118,8 +119,8 @@ def test_a_run_that_was_cut_off_ends_as_if_it_never_was(stop_at, tmp_path):
         )
 
 
-def test_a_row_cut_short_by_the_end_is_made_anew(tmp_path):
-    with pytest.raises(Stopped):
+def test_a_row_cut_short_by_the_interruption_is_written_again(tmp_path):
+    with pytest.raises(Interruption):
         loop.train(Wanderer(stop_at=75), tmp_path, progress=False)
     with open(tmp_path / "training.csv", "a") as file:
         file.write("80,0.4")
@@ -129,7 +130,7 @@ def test_a_row_cut_short_by_the_end_is_made_anew(tmp_path):
     ]
 
 
-def test_curves_of_a_run_that_never_saved_are_begun_anew(tmp_path):
+def test_curves_of_a_run_without_checkpoints_are_started_again(tmp_path):
     (tmp_path / "training.csv").write_text("")
     (tmp_path / "validation.csv").write_text("step,epoch,other\n40,1,3.0\n")
     loop.train(Wanderer(), tmp_path, progress=False)
@@ -137,8 +138,8 @@ def test_curves_of_a_run_that_never_saved_are_begun_anew(tmp_path):
     assert {"largest"} < rows(tmp_path / "validation.csv")[0].keys()
 
 
-def test_a_table_that_was_cut_off_before_its_heading_is_begun_anew(tmp_path):
-    with pytest.raises(Stopped):
+def test_a_table_without_its_header_is_started_again(tmp_path):
+    with pytest.raises(Interruption):
         loop.train(Wanderer(stop_at=35), tmp_path, progress=False)
     (tmp_path / "training.csv").write_text("")
     loop.train(Wanderer(), tmp_path, progress=False)
@@ -147,32 +148,51 @@ def test_a_table_that_was_cut_off_before_its_heading_is_begun_anew(tmp_path):
     ]
 
 
-def test_a_run_does_not_go_on_with_other_choices(tmp_path):
-    with pytest.raises(Stopped):
+def test_a_run_is_not_resumed_with_another_config(tmp_path):
+    with pytest.raises(Interruption):
         loop.train(Wanderer(stop_at=35), tmp_path, progress=False)
     other = Wanderer()
-    other.choices = {**other.choices, "factor": 3.8}
-    with pytest.raises(ValueError, match=r"was begun with factor=3\.9, not 3\.8"):
+    other.saved_config = {**other.saved_config, "factor": 3.8}
+    with pytest.raises(ValueError, match=r"holds a run with factor=3\.9, got 3\.8"):
         loop.train(other, tmp_path, progress=False)
     assert not other.seen
     assert loop.train(Wanderer(), tmp_path, progress=False)
 
 
-def test_seconds_are_those_of_steps_alone(tmp_path, monkeypatch):
+def test_a_run_may_get_more_epochs_but_not_fewer(tmp_path, capsys):
+    def task(epochs):
+        made = Wanderer()
+        made.epochs = epochs
+        made.saved_config = {**made.saved_config, "epochs": epochs}
+        return made
+
+    loop.train(task(2), tmp_path, progress=False)
+    assert not capsys.readouterr().err
+    longer = task(3)
+    state = loop.train(longer, tmp_path, progress=False)
+    assert longer.seen == list(range(80, 120))
+    np.testing.assert_array_equal(state["x"], wanderings()[-1])
+    assert "begun with epochs=2; " in capsys.readouterr().err
+    assert json.loads((tmp_path / "config.json").read_text())["epochs"] == 3
+    with pytest.raises(ValueError, match="holds a run with epochs=3 or more, got 2"):
+        loop.train(task(2), tmp_path, progress=False)
+
+
+def test_seconds_cover_the_steps_alone(tmp_path, monkeypatch):
     now = 0
 
     class Timed(Wanderer):
-        def train(self, state, step):
+        def step(self, state, index):
             nonlocal now
             now += 1
-            return super().train(state, step)
+            return super().step(state, index)
 
         def evaluate(self, state):
             nonlocal now
             now += 1000
             return super().evaluate(state)
 
-    monkeypatch.setattr(loop, "time", types.SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(curves, "time", types.SimpleNamespace(perf_counter=lambda: now))
     loop.train(Timed(), tmp_path, progress=False)
     assert [float(row["seconds"]) for row in rows(tmp_path / "training.csv")] == [1.0] * 12
 
@@ -188,5 +208,5 @@ def test_a_finished_run_takes_no_further_step(tmp_path):
 def test_epochs_without_steps_are_refused(tmp_path):
     task = Wanderer()
     task.steps_per_epoch = 0
-    with pytest.raises(ValueError, match="no step"):
+    with pytest.raises(ValueError, match="no steps"):
         loop.train(task, tmp_path, progress=False)

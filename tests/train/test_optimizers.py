@@ -1,4 +1,4 @@
-"""Schedules at their ends, and Bop against the formula of ``larq/optimizers.py`` in NumPy."""
+"""Schedules in closed form, and Bop against the formula of ``larq/optimizers.py`` in NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from bnnjax.train.optimizers import bop, cosine, inverse_time, optimizer
 
-FLOATS = st.integers(-128, 128).map(lambda number: number / 64)  # no product of them is rounded
+FLOATS = st.integers(-128, 128).map(lambda number: number / 64)  # their products are exact
 KERNELS = arrays.arrays(np.float32, (3, 4), elements=FLOATS)
 
 
@@ -24,7 +24,7 @@ def test_cosine_rises_to_its_peak_and_falls_to_a_hundredth():
     np.testing.assert_allclose(schedule(1100), 0.004, rtol=1e-5)
 
 
-def test_cosine_without_warmup_begins_at_its_peak():
+def test_cosine_without_warmup_starts_at_its_peak():
     np.testing.assert_allclose(cosine(peak=0.4, steps=10, warmup_steps=0)(0), 0.4, rtol=1e-6)
 
 
@@ -51,7 +51,7 @@ def larq_bop(weight, mean, gradient, threshold, gamma):
 
 @settings(deadline=None)
 @given(KERNELS, st.lists(KERNELS, min_size=1, max_size=5), st.sampled_from([0.0, 0.03125, 0.25]))
-def test_bop_is_larqs(weights, gradients, threshold):
+def test_bop_agrees_with_larq(weights, gradients, threshold):
     transformation = bop(threshold, 0.5)
     ours, state = jnp.asarray(weights), transformation.init(jnp.asarray(weights))
     theirs, mean = weights, np.zeros_like(weights)
@@ -66,11 +66,11 @@ def test_bop_is_larqs(weights, gradients, threshold):
 @pytest.mark.parametrize(
     ("weight", "gradient", "expected"),
     [
-        (1, 0.5, -1),  # w · m above τ: flips
+        (1, 0.5, -1),  # w · m above τ: the weight flips
         (-1, -0.5, 1),
-        (1, -0.5, 1),  # the other way: stays
+        (1, -0.5, 1),  # the other way: it stays
         (-1, 0.5, -1),
-        (1, 0.125, 1),  # below τ: stays
+        (1, 0.125, 1),  # below τ: it stays
         (-1, -0.125, -1),
         (1, 0.25, 1),  # w · m = τ: the sign of zero is +1, whatever the weight was
         (-1, -0.25, 1),
@@ -79,14 +79,14 @@ def test_bop_is_larqs(weights, gradients, threshold):
         (0.0, 0.0, 1),
     ],
 )
-def test_bop_at_and_about_its_threshold(weight, gradient, expected):
+def test_bop_at_and_around_its_threshold(weight, gradient, expected):
     transformation = bop(0.25, 1.0)
     weight = jnp.float32(weight)
     update, _ = transformation.update(jnp.float32(gradient), transformation.init(weight), weight)
     assert weight + update == expected
 
 
-def test_bops_mean_follows_the_gradient_exponentially():
+def test_the_mean_of_bop_is_an_exponential_moving_average():
     transformation, ones = bop(1e-8, 0.1), jnp.ones(3)
     state = transformation.init(ones)
     for _ in range(7):
@@ -94,7 +94,7 @@ def test_bops_mean_follows_the_gradient_exponentially():
     np.testing.assert_allclose(state.mean, 2 * (1 - 0.9**7), rtol=1e-6)
 
 
-def test_bop_moves_binary_kernels_and_adam_the_rest():
+def test_bop_updates_binary_kernels_and_adam_the_rest():
     params = {
         "binary": {"kernel": jnp.array([0.3, -0.2])},
         "float": {"kernel": jnp.array([0.3, -0.2]), "bias": jnp.zeros(2)},
@@ -104,14 +104,14 @@ def test_bop_moves_binary_kernels_and_adam_the_rest():
     made = optimizer("bop", lambda _: 0.01, clips, threshold=0.5, gamma=1.0)
     update, _ = made.update(gradient, made.init(params), params)
     after = optax.apply_updates(params, update)
-    # w · m is 0.3 and 0.2, below τ: signs stay.
+    # w · m is 0.3 and 0.2, below τ, so the signs stay.
     np.testing.assert_allclose(after["binary"]["kernel"], [1, -1], rtol=1e-6)
-    # Adam's first step is the learning rate against the gradient's sign.
+    # Adam's first step is minus the learning rate times the gradient's sign.
     np.testing.assert_allclose(after["float"]["kernel"], [0.29, -0.19], rtol=1e-4)
     np.testing.assert_allclose(after["float"]["bias"], [-0.01, 0.01], rtol=1e-4)
 
 
-def test_adam_moves_all():
+def test_adam_updates_all_parameters():
     params, clips = {"binary": {"kernel": jnp.ones(2)}}, {"binary": {"kernel": jnp.float32(1)}}
     made = optimizer("adam", lambda _: 0.01, clips)
     update, _ = made.update(params, made.init(params), params)

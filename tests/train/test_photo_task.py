@@ -96,8 +96,9 @@ def test_training_learns_the_colors_and_the_frozen_network_knows_them(
     frozen = freeze(task.network(state))
     assert frozen.provenance["config"]["epochs"] == 12
     assert frozen.provenance["steps"] == 60
+    assert frozen.class_names is None
     pictures = resize(photographs.images, side=32)
-    guesses = jax.jit(frozen.apply)(frozen.variables, pictures)[0].argmax(1)
+    guesses = frozen(pictures)[0].argmax(1)
     assert 100 * np.mean(guesses == photographs.labels) == pytest.approx(found["top1"], abs=5)
 
 
@@ -111,7 +112,7 @@ def test_latent_weights_stay_within_their_clip(task, start):
 
 
 def test_an_interrupted_run_ends_like_one_that_was_not(task, tmp_path):
-    """At steps with both sides of crops, right after and long after a checkpoint."""
+    """The run resumes one step before the crops grow."""
 
     class Interruption(Exception):
         pass
@@ -133,8 +134,7 @@ def test_networks_without_binary_layers_and_norms_are_trained_too(photographs, t
     class Colors(nn.Module):
         @nn.compact
         def __call__(self, x, *, train=False):
-            pooled = x.mean((1, 2))
-            return nn.Dense(NUM_CLASSES)(pooled)
+            return nn.Dense(NUM_CLASSES)(x.mean((1, 2)))
 
     card = Card(num_classes=NUM_CLASSES)
     entry = dataclasses.replace(registry.find("vgg16"), build=lambda **_: Colors(), card=card)
@@ -166,8 +166,9 @@ def test_the_number_of_classes_is_that_of_the_class_names(narrow, photographs):
     names = ("a", "b", "c", "d", "e", "f")
     named = dataclasses.replace(photographs, class_names=names)
     task = PhotoTask(narrow, named, named, CONFIG)
-    shapes = jax.eval_shape(task.init).params["student"]
-    assert shapes["dense"]["kernel"].shape == (32, 6)
+    network = task.network(task.init())
+    assert network.variables["params"]["dense"]["kernel"].shape == (32, 6)
+    assert network.class_names == names
 
 
 # --- with a teacher --------------------------------------------------------------------------
@@ -179,7 +180,7 @@ def test_the_loss_adds_soft_targets_and_hints(narrow, photographs, narrow_teache
     state, metrics = task.step(task.init(), 0)
     # The maps start as zeros, so all classes are equally likely and all taps are predicted as 0.
     crops, _ = first_crops(photographs)
-    logits, taps = jax.jit(narrow_teacher.apply)(narrow_teacher.variables, crops)
+    logits, taps = narrow_teacher(crops)
     p = np.asarray(jax.nn.softmax(logits), np.float64)
     soft = (p * np.log(p * p.shape[1])).sum(1).mean()
     shares = []
@@ -247,5 +248,5 @@ def test_networks_that_cannot_learn_from_such_crops_are_refused(photographs, nam
 
 def test_sides_that_the_teacher_cannot_take_are_refused(narrow, photographs, quicknet):
     config = dataclasses.replace(CONFIG, sides=(112,), hint_taps=("stem",))
-    with pytest.raises(ValueError, match="112×112 px, which quicknet_v0 cannot take"):
+    with pytest.raises(ValueError, match="112×112 px, which quicknet_v0 does not take"):
         PhotoTask(narrow, photographs, photographs, config, quicknet)

@@ -1,4 +1,4 @@
-"""Shards of photographs: pixels, labels, order, and what is wrong with a file."""
+"""Photographs from folders and shards: pixels, labels, order, and errors."""
 
 import io
 import tarfile
@@ -14,9 +14,9 @@ def picture(seed, height, width):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def encoded(pixels):
+def encoded(pixels, **options):
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png")
+    Image.fromarray(pixels).save(file, "png", **options)
     return file.getvalue()
 
 
@@ -48,26 +48,26 @@ def two_shards(write):
     return [write("one.tar.gz", first), write("two.tar", second)]
 
 
-def test_pictures_are_their_central_squares_in_order(two_shards):
-    images, labels = load_shards(two_shards, side=20)
-    np.testing.assert_array_equal(images[0], picture(1, 20, 20))
-    np.testing.assert_array_equal(images[1], picture(2, 20, 27)[:, 3:23])
-    np.testing.assert_array_equal(images[2], picture(3, 29, 20)[4:24])
-    assert labels.tolist() == [3, 116, 0]
-    assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
+def test_pictures_are_cropped_to_their_central_squares_in_order(two_shards):
+    found = load_shards(two_shards, side=20)
+    np.testing.assert_array_equal(found.images[0], picture(1, 20, 20))
+    np.testing.assert_array_equal(found.images[1], picture(2, 20, 27)[:, 3:23])
+    np.testing.assert_array_equal(found.images[2], picture(3, 29, 20)[4:24])
+    assert found.labels.tolist() == [3, 116, 0]
+    assert (found.images.dtype, found.labels.dtype) == (np.uint8, np.int32)
 
 
 def test_squares_of_another_size_are_resized(write):
     even = np.full((30, 44, 3), (200, 100, 50), np.uint8)
     shard = write("one.tar.xz", {"1.png": encoded(even), "1.cls": b"1"})
-    images, _ = load_shards([shard], side=16)
-    np.testing.assert_array_equal(images, np.broadcast_to(even[0, 0], (1, 16, 16, 3)))
+    found = load_shards([shard], side=16)
+    np.testing.assert_array_equal(found.images, np.broadcast_to(even[0, 0], (1, 16, 16, 3)))
 
 
-def test_grey_pictures_get_three_channels(write):
+def test_gray_pictures_get_three_channels(write):
     shard = write("one.tar", {"1.png": encoded(picture(1, 8, 8)[..., 0]), "1.cls": b"1"})
-    images, _ = load_shards([shard], side=8)
-    np.testing.assert_array_equal(images[0], np.repeat(picture(1, 8, 8)[..., :1], 3, axis=2))
+    found = load_shards([shard], side=8)
+    np.testing.assert_array_equal(found.images[0], np.repeat(picture(1, 8, 8)[..., :1], 3, axis=2))
 
 
 def test_no_shards_are_refused():
@@ -81,9 +81,9 @@ def test_shards_without_pictures_are_refused(write):
 
 
 @pytest.mark.parametrize("label", [b"dog", b"", b"99999999999"])
-def test_a_class_that_is_no_number_is_named(label, write):
+def test_a_class_that_is_not_an_integer_is_named(label, write):
     shard = write("odd.tar", {"1.png": encoded(picture(1, 20, 20)), "1.cls": label})
-    with pytest.raises(ValueError, match=r"odd\.tar: 1\.cls holds b'.*', needs the number of a"):
+    with pytest.raises(ValueError, match=r"odd\.tar: 1\.cls holds b'.*', needs the index of a"):
         load_shards([shard], side=20)
 
 
@@ -93,7 +93,7 @@ def test_two_pictures_of_one_name_are_refused(write):
         load_shards([write("twice.tar", {**members, "1.cls": b"1"})], side=20)
 
 
-def test_links_in_a_shard_are_passed_over(write):
+def test_links_in_a_shard_are_skipped(write):
     shard = write("linked.tar", {"1.png": encoded(picture(1, 20, 20)), "1.cls": b"1"})
     with tarfile.open(shard, "a") as tar:
         link = tarfile.TarInfo("2.png")
@@ -106,21 +106,21 @@ def test_links_in_a_shard_are_passed_over(write):
 def test_a_picture_without_its_class_is_named(alone, write):
     members = {"1.png": encoded(picture(1, 8, 8)), "1.cls": b"1"}
     shard = write("one.tar", {alone: members[alone]})
-    with pytest.raises(ValueError, match=r"one\.tar: 1 pictures or classes are alone, such as 1"):
+    with pytest.raises(ValueError, match=r"one\.tar: 1 pictures without a class or .*, such as 1"):
         load_shards([shard], side=8)
 
 
 @pytest.mark.parametrize("name", ["one.tar", "one.tar.gz", "one.tar.xz"])
-def test_a_shard_that_is_cut_short_is_named(name, write):
+def test_a_truncated_shard_is_named(name, write):
     members = {"1.png": encoded(picture(1, 64, 64)), "1.cls": b"1"}
     shard = write(name, members)
     shard.write_bytes(shard.read_bytes()[:6000])
-    with pytest.raises(ValueError, match=f"{name}: not a whole tar file"):
+    with pytest.raises(ValueError, match=f"{name}: not a complete tar file"):
         load_shards([shard], side=8)
 
 
 @pytest.mark.parametrize("name", ["one.tar.gz", "one.tar.xz"])
-def test_a_shard_that_is_damaged_is_named(name, write):
+def test_a_damaged_shard_is_named(name, write):
     shard = write(name, {"1.png": encoded(picture(1, 64, 64)), "1.cls": b"1"})
     data = bytearray(shard.read_bytes())
     data[4000:4100] = bytes(100)
@@ -129,19 +129,103 @@ def test_a_shard_that_is_damaged_is_named(name, write):
         load_shards([shard], side=8)
 
 
-def test_what_is_no_tar_file_is_named(tmp_path):
+def test_a_file_that_is_not_a_tar_file_is_named(tmp_path):
     (tmp_path / "one.tar").write_text("no tar file")
-    with pytest.raises(ValueError, match=r"one\.tar: not a whole tar file"):
+    with pytest.raises(ValueError, match=r"one\.tar: not a complete tar file"):
         load_shards([tmp_path / "one.tar"])
 
 
-def test_a_split_is_its_shards_in_order(write, tmp_path):
+def test_a_split_consists_of_its_shards_in_order(write, tmp_path):
     for number, name in enumerate(("val-1.tar", "val-0.tar.gz", "train-0.tar")):
         write(name, {"a.png": encoded(picture(number, 8, 8)), "a.cls": str(number).encode()})
     assert load_split(tmp_path, "val", side=8).labels.tolist() == [1, 0]
     assert load_split(str(tmp_path), "train", side=8).labels.tolist() == [2]
 
 
-def test_a_folder_without_shards_is_named(tmp_path):
-    with pytest.raises(ValueError, match=rf"{tmp_path}: holds no shards train-\*\.tar\*"):
+def test_a_directory_without_photographs_is_named(tmp_path):
+    message = rf"{tmp_path} has neither a folder train nor shards train-\*\.tar\*"
+    with pytest.raises(ValueError, match=message):
         load_split(tmp_path, "train")
+
+
+def test_names_of_classes_come_from_the_file_beside_the_shards(write, tmp_path):
+    write("val-0.tar", {"a.png": encoded(picture(0, 8, 8)), "a.cls": b"1"})
+    assert load_split(tmp_path, "val", side=8).class_names is None
+    (tmp_path / "classes.json").write_text('{"1": {"name": "dog"}, "0": {"name": "cat", "n": 3}}')
+    assert load_split(tmp_path, "val", side=8).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("text", ["{", '["cat"]', '{"0": "cat"}', '{"1": {"name": "dog"}}'])
+def test_a_file_of_classes_that_is_not_as_described_is_named(text, write, tmp_path):
+    write("val-0.tar", {"a.png": encoded(picture(0, 8, 8)), "a.cls": b"0"})
+    (tmp_path / "classes.json").write_text(text)
+    with pytest.raises(ValueError, match=r'classes\.json: needs {"0": {"name": …}'):
+        load_split(tmp_path, "val", side=8)
+
+
+def turned_left(pixels):
+    """A file whose EXIF block says that the stored picture is to be turned right."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(np.rot90(pixels), exif=exif)
+
+
+def test_pictures_are_turned_upright(write, tmp_path):
+    shard = write("one.tar", {"1.png": turned_left(picture(1, 8, 8)), "1.cls": b"1"})
+    np.testing.assert_array_equal(load_shards([shard], side=8).images[0], picture(1, 8, 8))
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    (tmp_path / "train" / "cat" / "1.png").write_bytes(turned_left(picture(1, 8, 8)))
+    found = load_split(tmp_path, "train", side=8)
+    np.testing.assert_array_equal(found.images[0], picture(1, 8, 8))
+
+
+# --- folders ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three classes to train on, of which one is validated; and files that are not pictures."""
+    for place, name in enumerate(
+        ("train/dog/b.PNG", "train/dog/more/a.png", "train/cat/1.png", "train/emu/1.png")
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(picture(place, 8, 11)))
+    (tmp_path / "train" / "dog" / "notes.txt").write_text("none")
+    (tmp_path / "train" / "dog" / "._b.png").write_text("none")
+    (tmp_path / "train" / ".cache").mkdir()
+    (tmp_path / "val" / "dog").mkdir(parents=True)
+    (tmp_path / "val" / "dog" / "1.png").write_bytes(encoded(picture(9, 8, 8)))
+    return tmp_path
+
+
+def test_folders_are_classes_in_alphabetical_order(folders):
+    train = load_split(folders, "train", side=8)
+    assert train.class_names == ("cat", "dog", "emu")
+    assert train.labels.tolist() == [0, 1, 1, 2]
+    for found, place in zip(train.images, (2, 0, 1, 3), strict=True):
+        np.testing.assert_array_equal(found, picture(place, 8, 11)[:, 1:9])
+
+
+def test_validation_has_the_classes_of_training(folders):
+    val = load_split(folders, "val", side=8)
+    assert val.class_names == ("cat", "dog", "emu")
+    assert val.labels.tolist() == [1]
+
+
+def test_a_class_that_is_not_trained_is_named(folders):
+    (folders / "val" / "gnu").mkdir()
+    with pytest.raises(ValueError, match="gnu is not a class of the folder train"):
+        load_split(folders, "val", side=8)
+
+
+def test_folders_without_pictures_are_named(folders):
+    (folders / "val" / "dog" / "1.png").unlink()
+    with pytest.raises(ValueError, match="val: no pictures"):
+        load_split(folders, "val", side=8)
+
+
+def test_a_damaged_picture_is_named(folders):
+    (folders / "val" / "dog" / "1.png").write_bytes(encoded(picture(9, 8, 8))[:60])
+    with pytest.raises(ValueError, match=r"val/dog/1\.png: "):
+        load_split(folders, "val", side=8)

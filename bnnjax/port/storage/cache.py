@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import jax
 import platformdirs
 from filelock import FileLock
 
@@ -12,6 +13,19 @@ def cache_folder() -> Path:
     if folder := os.environ.get("BNNJAX_CACHE"):
         return Path(folder)
     return platformdirs.user_cache_path("bnnjax", appauthor=False)
+
+
+def cache_compilations() -> None:
+    """Keeps JAX's compiled programs in the cache folder, between sessions and processes.
+
+    A cache that the user has configured stays in place, and ``BNNJAX_COMPILATION_CACHE=off`` leaves
+    all as it is.
+    """
+    if os.environ.get("BNNJAX_COMPILATION_CACHE", "").lower() in ("off", "0", "false"):
+        return
+    if jax.config.values.get("jax_compilation_cache_dir") is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def locked(path: Path) -> FileLock:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 
+import jax
 import platformdirs
 import pytest
 from platformdirs.macos import MacOS
@@ -75,3 +76,35 @@ def test_a_lock_ends_with_an_error_inside(tmp_path):
     with pytest.raises(KeyboardInterrupt), cache.locked(tmp_path / "network"):
         raise KeyboardInterrupt
     assert enter(tmp_path / "network").wait(10)
+
+
+@pytest.fixture
+def folder():
+    """A function that says where compilations are kept; nothing is configured at first."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: jax.config.values[name] for name in names}
+    jax.config.update(names[0], None)
+    yield lambda: jax.config.values[names[0]]
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def test_compilations_are_kept_in_the_cache_folder(monkeypatch, tmp_path, folder):
+    monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path))
+    monkeypatch.delenv("BNNJAX_COMPILATION_CACHE", raising=False)
+    cache.cache_compilations()
+    assert folder() == str(tmp_path / "compiled")
+
+
+@pytest.mark.parametrize("off", ["off", "0", "False"])
+def test_compilations_are_not_kept_where_the_user_says_so(monkeypatch, folder, off):
+    monkeypatch.setenv("BNNJAX_COMPILATION_CACHE", off)
+    cache.cache_compilations()
+    assert folder() is None
+
+
+def test_a_cache_of_the_users_own_stays_in_place(monkeypatch, folder):
+    jax.config.update("jax_compilation_cache_dir", "mine")
+    monkeypatch.delenv("BNNJAX_COMPILATION_CACHE", raising=False)
+    cache.cache_compilations()
+    assert folder() == "mine"

@@ -154,7 +154,7 @@ def test_a_network_of_other_classes_or_none_is_restored_as_it_is(small, tmp_path
     kernel, bias = arrays.pop("dense/kernel"), arrays.pop("dense/bias")
     if classes:
         arrays |= {"dense/kernel": kernel[:, :classes], "dense/bias": bias[:classes]}
-    architecture = dataclasses.replace(small.architecture, classes=classes)
+    architecture = dataclasses.replace(small.architecture, num_classes=classes)
     network = dataclasses.replace(with_arrays(small, arrays), architecture=architecture)
     restored = network_file.restore(network_file.save(network, tmp_path / "network"))
     assert restored.architecture == architecture

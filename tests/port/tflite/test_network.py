@@ -227,7 +227,7 @@ def test_a_map_that_fits_one_size_only_fixes_the_size():
     tensors = [dataclasses.replace(tensor, shape=(1, 8, 6, 3)) for tensor in graph.tensors]
     graph = dataclasses.replace(graph, tensors=tuple(tensors))
     entry, variables = graph_network.network_of(graph, "fixed")
-    network = bnnjax.Network(Architecture(entry, True, entry.options), variables, {})
+    network = bnnjax.Network(Architecture.published(entry), variables, {})
     assert not network.entry.sizes.free
     _, taps = network.apply(network.variables, jnp.zeros((1, 8, 6, 3)))
     assert taps["add1"].shape == (1, 8, 6, 3)
@@ -251,7 +251,7 @@ def test_height_and_width_of_a_flattened_map_are_not_exchanged(reshaped):
     tensors = [Tensor(f"t{n}", shape, None) for n, shape in enumerate(sizes)]
     graph = dataclasses.replace(graph, tensors=(*tensors, *constants))
     entry, variables = graph_network.network_of(graph, "flattened")
-    network = bnnjax.Network(Architecture(entry, True, entry.options), variables, {})
+    network = bnnjax.Network(Architecture.published(entry), variables, {})
     ones = jnp.ones((2, 8, 6, 3))
     logits, _ = network.apply(network.variables, ones)
     expected = 2 * network.entry.normalize(ones).sum((1, 2, 3))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bnnjax import images
-from bnnjax.nst import metrics
+from bnnjax.judge import measures
 
 
 def features(batch):
@@ -26,14 +26,14 @@ def waves(length, amplitudes):
 
 def test_the_originals_themselves_are_at_distance_0():
     photograph, painting = random_image(0), random_image(1)
-    measures = metrics.judge(photograph, photograph, painting, features)
-    assert measures["content"] == 0
-    assert measures["style"] > 0
-    assert measures["strokes"] > 0
-    measures = metrics.judge(painting, photograph, painting, features)
-    assert measures["style"] == measures["strokes"] == 0
-    assert measures["content"] > 0
-    assert all(isinstance(value, float) for value in measures.values())
+    found = measures.judge(photograph, photograph, painting, features)
+    assert found["content"] == 0
+    assert found["style"] > 0
+    assert found["strokes"] > 0
+    found = measures.judge(painting, photograph, painting, features)
+    assert found["style"] == found["strokes"] == 0
+    assert found["content"] > 0
+    assert all(isinstance(value, float) for value in found.values())
 
 
 def test_style_distance_agrees_with_numpy():
@@ -47,7 +47,7 @@ def test_style_distance_agrees_with_numpy():
             for maps in (found, painting)
         )
         distances.append(np.sqrt(((gram - target) ** 2).sum() / (target**2).sum()))
-    result = metrics.style_distance(_float32(found), _float32(painting))
+    result = measures.style_distance(_float32(found), _float32(painting))
     np.testing.assert_allclose(result, np.mean(distances), rtol=1e-5)
 
 
@@ -55,7 +55,7 @@ def test_style_distance_agrees_with_numpy():
 def test_style_distance_of_scaled_features(factor):
     painting = _float32({"a": np.random.default_rng(0).normal(size=(8, 8, 3))})
     found = {"a": factor * painting["a"]}
-    result = metrics.style_distance(found, painting)
+    result = measures.style_distance(found, painting)
     np.testing.assert_allclose(result, abs(factor**2 - 1), rtol=1e-5)
 
 
@@ -64,39 +64,39 @@ def test_content_distance_is_2_minus_twice_the_cosine():
     lengths = np.random.default_rng(0).uniform(0.1, 9, (3, 4, 1))
     found = {"a": lengths * np.stack([np.cos(angles), np.sin(angles)], axis=-1)}
     photograph = {"a": np.broadcast_to([3.0, 0.0], (3, 4, 2))}
-    result = metrics.content_distance(_float32(found), _float32(photograph))
+    result = measures.content_distance(_float32(found), _float32(photograph))
     np.testing.assert_allclose(result, np.mean(2 - 2 * np.cos(angles)), rtol=1e-5)
 
 
 def test_content_distance_of_silent_positions():
     silent, loud = {"a": jnp.zeros((2, 2, 3))}, {"a": jnp.ones((2, 2, 3))}
-    assert metrics.content_distance(silent, silent) == 0
-    np.testing.assert_allclose(metrics.content_distance(silent, loud), 1, rtol=1e-6)
+    assert measures.content_distance(silent, silent) == 0
+    np.testing.assert_allclose(measures.content_distance(silent, loud), 1, rtol=1e-6)
 
 
 def test_matched_luma_has_the_mean_and_deviation_of_the_reference():
     image, reference = random_image(0), random_image(1, 80, 66) ** 2
-    matched = np.asarray(metrics.match_luma(image, reference))
+    matched = np.asarray(measures.match_luma(image, reference))
     luma = reference @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(matched.mean((0, 1)), luma.mean(), rtol=1e-4)
     np.testing.assert_allclose(matched.std((0, 1)), luma.std(), rtol=1e-4)
-    correlation = np.corrcoef(matched[..., 0].ravel(), (image @ metrics.LUMA).ravel())[0, 1]
+    correlation = np.corrcoef(matched[..., 0].ravel(), (image @ measures.LUMA).ravel())[0, 1]
     assert correlation > 0.9999
 
 
 def test_matched_luma_of_a_flat_picture_is_the_mean():
     reference = random_image(1)
-    matched = metrics.match_luma(np.full((64, 64, 3), 0.7, np.float32), reference)
-    np.testing.assert_allclose(matched, np.mean(reference @ metrics.LUMA), rtol=0.05)
+    matched = measures.match_luma(np.full((64, 64, 3), 0.7, np.float32), reference)
+    np.testing.assert_allclose(matched, np.mean(reference @ measures.LUMA), rtol=0.05)
 
 
 def test_strokes_ignore_brightness_contrast_and_colour():
     painting = random_image(0)
-    grey = np.repeat((painting @ metrics.LUMA)[..., None], 3, axis=2)
+    grey = np.repeat((painting @ measures.LUMA)[..., None], 3, axis=2)
     faded = (0.2 + 0.5 * grey).astype(np.float32)
-    measures = metrics.judge(faded, painting, painting, features)
-    assert measures["strokes"] < 1e-4
-    assert measures["style"] > 0.05
+    found = measures.judge(faded, painting, painting, features)
+    assert found["strokes"] < 1e-4
+    assert found["style"] > 0.05
 
 
 # Under a Hann window a line of amplitude B keeps B/2 in its bin and leaves B/4 in those beside it.
@@ -110,7 +110,7 @@ def test_checker_of_a_grating_between_two_others(period):
     image = waves(128, {k: 0.2, k - 4: 0.1, k + 4: 0.05})
     ratio = (0.2**2 / 4) / (NEARBY_POWER * (0.1**2 + 0.05**2))
     # The other five (periods, directions) hold nothing: 1.
-    np.testing.assert_allclose(metrics.checker(image), (ratio + 5) / 6, rtol=1e-3)
+    np.testing.assert_allclose(measures.checker(image), (ratio + 5) / 6, rtol=1e-3)
 
 
 def test_checker_of_the_finest_grating():
@@ -118,35 +118,37 @@ def test_checker_of_the_finest_grating():
     # sides, since there the spectrum of a real signal is mirrored.
     image = waves(128, {64: 0.1, 60: 0.2})
     ratio = (4 * 0.1**2 / 4) / (NEARBY_POWER * 2 * 0.2**2)
-    np.testing.assert_allclose(metrics.checker(image), (ratio + 5) / 6, rtol=1e-3)
+    np.testing.assert_allclose(measures.checker(image), (ratio + 5) / 6, rtol=1e-3)
 
 
 def test_checker_without_a_grid_is_1():
-    np.testing.assert_allclose(metrics.checker(np.full((70, 64, 3), 0.3, np.float32)), 1, rtol=1e-3)
-    noise = [metrics.checker(random_image(seed, 256, 264)) for seed in range(4)]
+    np.testing.assert_allclose(
+        measures.checker(np.full((70, 64, 3), 0.3, np.float32)), 1, rtol=1e-3
+    )
+    noise = [measures.checker(random_image(seed, 256, 264)) for seed in range(4)]
     np.testing.assert_allclose(np.mean(noise), 1, atol=0.05)
 
 
 def test_checker_is_the_same_in_both_directions():
     image = random_image(0, 64, 96)
     image[:, ::8] = 0
-    turned = metrics.checker(image.transpose(1, 0, 2))
-    np.testing.assert_allclose(metrics.checker(image), turned, rtol=1e-5)
+    turned = measures.checker(image.transpose(1, 0, 2))
+    np.testing.assert_allclose(measures.checker(image), turned, rtol=1e-5)
     assert turned > 2
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (63, 64, 3), (64, 64, 4), (1, 64, 64, 3)])
 def test_checker_refuses_other_shapes(shape):
     with pytest.raises(ValueError, match="sides of at least 64"):
-        metrics.checker(np.zeros(shape, np.float32))
+        measures.checker(np.zeros(shape, np.float32))
 
 
 def test_judge_refuses_pictures_that_do_not_fit():
     picture, small = random_image(0), random_image(0)[:32]
     with pytest.raises(ValueError, match="style has shape"):
-        metrics.judge(picture, picture, small, features)
+        measures.judge(picture, picture, small, features)
     with pytest.raises(ValueError, match="need the same"):
-        metrics.judge(picture, random_image(0, 64, 80), picture, features)
+        measures.judge(picture, random_image(0, 64, 80), picture, features)
 
 
 def test_good_pictures_are_told_from_poor_ones(data_dir):
@@ -157,9 +159,9 @@ def test_good_pictures_are_told_from_poor_ones(data_dir):
     sheet = images.load(path)[:, :224]
     rows = [images.center_crop(sheet[top : top + 224], size=144) for top in (16, 256, 496, 736)]
     photograph, painting, poor, good = rows
-    judge = metrics.vgg_features(data_dir / "weights" / "vgg19_conv_to_conv5_1_q8.npz")
+    judge = measures.vgg_features(data_dir / "weights" / "vgg19_conv_to_conv5_1_q8.npz")
     untouched, poor, good = (
-        metrics.judge(picture, photograph, painting, judge) for picture in (photograph, poor, good)
+        measures.judge(picture, photograph, painting, judge) for picture in (photograph, poor, good)
     )
     for measure in ("style", "strokes"):
         assert good[measure] < poor[measure] < untouched[measure]

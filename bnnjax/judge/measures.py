@@ -1,4 +1,4 @@
-"""How good a picture is, by a float network that it was not optimised through.
+"""How good a picture is, measured by a float network that it was not made through.
 
 | measure | what | 0 or 1 means |
 |---|---|---|
@@ -7,7 +7,7 @@
 | content | LPIPS-like distance to the photograph, mean over taps | 0: the photograph's features |
 | checker | spectral power at periods 2, 4, 8 px over that nearby | 1: no trace of a grid |
 
-Lower is better, save that style and content pull against each other. Pictures are float32
+Lower is better, but style and content pull against each other. Pictures are float32
 [H,W,3], sRGB in [0,1]; feature maps [h,w,C]. A judge is any function `Features`.
 """
 
@@ -25,6 +25,7 @@ from bnnjax.nst.statistics import gram
 from bnnjax.port.vgg.npz import read_vgg_npz
 
 Maps = Mapping[str, jax.Array]
+Picture = jax.Array | np.ndarray
 
 # Images [N,H,W,3] in [0,1] → feature maps [N,h,w,C] by name.
 Features = Callable[[jax.Array], Maps]
@@ -44,7 +45,7 @@ SMALLEST_SIDE = 64
 
 
 def judge(
-    picture: jax.Array, content: jax.Array, style: jax.Array, features: Features
+    picture: Picture, content: Picture, style: Picture, features: Features
 ) -> dict[str, float]:
     """All four measures of `picture` [H,W,3] made from `content` [H,W,3] and `style` [h,w,3].
 
@@ -108,7 +109,7 @@ def content_distance(found: Maps, photograph: Maps) -> jax.Array:
     return jnp.mean(jnp.stack([distance(tap) for tap in found]))
 
 
-def match_luma(image: jax.Array, reference: jax.Array) -> jax.Array:
+def match_luma(image: Picture, reference: Picture) -> jax.Array:
     """Luma [H,W,3], channels equal, of `image` with mean and deviation of that of `reference`.
 
     Gatys et al., *Controlling Perceptual Factors in Neural Style Transfer* (CVPR 2017,
@@ -121,7 +122,7 @@ def match_luma(image: jax.Array, reference: jax.Array) -> jax.Array:
     return jnp.repeat(matched[..., None], 3, axis=-1)
 
 
-def checker(image: jax.Array) -> jax.Array:
+def checker(image: Picture) -> jax.Array:
     """Power of the luma at periods 2, 4 and 8 px over its power 3 to 6 bins beside; a scalar.
 
     Mean over the periods and over both directions of an image [H,W,3] under a Hann window; the
@@ -156,7 +157,7 @@ def _hann(length: int) -> np.ndarray:
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
 
 
-def _maps(features: Features, images: Sequence[jax.Array]) -> list[Maps]:
+def _maps(features: Features, images: Sequence[Picture]) -> list[Maps]:
     taps = features(jnp.stack([jnp.asarray(image) for image in images]))
     return [{name: maps[i] for name, maps in taps.items()} for i in range(len(images))]
 
@@ -171,11 +172,11 @@ def _unit(features: jax.Array) -> jax.Array:
     return features / jnp.maximum(norm, 1e-10)
 
 
-def _luma(image: jax.Array) -> jax.Array:
+def _luma(image: Picture) -> jax.Array:
     return jnp.asarray(image) @ jnp.asarray(LUMA)
 
 
-def _check_image(image: jax.Array, name: str) -> None:
+def _check_image(image: Picture, name: str) -> None:
     shape = np.shape(image)
     if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < SMALLEST_SIDE:
         raise ValueError(
