@@ -11,7 +11,7 @@ import pytest
 from absl import app
 
 from bnnjax import cli
-from bnnjax.nst.config import CHOICES
+from bnnjax.nst.config import StylizeConfig
 
 
 @pytest.fixture
@@ -146,25 +146,26 @@ def test_costs_are_seconds_and_memory():
 SCRIPT = """
 import json
 from bnnjax import cli
-cli.define_choices()
-cli.run(lambda: print(json.dumps(cli.chosen())))
+from bnnjax.nst.config import OPTIONS, StylizeConfig
+cli.define_fields(StylizeConfig)
+cli.run(lambda: print(json.dumps(cli.given(OPTIONS))))
 """
 
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
-    """A function that runs a script which prints the choices given to it."""
+    """A function that runs a script which prints the options given to it."""
     folder = tmp_path_factory.mktemp("script")
-    (folder / "choose.py").write_text(SCRIPT)
+    (folder / "options.py").write_text(SCRIPT)
 
     def run(*arguments):
-        command = [sys.executable, "choose.py", *arguments]
+        command = [sys.executable, "options.py", *arguments]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
 
     return run
 
 
-def test_choices_given_as_flags_have_their_types(script):
+def test_options_given_as_flags_have_their_types(script):
     given = {
         "size": 64,
         "style_size": 96,
@@ -181,25 +182,24 @@ def test_choices_given_as_flags_have_their_types(script):
     }
     ended = script(*(f"--{name}={value}" for name, value in text.items()))
     assert ended.returncode == 0, ended.stderr
-    chosen = json.loads(ended.stdout)
-    assert chosen == given  # and nothing else
-    assert {name: type(value) for name, value in chosen.items()} == {
+    found = json.loads(ended.stdout)
+    assert found == given  # and nothing else
+    assert {name: type(value) for name, value in found.items()} == {
         name: type(value) for name, value in given.items()
     }
 
 
-def test_help_lists_every_choice(script):
+def test_help_lists_every_option(script):
     text = " ".join(script("--helpfull").stdout.split())
-    for name, kind in CHOICES.items():
-        field = next(f for f in kind.__dataclass_fields__.values() if f.name == name)
+    for name, field in StylizeConfig.__dataclass_fields__.items():
         assert f"--{name}" in text
         assert " ".join(field.metadata["help"].split()) in text
 
 
 def test_help_on_an_installed_command_describes_the_script_and_its_flags(tmp_path):
-    (tmp_path / "choose.py").write_text(f'"""Chooses well."""\n{SCRIPT}')
-    (tmp_path / "command").write_text("import choose")
+    (tmp_path / "options.py").write_text(f'"""Prints its options."""\n{SCRIPT}')
+    (tmp_path / "command").write_text("import options")
     command = [sys.executable, "command", "--help"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert "Chooses well." in ended.stdout
+    assert "Prints its options." in ended.stdout
     assert "--content_weight" in ended.stdout

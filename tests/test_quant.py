@@ -353,12 +353,12 @@ def test_no_op_is_the_identity():
     ],
 )
 @pytest.mark.parametrize("lookup", [quant.get, quant.precision])
-def test_a_typo_is_answered_with_the_nearest_name(lookup, typo, nearest):
+def test_a_typo_suggests_the_nearest_name(lookup, typo, nearest):
     with pytest.raises(ValueError, match=f"no quantizer '{typo}'; did you mean '{nearest}'"):
         lookup(typo)
 
 
-def test_an_unfamiliar_name_is_answered_with_all_names():
+def test_an_unfamiliar_name_lists_all_names():
     with pytest.raises(ValueError, match="no quantizer '8bit'") as caught:
         quant.get("8bit")
     assert all(name in str(caught.value) for name in quant.QUANTIZERS)

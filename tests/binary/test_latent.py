@@ -69,7 +69,7 @@ def cache_for(monkeypatch):
 
 
 @pytest.mark.parametrize(("pictures", "fit", "group"), [(6, 2, 2), (5, 2, 1), (4, 4, 4)])
-def test_pictures_in_groups_give_what_they_give_together(check, cache_for, pictures, fit, group):
+def test_pictures_in_groups_agree_with_the_whole_batch(check, cache_for, pictures, fit, group):
     where = geometry((pictures, 5, 4, 33), (2, 2), pad_value=1)
     cache_for(fit)
     arguments = tensors(where, pictures=pictures)

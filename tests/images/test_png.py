@@ -127,7 +127,7 @@ def test_a_saved_file_has_the_permissions_of_any_other(tmp_path):
     assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
-def test_what_cannot_be_written_or_read_is_refused(tmp_path, one_line_error):
+def test_invalid_paths_and_pictures_are_refused(tmp_path, one_line_error):
     black = np.zeros((2, 2, 3))
     (tmp_path / "folder.png").mkdir()
     Image.fromarray(PIXELS).save(tmp_path / "a.jpg")

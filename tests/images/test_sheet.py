@@ -61,5 +61,5 @@ def test_very_long_pictures_do_not_vanish():
         ([[flat(2, 0, 1.0)]], {}, "[2, 0, 3]"),
     ],
 )
-def test_impossible_sheets_are_refused(rows, options, part, one_line_error):
+def test_invalid_sheets_are_refused(rows, options, part, one_line_error):
     one_line_error(lambda: images.contact_sheet(rows, **options), part)

@@ -151,7 +151,7 @@ def test_judge_refuses_pictures_that_do_not_fit():
         measures.judge(picture, random_image(0, 64, 80), picture, features)
 
 
-def test_good_pictures_are_told_from_poor_ones(data_dir):
+def test_good_pictures_score_better_than_poor_ones(data_dir):
     path = data_dir / "prototype_sheet.jpg"
     if not path.is_file():
         pytest.skip(f"no {path}; set BNNJAX_DATA")

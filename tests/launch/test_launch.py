@@ -142,7 +142,7 @@ def test_the_last_line_is_json_and_names_the_files(painted, folder):
 
 
 @pytest.mark.usefixtures("painted")
-def test_a_picture_tells_nothing_of_its_makers_folders(folder, quicknet_file):
+def test_pictures_do_not_reveal_folders(folder, quicknet_file):
     text = images.read_metadata(folder / "painted" / "boat-2__wave.png")[KEYWORD]
     assert json.loads(text)["options"]["content_weight"] == 0.125
     for path in (folder, quicknet_file.parent):
@@ -166,9 +166,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.mark.usefixtures("painted")
-def test_a_run_that_was_killed_is_resumed_to_the_same_pixels(
-    launch, environment, folder, quicknet_file
-):
+def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, quicknet_file):
     """The run of ``painted`` again: by the recipe in its picture, killed after the first step."""
     original = folder / "painted" / "boat-2__wave.png"
     shutil.copy(quicknet_file, folder / quicknet_file.name)
@@ -453,7 +451,7 @@ def test_evaluate_counts_right_guesses(launch, folder, quicknet):
     assert f"{100 * shares[0]:.1f} %  tiger shark" in ended.stdout
 
 
-def test_a_network_of_four_classes_tells_its_own_names(launch, folder, with_random_weights):
+def test_evaluate_prints_the_networks_own_class_names(launch, folder, with_random_weights):
     """Named by its file, and by another file that takes precedence; counted by their numbers."""
     network = with_random_weights(registry.find("quicknet_v0"))
     dense = {"kernel": jnp.zeros((512, 4)), "bias": jnp.asarray([0.0, 0, 5, 9])}

@@ -45,7 +45,7 @@ from bnnjax.layers import (
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_one_number_stands_for_all_axes_and_case_does_not_matter(short, long):
+def test_an_integer_applies_to_all_axes_and_case_does_not_matter(short, long):
     assert short == long
 
 

@@ -21,7 +21,7 @@ from bnnjax.layers import Options, QuantConv
         ({"clip": float("nan")}, "clip is nan, needs"),
     ],
 )
-def test_choices_that_do_not_exist_are_refused(choice, part):
+def test_unknown_values_are_refused(choice, part):
     with pytest.raises(ValueError, match="needs") as caught:
         Options(**choice)
     assert str(caught.value).startswith(part)

@@ -115,7 +115,7 @@ def test_other_files_are_refused(directory, text):
     assert "\n" not in str(caught.value)
 
 
-def test_a_row_without_columns_is_no_label(directory):
+def test_a_row_without_columns_is_not_a_label(directory):
     """Editors leave blank lines at the end."""
     labels = write(directory, "file,class_index\nboat.jpg,814\n\n\n")
     assert evaluate.read_labels(directory, labels) == [(directory / "boat.jpg", 814)]
@@ -171,7 +171,7 @@ def test_class_names_are_imagenets_in_its_order():
 
 
 @given(seed=st.integers(0, 999), spread=st.floats(0.1, 80), count=st.integers(1, 1000))
-def test_guesses_are_the_likeliest_first(seed, spread, count):
+def test_guesses_are_sorted_by_probability(seed, spread, count):
     logits = spread * np.random.default_rng(seed).normal(size=1000)
     guesses = evaluate.top_guesses(logits, evaluate.imagenet_names(), count=count)
     weights = np.exp(logits.astype(np.longdouble))
@@ -201,7 +201,7 @@ def test_there_are_no_more_guesses_than_classes():
 
 
 @pytest.mark.parametrize("count", [0, -1])
-def test_a_number_of_guesses_that_cannot_be_is_refused(count):
+def test_an_invalid_number_of_guesses_is_refused(count):
     with pytest.raises(ValueError, match=f"topk is {count}, needs 1 or more"):
         evaluate.top_guesses(np.zeros(4), "abcd", count=count)
 

@@ -171,7 +171,7 @@ def test_average_pools_replace_those_between_modules():
 
 
 @pytest.mark.parametrize("side", [31, 32, 33, 224])
-def test_the_smallest_sizes_leave_some_features(side):
+def test_the_smallest_sizes_have_features(side):
     images = jax.ShapeDtypeStruct((1, side, 31, 3), jnp.float32)
     logits, taps = jax.eval_shape(
         architecture_of(num_classes=None).apply,

@@ -165,7 +165,7 @@ def test_wrong_options_are_refused(quicknet):
 # --- what a network says about itself, and calling it -------------------------------------------
 
 
-def test_a_network_called_gives_the_same_as_apply_with_taps_in_order(quicknet, images):
+def test_calling_a_network_agrees_with_apply_and_orders_the_taps(quicknet, images):
     logits, taps = quicknet(images)
     expected = jax.jit(quicknet.apply)(quicknet.variables, images)
     np.testing.assert_array_equal(logits, expected[0])

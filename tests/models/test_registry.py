@@ -159,12 +159,12 @@ def test_entries_and_architectures_are_hashable(entry):
         ("binary_densenet73", "binary_densenet37"),
     ],
 )
-def test_a_typo_is_answered_with_the_nearest_name(typo, nearest):
+def test_a_typo_suggests_the_nearest_name(typo, nearest):
     with pytest.raises(ValueError, match=f"no network '{typo}'; did you mean '{nearest}'"):
         registry.find(typo)
 
 
-def test_an_unknown_name_is_answered_with_all_names():
+def test_an_unknown_name_lists_all_names():
     with pytest.raises(ValueError, match="no network 'mobile'") as caught:
         registry.find("mobile")
     assert all(name in str(caught.value) for name in registry.REGISTRY)

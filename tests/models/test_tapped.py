@@ -29,7 +29,7 @@ def test_taps_are_recorded_bare_in_the_order_of_their_calls_and_the_last_one_cou
     np.testing.assert_array_equal(state["taps"]["alpha"], y)
 
 
-def test_nothing_is_recorded_unless_asked_for():
+def test_nothing_is_recorded_by_default():
     x = jnp.ones((1, 2))
     np.testing.assert_array_equal(Twice().apply(VARIABLES, x), 2 * (x + 1))
     assert Twice().init(jax.random.key(0), x).keys() == {"params"}

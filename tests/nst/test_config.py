@@ -95,7 +95,7 @@ def test_a_config_is_hashable_and_frozen():
         ("content_taps", "stem"),
     ],
 )
-def test_an_impossible_value_is_named_with_what_is_needed(name, value):
+def test_an_invalid_value_is_named_with_what_is_needed(name, value):
     with pytest.raises(ValueError, match=f"^{name} is {value!r}, needs") as raised:
         StylizeConfig(**{name: value})
     assert len(str(raised.value).splitlines()) == 1
@@ -108,7 +108,7 @@ def test_a_seed_that_would_be_cut_off_is_refused(seed):
         StylizeConfig(seed=seed)
 
 
-def test_the_ends_of_the_ranges_are_possible():
+def test_the_ends_of_the_ranges_are_valid():
     config = StylizeConfig(size=32, style_size=4096, steps=1, jitter=0, clip=float("inf"))
     assert (config.size, config.style_size, config.steps, config.jitter) == (32, 4096, 1, 0)
     assert config.clip == float("inf")
@@ -149,7 +149,7 @@ def test_names_of_numpy_become_plain():
 OWN = {"content_weight": 0.9, "steps": 300}  # of a network
 
 
-def test_without_anything_there_are_the_defaults():
+def test_without_options_the_defaults_apply():
     assert resolve({}) == StylizeConfig()
     assert resolve({}, preset="default") == StylizeConfig()
 
@@ -203,19 +203,19 @@ def test_presets_are_made_of_options(name):
         ("parametrisation", "parametrization"),
     ],
 )
-def test_a_typo_gets_the_nearest_option(typo, meant):
+def test_a_typo_suggests_the_nearest_option(typo, meant):
     for attempt in (StylizeConfig().changed, lambda **options: resolve(options)):
         with pytest.raises(ValueError, match=f"no option '{typo}'; did you mean '{meant}'"):
             attempt(**{typo: 1})
 
 
-def test_an_option_like_no_other_gets_the_list():
+def test_an_unknown_option_lists_all_options():
     with pytest.raises(ValueError, match=r"no option 'zzz'\. There are: ") as raised:
         resolve({"zzz": 1})
     assert all(name in str(raised.value) for name in OPTIONS)
 
 
-def test_a_typo_in_a_preset_gets_the_nearest():
+def test_a_typo_in_a_preset_suggests_the_nearest():
     with pytest.raises(ValueError, match="no preset 'preveiw'; did you mean 'preview'"):
         resolve({}, preset="preveiw")
 
@@ -251,7 +251,7 @@ def test_tap_weights_that_are_not_given_are_equal():
 
 
 @given(data=st.data(), count=st.integers(1, 4), taps=st.integers(1, 4))
-def test_a_picture_of_several_has_weights_of_its_own(data, count, taps):
+def test_each_picture_of_a_batch_has_its_own_weights(data, count, taps):
     """Also with as many pictures as taps, where one list of tap weights must stay whole."""
     weights = {}
     for name in TRACED:
@@ -269,14 +269,14 @@ def test_a_picture_of_several_has_weights_of_its_own(data, count, taps):
 @pytest.mark.parametrize(
     "value", [-1.0, float("nan"), float("inf"), 1e39, [1.0, -1.0], [1, 2, 3], [], [[1, 2]]]
 )
-def test_impossible_weights_are_refused(name, value):
+def test_invalid_weights_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
         StylizeConfig(**{name: value}).weights(2, taps=3)
 
 
 @pytest.mark.parametrize("name", TRACED)
 @pytest.mark.parametrize("value", ["heavy", object(), {"a": 1}, [[1], [1, 2]]])
-def test_weights_that_are_no_numbers_are_refused(name, value):
+def test_weights_that_are_not_numbers_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
         StylizeConfig(**{name: value})
 

@@ -113,7 +113,7 @@ def test_the_contact_sheet_holds_the_rows(save_figures, tmp_path):
     np.testing.assert_allclose(sheet, save_figures.sheet, atol=0.51 / 255)
 
 
-def test_all_is_written_and_returned(save_figures, tmp_path):
+def test_all_files_are_written_and_returned(save_figures, tmp_path):
     pytest.importorskip("matplotlib")
     assert names(save_figures()) == ["losses.csv", "losses.png", "contact_sheet.png"]
     assert images.load(tmp_path / "losses.png").std() > 0.01

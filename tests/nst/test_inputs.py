@@ -48,7 +48,7 @@ def test_no_pictures_are_refused(nothing):
 
 
 @pytest.mark.parametrize("wrong", [5, None, 1.5])
-def test_something_that_cannot_be_pictures_is_refused(wrong):
+def test_values_that_are_not_pictures_are_refused(wrong):
     with pytest.raises(ValueError, match="style"):
         inputs.as_list(wrong, kind="style")
 
@@ -167,21 +167,21 @@ def test_pictures_are_read_with_their_names_paths_and_hashes(tmp_path, make_pict
     np.testing.assert_array_equal(from_array.cropped, images.fit(array, size=40))
 
 
-def test_what_is_made_of_a_canvas_is_cropped_as_the_picture_was(make_picture):
+def test_a_canvas_is_cropped_like_its_picture(make_picture):
     (picture,) = read([make_picture(0, 20, 30)], size=20, stride=16)
     assert picture.pixels.shape == (32, 32, 3)
     np.testing.assert_array_equal(picture.cropped, make_picture(0, 20, 30))
     np.testing.assert_array_equal(picture.crop(1 - picture.pixels), 1 - make_picture(0, 20, 30))
 
 
-def test_an_array_that_is_no_picture_is_named_by_its_number():
+def test_an_invalid_array_is_named_by_its_index():
     good = np.zeros((4, 4, 3), np.float32)
     for bad in (good + 2, good[..., :2], np.full((4, 4, 3), np.nan), np.array(["a"]), object()):
         with pytest.raises(ValueError, match="content2: "):
             read([good, bad])
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path):
+def test_a_file_that_is_not_a_picture_is_named(tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     for name in ("text.jpg", "none.jpg", "."):
         with pytest.raises(ValueError, match="cannot be read") as raised:

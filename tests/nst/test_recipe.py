@@ -104,7 +104,7 @@ def test_pictures_are_kept_by_name_and_hash(result, folder):
     assert (first.model, first.provenance) == ("toy", {"source": "random"})
 
 
-def test_a_picture_tells_nothing_of_the_folders_of_its_maker(painted, folder):
+def test_pictures_do_not_reveal_folders(painted, folder):
     assert str(folder).encode() not in painted.read_bytes()
     for parent in folder.parents[:-1]:
         assert parent.name not in text_of(painted)
@@ -263,7 +263,7 @@ def test_another_network_of_the_same_name_is_refused(result, load_toy):
     refused("toy has other weights than the recipe's network", result.recipe(0).network)
 
 
-def test_the_network_inside_the_package_is_recognised(result):
+def test_the_shipped_network_is_recognised(result):
     inside = dict(bnnjax.load_model().provenance)
     recipe = dataclasses.replace(result.recipe(0), model="inknet", provenance=inside)
     assert recipe.network().entry.name == "inknet"
@@ -272,7 +272,7 @@ def test_the_network_inside_the_package_is_recognised(result):
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_network_that_is_not_there_is_refused(result):
+def test_a_missing_network_is_refused(result):
     recipe = dataclasses.replace(result.recipe(0), model="toyy")
     refused("toyy", recipe.network)
 
@@ -307,7 +307,7 @@ def test_a_damaged_recipe_is_refused(tmp_path, text):
         {"options": {"content_weight": [-1]}},
     ],
 )
-def test_a_recipe_of_impossible_values_is_refused(tmp_path, changes):
+def test_a_recipe_with_invalid_values_is_refused(tmp_path, changes):
     path = with_recipe(tmp_path / "damaged.png", **changes)
     refused(r"damaged\.png: its recipe is damaged", Recipe.read, path)
 
@@ -317,7 +317,7 @@ def test_options_of_other_versions_are_left_out(tmp_path):
     assert Recipe.read(path).config == StylizeConfig(size=64)
 
 
-def test_files_that_are_no_png_are_refused(tmp_path):
+def test_files_that_are_not_png_are_refused(tmp_path):
     (tmp_path / "text.png").write_text("text")
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.jpg")
     for name in ("text.png", "photo.jpg", "none.png", "."):

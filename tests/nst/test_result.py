@@ -69,7 +69,7 @@ def test_a_run_that_went_well_has_no_problems(result):
     assert not result.interrupted
 
 
-def test_problems_are_told_by_name_and_step(result):
+def test_problems_name_the_picture_and_the_step(result):
     assert changed(result, interrupted=True).problems == [
         "interrupted; the best pictures so far are kept"
     ]
@@ -78,7 +78,7 @@ def test_problems_are_told_by_name_and_step(result):
     assert third.startswith("content3__wave: the loss was no longer finite at step 3")
 
 
-def test_what_was_run_is_plain_json(result):
+def test_the_run_is_described_by_plain_json(result):
     run = json.loads(json.dumps(result.run))
     assert run["network"] == "toy"
     assert run["pictures"] == 3
@@ -98,7 +98,7 @@ def saved(result, tmp_path_factory):
     return folder, result.save(folder)
 
 
-def test_all_is_saved_and_told(saved):
+def test_everything_is_saved_and_reported(saved):
     pytest.importorskip("matplotlib")
     folder, paths = saved
     assert sorted(paths) == sorted(folder.iterdir())

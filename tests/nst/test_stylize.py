@@ -244,9 +244,7 @@ def test_a_batch_equals_single_runs(stylize, photographs, painting, singles):
         assert_same_run(found, place, singles[i])
 
 
-def test_wide_groups_give_what_single_runs_give(
-    stylize, photographs, painting, singles, monkeypatch
-):
+def test_wide_groups_agree_with_single_runs(stylize, photographs, painting, singles, monkeypatch):
     """Close and not equal: sums over a wider array may be ordered otherwise, and a sign may flip
     at a zero. Every second group is filled up."""
     monkeypatch.setattr(devices, "find", lambda: devices.Devices(CPU, most=2, shared=True))
@@ -324,7 +322,7 @@ def test_the_seed_decides_on_the_pixels(stylize, photographs, painting, singles)
     assert (other.images[0] != singles[0].images[0]).any()
 
 
-def test_noise_to_begin_with_comes_from_the_seed(stylize, photographs, painting):
+def test_initial_noise_depends_on_the_seed(stylize, photographs, painting):
     options = {"init": "noise", "steps": 1, "learning_rate": 0.0}
     a, b, c = (
         stylize(photographs[:2], painting, seed=seed, **options).images for seed in (0, 0, 1)
@@ -378,7 +376,7 @@ def config_of(photograph, painting, without_steps):
     return lambda **options: bnnjax.stylize_batch(photograph, painting, **options).config
 
 
-def test_the_network_inside_has_a_preset_of_its_own(config_of):
+def test_the_shipped_network_has_its_own_preset(config_of):
     assert config_of() == StylizeConfig(content_weight=0.9)
     assert config_of(preset="preview") == StylizeConfig(content_weight=0.9, **PRESETS["preview"])
     assert config_of(content_weight=2).content_weight == 2
@@ -460,7 +458,7 @@ class Killed(Exception):
     pass
 
 
-def test_a_run_that_was_killed_goes_on_from_its_snapshots(
+def test_a_killed_run_resumes_from_its_snapshots(
     stylize, photograph, painting, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(snapshots, "EVERY", 0)
@@ -511,7 +509,7 @@ def poison():
     return optax.GradientTransformation(lambda z: (0, descent.init(z)), update)
 
 
-def test_the_best_picture_before_the_damage_is_kept(stylize, photograph, painting, poison):
+def test_the_best_picture_before_divergence_is_kept(stylize, photograph, painting, poison):
     shown = {}
     found = stylize(
         photograph,
@@ -529,7 +527,7 @@ def test_the_best_picture_before_the_damage_is_kept(stylize, photograph, paintin
     np.testing.assert_array_equal(found.images[0], shown[last_good])
 
 
-def test_damage_by_the_very_last_step_is_a_problem_too(stylize, photograph, painting, poison):
+def test_divergence_in_the_last_step_is_a_problem(stylize, photograph, painting, poison):
     """The loss is that of the picture before a step, so it cannot tell."""
     found = stylize(photograph, painting, steps=4, optimizer=poison)
     assert np.isfinite(found.losses[0]["total"]).all()
@@ -570,7 +568,7 @@ def refused(stylize, message, content, style, **options):
         ({"sweep": {"tv_weight": ["a"]}}, r"tv_weight is \['a'\], needs numbers"),
     ],
 )
-def test_an_impossible_option_is_refused(stylize, photograph, painting, options, message):
+def test_an_invalid_option_is_refused(stylize, photograph, painting, options, message):
     refused(stylize, message, photograph, painting, **options)
 
 
@@ -580,7 +578,7 @@ def test_numbers_of_pictures_that_do_not_fit_are_refused(stylize, photograph, pa
     refused(stylize, "no style pictures", photograph, [])
 
 
-def test_what_is_no_picture_is_named(stylize, photograph, painting, tmp_path):
+def test_invalid_pictures_are_named_in_the_error(stylize, photograph, painting, tmp_path):
     (tmp_path / "text.png").write_text("text")
     refused(stylize, r"text\.png: cannot be read", tmp_path / "text.png", painting)
     refused(stylize, r"none\.png: cannot be read", photograph, [painting, tmp_path / "none.png"])
@@ -601,7 +599,7 @@ def test_larger_pictures_need_more_memory(singles):
     assert large > small > 5 * 32 * 32 * 3 * 4  # Adam's moments, best so far, gradient, picture
 
 
-def test_networks_that_are_none_are_refused(photograph, painting, tmp_path):
+def test_invalid_networks_are_refused(photograph, painting, tmp_path):
     call = partial(bnnjax.stylize_batch, progress=False)
     refused(call, "did you mean 'quicknet_v0'", photograph, painting, model="quicknet_v")
     refused(call, "is a directory; a network is a file", photograph, painting, model=tmp_path)

@@ -196,7 +196,7 @@ def stylize(toy, make_picture):
     )
 
 
-def test_a_term_of_ones_own_joins_the_others(stylize):
+def test_a_custom_term_is_added_to_the_others(stylize):
     own = {Quiet(): [0.0, 30.0]}
     losses = stylize(extra_terms=own, init="content").losses
     for found, weight in zip(losses, (0.0, 30.0), strict=True):

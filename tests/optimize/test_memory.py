@@ -8,7 +8,7 @@ import pytest
 from bnnjax.optimize import available_memory, memory
 
 
-def test_what_is_free_is_less_than_what_there_is():
+def test_free_memory_is_less_than_total_memory():
     free = available_memory()
     assert free is not None
     assert 2**20 < free < psutil.virtual_memory().total
@@ -33,7 +33,7 @@ def test_a_container_without_a_limit_has_what_the_system_has(tmp_path, limit):
     assert memory._within_container(tmp_path) == []
 
 
-def test_a_step_takes_its_arguments_its_results_and_what_lies_between():
+def test_step_bytes_count_arguments_outputs_and_temporaries():
     """A product of two matrices of 256 kB, then a sort, which cannot be fused into it."""
     x = jnp.ones((256, 256))
     compiled = jax.jit(lambda x: jnp.sort(x @ x)).lower(x).compile()

@@ -54,7 +54,7 @@ def test_weights_and_rates_are_each_pictures_own(descend, goals, grey):
         assert_same(found, place, single)
 
 
-def test_data_may_be_made_when_its_turn_comes(descend, goals, grey):
+def test_data_may_be_computed_lazily(descend, goals, grey):
     asked = []
 
     def data(number):
@@ -86,7 +86,7 @@ def wide(monkeypatch):
 
 
 @pytest.mark.usefixtures("wide")
-def test_wide_groups_give_what_single_runs_give(descend, goals, grey, monkeypatch):
+def test_wide_groups_agree_with_single_runs(descend, goals, grey, monkeypatch):
     sizes = []
     begin = groups.Group.begin
     monkeypatch.setattr(groups.Group, "begin", lambda *args: sizes.append(args[-2]) or begin(*args))
@@ -99,14 +99,14 @@ def test_wide_groups_give_what_single_runs_give(descend, goals, grey, monkeypatc
 
 
 @pytest.mark.usefixtures("wide")
-def test_a_diverging_picture_spares_its_mates(descend, goals, grey):
+def test_a_diverging_picture_does_not_affect_the_others(descend, goals, grey):
     found = descend(grey[:2], goals[:2], learning_rate=[3e38, 0.05], optimizer="sgd")
     healthy = descend(grey[:2], goals[:2], learning_rate=0.05, optimizer="sgd")
     np.testing.assert_array_equal(found.pictures[1], healthy.pictures[1])
 
 
 @pytest.mark.parametrize(("pictures", "most", "size"), [(32, 32, 32), (33, 32, 17), (3, 32, 3)])
-def test_groups_are_no_larger_than_need_be(bowl, goals, monkeypatch, pictures, most, size):
+def test_groups_are_no_larger_than_necessary(bowl, goals, monkeypatch, pictures, most, size):
     """33 pictures on an accelerator that takes 32 are two groups of 17, not 64."""
     monkeypatch.setattr(devices, "find", lambda: Devices(CPU, most=most, shared=True))
     monkeypatch.setattr(memory, "step_bytes", lambda compiled: 1)
@@ -210,7 +210,7 @@ def poison():
     return optax.GradientTransformation(lambda z: (0, descent.init(z)), update)
 
 
-def test_what_was_best_before_the_damage_is_kept(descend, goals, grey, poison):
+def test_the_best_picture_before_divergence_is_kept(descend, goals, grey, poison):
     found = descend(grey[:2], goals[:2], steps=20, optimizer=poison)
     assert found.diverged == {0: 5, 1: 5}  # the loss of the picture that the fourth step made
     healthy = descend(grey[:2], goals[:2], steps=4, optimizer=optax.adam(0.01))
@@ -219,7 +219,7 @@ def test_what_was_best_before_the_damage_is_kept(descend, goals, grey, poison):
         np.testing.assert_allclose(found.pictures[place], healthy.pictures[place], atol=1e-6)
 
 
-def test_damage_by_the_very_last_step_is_told_too(descend, goals, grey, poison):
+def test_divergence_in_the_last_step_is_reported(descend, goals, grey, poison):
     """The loss is of the picture before a step, so that the last step has none."""
     found = descend(grey[:1], goals[:1], steps=4, optimizer=poison)
     assert found.diverged == {0: 4}
@@ -285,7 +285,7 @@ def test_pictures_of_one_kind_share_a_compilation(goals, grey, descend):
         ({"optimizer": "adamm"}, "no optimizer 'adamm'"),
     ],
 )
-def test_what_cannot_be_is_refused(bowl, goals, grey, changes, message):
+def test_invalid_values_are_refused(bowl, goals, grey, changes, message):
     arguments = {"pictures": grey, "data": {"goal": goals}, "weights": WEIGHTS, "progress": False}
     with pytest.raises(ValueError, match=message) as raised:
         minimize(bowl, VARIABLES, **{**arguments, **changes})

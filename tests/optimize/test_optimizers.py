@@ -59,7 +59,7 @@ def test_unknown_optimisers_are_refused(choice):
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_typo_gets_the_nearest_optimiser():
+def test_a_typo_suggests_the_nearest_optimiser():
     with pytest.raises(ValueError, match="did you mean 'adam'"):
         factory("adamm")
 
@@ -68,6 +68,6 @@ def test_a_typo_gets_the_nearest_optimiser():
     "name",
     ["cosine_decay_schedule", "apply_updates", "identity", "l2_loss", "chain", "global_norm"],
 )
-def test_functions_of_optax_that_are_no_optimisers_are_refused(name):
+def test_optax_functions_that_are_not_optimisers_are_refused(name):
     with pytest.raises(ValueError, match=name):
         factory(name)

@@ -35,7 +35,7 @@ def test_logits_clip_the_ends_of_the_range(make):
 
 
 @pytest.mark.parametrize("make", [pixels, pyramid, fourier])
-def test_whatever_an_optimiser_does_a_picture_results(make):
+def test_every_optimiser_returns_valid_pictures(make):
     """After any step and the projection, values lie in [0, 1]."""
     params = make().encode(jnp.asarray(picture_of(0, 16, 16)), {})
     far = jax.tree.map(lambda leaf: 50 * jax.random.normal(jax.random.key(0), leaf.shape), params)
@@ -79,7 +79,7 @@ def test_an_odd_width_has_no_fourier_form():
 
 
 @given(seed=st.integers(0, 99), radius=st.floats(1e-3, 3), norm=st.sampled_from(["linf", "l2"]))
-def test_a_ball_is_never_left(seed, radius, norm):
+def test_pictures_never_leave_the_ball(seed, radius, norm):
     center, far = picture_of(seed, 6, 8, 0, 1), 3 * picture_of(seed + 1, 6, 8) - 1
     data = {"center": jnp.asarray(center), "radius": jnp.float32(radius)}
     found = np.asarray(ball(norm).project(jnp.asarray(far), data))
@@ -90,7 +90,7 @@ def test_a_ball_is_never_left(seed, radius, norm):
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_what_lies_within_a_ball_stays_where_it_is(norm):
+def test_points_within_a_ball_are_unchanged(norm):
     center = picture_of(0, 6, 8)
     near = np.clip(center + 1e-3, 0, 1)
     data = {"center": jnp.asarray(center), "radius": jnp.float32(0.5)}

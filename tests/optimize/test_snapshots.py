@@ -54,7 +54,7 @@ def assert_equal(found, expected):
             np.testing.assert_array_equal(found.history[place][name], values)
 
 
-def test_a_killed_run_goes_on_to_the_same_pixels(run, goals, tmp_path):
+def test_a_killed_run_resumes_to_the_same_pixels(run, goals, tmp_path):
     np.save(tmp_path / "goals.npy", goals)
     folder = tmp_path / "snapshots"
     process = subprocess.Popen(
@@ -89,6 +89,6 @@ def test_snapshots_of_another_run_are_refused(run, tmp_path, monkeypatch, other)
         run(snapshots=tmp_path, **other)
 
 
-def test_a_run_of_a_moment_leaves_nothing_behind(run, tmp_path):
+def test_a_short_run_leaves_no_snapshots(run, tmp_path):
     run(snapshots=tmp_path, steps=3)
     assert list(tmp_path.iterdir()) == []

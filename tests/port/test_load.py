@@ -53,7 +53,7 @@ def test_the_home_folder_may_be_written_as_a_tilde(quicknet, quicknet_file, tmp_
 
 
 @pytest.mark.parametrize("name", [(), ("inknet",)])
-def test_without_a_name_the_network_inside_the_package_is_loaded(name):
+def test_without_a_name_the_shipped_network_is_loaded(name):
     network = bnnjax.load_model(*name)
     assert network.entry.name == "inknet"
     assert network.architecture.num_classes == len(network.class_names) == 117
@@ -66,7 +66,7 @@ def test_without_a_name_the_network_inside_the_package_is_loaded(name):
     assert tuple(taps) == network.taps
 
 
-def test_the_network_inside_the_package_is_small():
+def test_the_shipped_network_is_small():
     file = Path(bnnjax.__file__).parent / "assets" / "inknet.safetensors"
     assert file.stat().st_size <= 2.7e6
 
@@ -87,7 +87,7 @@ def test_a_network_file_takes_precedence_over_a_network_of_its_name(
         bnnjax.load_model("vgg16")
 
 
-def test_a_typo_gets_the_nearest_name(tmp_path, monkeypatch):
+def test_a_typo_suggests_the_nearest_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="no network 'quiknet_v0'; did you mean 'quicknet_v0'"):
         bnnjax.load_model("quiknet_v0")
@@ -246,9 +246,7 @@ def test_another_file_in_the_place_of_the_published_one_is_refused(publish, serv
     assert names(cache) == set()
 
 
-def test_what_was_downloaded_before_an_interruption_is_used(
-    publish, server, cache, tiny, monkeypatch
-):
+def test_a_partial_download_is_reused(publish, server, cache, tiny, monkeypatch):
     path, name = publish(tiny)
 
     def interrupted(*_, **__):

@@ -47,7 +47,7 @@ def test_the_port_agrees_with_its_source(ported, real_tflite, pictures):
     assert found.agrees
 
 
-def test_one_wrong_bit_is_noticed(ported, real_tflite, pictures):
+def test_one_wrong_bit_is_detected(ported, real_tflite, pictures):
     params = dict(ported.variables["params"])
     words = np.array(params["section1_block2_conv"]["words"])
     words[1, 1, 0, 5] ^= np.uint32(1 << 9)
@@ -101,7 +101,7 @@ def test_fixed_pictures_are_always_the_same_and_in_range():
     np.testing.assert_array_equal(verify.fixed_pictures(3, side=32), pictures)
 
 
-def test_a_source_that_is_no_tflite_file_is_refused(quicknet, tmp_path):
+def test_a_source_that_is_not_a_tflite_file_is_refused(quicknet, tmp_path):
     (tmp_path / "a.tflite").write_text("text")
     with pytest.raises(ValueError, match=r"a\.tflite: not a \.tflite file"):
         verify.verify_tflite(quicknet, tmp_path / "a.tflite", verify.fixed_pictures(1))
@@ -145,7 +145,7 @@ def test_a_port_of_a_keras_file_agrees_with_it(tiny, tiny_layers, write_keras, t
     assert found.agrees
 
 
-def test_one_wrong_bit_of_a_keras_file_is_noticed(altered, keras_file):
+def test_one_wrong_bit_of_a_keras_file_is_detected(altered, keras_file):
     def flip(words):
         words[1, 1, 0, 5] ^= np.uint32(1 << 9)
         return words
@@ -167,7 +167,7 @@ def test_one_wrong_bit_of_a_keras_file_is_noticed(altered, keras_file):
     ],
 )
 @pytest.mark.parametrize("factor", [1 + 1e-5, np.nan])
-def test_a_wrong_float_is_noticed(altered, keras_file, layer, name, factor):
+def test_a_wrong_float_is_detected(altered, keras_file, layer, name, factor):
     def change(value):
         value.reshape(-1)[np.abs(value).argmax()] *= factor
         return value

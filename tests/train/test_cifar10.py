@@ -111,7 +111,7 @@ def test_archives_are_read_in_the_order_of_their_names(tmp_path):
         (("train/cat/0000.jpg", (0, 0, 0), 31), r"train/cat/0000\.jpg is 31×31 px, needs 32×32"),
     ],
 )
-def test_what_is_not_cifar10_is_named(picture, message, tmp_path):
+def test_files_that_are_not_cifar10_are_named_in_the_error(picture, message, tmp_path):
     write_archive(tmp_path / "one.tar.xz", [picture])
     with pytest.raises(ValueError, match=message):
         cifar10.read_archive(tmp_path / "one.tar.xz")

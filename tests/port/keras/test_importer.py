@@ -195,7 +195,7 @@ def test_integers_of_binary_convolutions_are_larqs_to_the_last_one(answers):
         np.testing.assert_array_equal(np.round(ours), np.round(larqs), key)
 
 
-def test_all_other_layers_give_what_larqs_give(answers):
+def test_all_other_layers_agree_with_larq(answers):
     entries = {entry for entry in LARQ.files if entry.startswith(f"{answers.name}/")}
     stored = {entry.split("/")[1] for entry in entries if entry.endswith("/output")}
     assert stored == answers.sums.keys() | answers.outputs.keys()
@@ -405,7 +405,7 @@ def test_a_file_without_classifier_gives_the_same_network_without_logits(
     assert taps == whole_taps
 
 
-def test_a_classifier_of_other_classes_is_read_as_it_is(entry, keras_layers, write_keras, tmp_path):
+def test_a_classifier_with_other_classes_is_read(entry, keras_layers, write_keras, tmp_path):
     layers = keras_layers(entry, num_classes=7)
     network = importer.read_network(write_keras(tmp_path / "seven.h5", layers), entry)
     assert network.architecture.num_classes == 7

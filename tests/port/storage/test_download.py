@@ -96,7 +96,7 @@ def test_a_connection_without_a_byte_ends_after_a_while(fetch, folder, server, m
 
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("size", [1, len(CONTENT), 2 * len(CONTENT)])
-def test_the_beginning_of_another_file_is_replaced(fetch, folder, part, server, size, ranges):
+def test_a_partial_download_of_another_file_is_replaced(fetch, folder, part, server, size, ranges):
     server.ranges = ranges
     part(OTHER[:size])
     fetch()

@@ -141,7 +141,7 @@ def test_the_home_folder_may_be_written_as_a_tilde(quicknet, tmp_path, monkeypat
     assert (tmp_path / "network.npz").is_file()
 
 
-def test_what_cannot_be_written_is_refused(quicknet, tmp_path):
+def test_unwritable_networks_are_refused(quicknet, tmp_path):
     with pytest.raises(ValueError, match="latent; freeze it"):
         export(thaw(quicknet), tmp_path / "network.npz")
     with pytest.raises(ValueError, match=r"network\.bin: .*ends in \.npz"):

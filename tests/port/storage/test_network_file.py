@@ -96,7 +96,7 @@ def seal_of(card):
 # --- there and back ------------------------------------------------------------------------
 
 
-def test_what_is_written_is_what_is_read(quicknet, quicknet_file):
+def test_written_files_are_read_back_unchanged(quicknet, quicknet_file):
     restored = network_file.restore(quicknet_file)
     assert_same_arrays(restored, quicknet)
     assert restored.architecture == quicknet.architecture
@@ -149,7 +149,7 @@ def test_the_card_describes_the_network(small, file):
 
 
 @pytest.mark.parametrize("classes", [7, None])
-def test_a_network_of_other_classes_or_none_is_restored_as_it_is(small, tmp_path, classes):
+def test_a_network_with_other_classes_or_none_is_restored_unchanged(small, tmp_path, classes):
     arrays = flat(small)
     kernel, bias = arrays.pop("dense/kernel"), arrays.pop("dense/bias")
     if classes:
@@ -326,7 +326,7 @@ def assert_same_or_refused(path, network, what):
     return False
 
 
-def test_one_altered_bit_is_harmless_or_noticed(small, file):
+def test_one_altered_bit_is_harmless_or_detected(small, file):
     content = file.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     rng = np.random.default_rng(0)
@@ -340,7 +340,7 @@ def test_one_altered_bit_is_harmless_or_noticed(small, file):
         assert not (same and place >= 8 + length), f"byte {place} of the arrays went unnoticed"
 
 
-def test_one_altered_bit_of_the_card_is_noticed(small, file):
+def test_one_altered_bit_of_the_card_is_detected(small, file):
     arrays, card = read(file)
     text = json.dumps(card)
     rng = np.random.default_rng(0)
@@ -384,7 +384,7 @@ def test_missing_extra_misshaped_and_changed_arrays_are_listed_at_once(small, tm
     )
 
 
-def test_arrays_of_another_save_are_noticed(small, file):
+def test_arrays_of_another_save_are_detected(small, file):
     arrays, card = read(file)
     words = arrays["section2_block1_conv/words"] ^ np.uint32(1)
     write_card(file, {**arrays, "section2_block1_conv/words": words}, json.dumps(card))

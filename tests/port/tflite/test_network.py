@@ -398,7 +398,7 @@ def test_the_same_file_read_again_is_the_same_architecture(reference):
 # --- QuickNet v0.2 both ways ----------------------------------------------------------------------
 
 
-def test_the_published_file_gives_what_its_own_module_gives(real_tflite, real_quicknet):
+def test_the_published_file_agrees_with_its_own_module(real_tflite, real_quicknet):
     """The integers are equal operator by operator; only the names of the taps differ."""
     general = bnnjax.load_model(real_tflite).with_options(clip=CLIP, backend="dense")
     registry = real_quicknet.with_options(backend="dense")

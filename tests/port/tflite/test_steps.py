@@ -29,14 +29,14 @@ def gradients(kind, options, *inputs):
         (3, [-1, 0, 3, 6, 7], [0, 0, 3, 6, 6], [0, 0, 1, 0, 0]),
     ],
 )
-def test_activations_bend_as_in_tensorflow(number, x, y, slope):
+def test_gradients_at_the_kinks_of_activations_are_tensorflows(number, x, y, slope):
     values, of_x = gradients("activate", number, x)
     np.testing.assert_array_equal(values, y)
     np.testing.assert_array_equal(of_x, slope)
     np.testing.assert_array_equal(gradients("activate", number, [NAN])[0], [NAN])
 
 
-def test_prelu_bends_as_in_tensorflow():
+def test_the_gradient_of_prelu_at_its_kink_is_tensorflows():
     """tf.keras.layers.PReLU: nothing passes at exactly 0, neither to x nor to alpha."""
     values, of_x, of_alpha = gradients("prelu", None, [-2, 0, 3], [0.25, 0.25, 0.25])
     np.testing.assert_array_equal(values, [-0.5, 0, 3])

@@ -78,7 +78,7 @@ def test_nothing_is_unpickled(write, arrays):
         read_vgg_npz(write(trapped))
 
 
-def test_damage_is_refused(write, arrays):
+def test_damaged_files_are_refused(write, arrays):
     path = write(arrays)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
