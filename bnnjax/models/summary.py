@@ -192,7 +192,7 @@ def totals(summary: Summary) -> Sequence[Sequence[str]]:
 
 
 def figures(summary: Summary) -> dict[str, int | float]:
-    """The totals by their names in ``--json``; whole numbers of bytes are integers."""
+    """The totals by their names in ``--json``; integral byte counts are ints."""
     return {
         "params": summary.parameters,
         "params_1bit": summary.parameters_of(1),

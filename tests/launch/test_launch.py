@@ -298,7 +298,7 @@ REFUSED = {  # script, flags, what the one line says
         ["--model=network", "--image=boat.png", "--classes=names.txt"],
         "names.txt has 1 lines",
     ),
-    "no network": ("summary", [], "name one with --model"),
+    "no network": ("summary", [], "use --model or --compare"),
     "a network's typo": ("summary", ["--model=quiknet"], "did you mean 'quicknet'"),
     "a size that does not fit": ("summary", ["--model=quicknet", "--size=28"], "28×28 px"),
     "a judge's weights": (

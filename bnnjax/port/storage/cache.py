@@ -18,8 +18,8 @@ def cache_folder() -> Path:
 def cache_compilations() -> None:
     """Keeps JAX's compiled programs in the cache folder, between sessions and processes.
 
-    A cache that the user has configured stays in place, and ``BNNJAX_COMPILATION_CACHE=off`` leaves
-    all as it is.
+    A cache that the user has configured takes precedence; ``BNNJAX_COMPILATION_CACHE=off`` disables
+    this one.
     """
     if os.environ.get("BNNJAX_COMPILATION_CACHE", "").lower() in ("off", "0", "false"):
         return
