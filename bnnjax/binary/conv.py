@@ -130,11 +130,11 @@ def sums_outside(geometry: Geometry, words: Array) -> Array:
     return _float_conv(frame, sums, geometry).astype(jnp.int32)
 
 
-def _forward(geometry: Geometry, x: Array, words: Array, backward: Array) -> tuple:
+def _forward(geometry: Geometry, x: Array, words: Array, backward: Array) -> tuple[Array, Array]:
     return _packed_conv(geometry, x, words, backward), backward
 
 
-def _backward(geometry: Geometry, backward: Array, g: Array) -> tuple:
+def _backward(geometry: Geometry, backward: Array, g: Array) -> tuple[Array, None, Array]:
     return materialize(input_gradient(g, backward, geometry)), None, jnp.zeros_like(backward)
 
 
@@ -175,7 +175,12 @@ def dense_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     return _float_conv(padded, kernel, geometry)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _float_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    return _sums_in_float32(x, kernel, geometry)
+
+
+def _sums_in_float32(x: Array, kernel: Array, geometry: Geometry) -> Array:
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -185,3 +190,19 @@ def _float_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         preferred_element_type=jnp.float32,
     )
+
+
+def _float_backward(
+    geometry: Geometry, operands: tuple[Array, Array], g: Array
+) -> tuple[Array, Array]:
+    # JAX widens the operands for this by itself since 0.10; before, it refuses to transpose.
+    x, kernel = operands
+    widened = x.astype(g.dtype), kernel.astype(g.dtype)
+    _, transpose = jax.vjp(partial(_sums_in_float32, geometry=geometry), *widened)
+    of_x, of_kernel = transpose(g)
+    return of_x.astype(x.dtype), of_kernel.astype(kernel.dtype)
+
+
+_float_conv.defvjp(
+    lambda x, kernel, geometry: (_float_conv(x, kernel, geometry), (x, kernel)), _float_backward
+)
