@@ -334,7 +334,7 @@ def short_runs(launch, folder, quicknet_file, tmp_path_factory):
             np.zeros((4, 4, 3), np.float32),
             metadata={KEYWORD: json.dumps(recipe)},
         )
-    (place / "network").symlink_to(quicknet_file)
+    (place / "network.safetensors").symlink_to(quicknet_file)
     before = files_below(place)
     runs = {what: (script, *flags) for what, (script, flags, _) in REFUSED.items()}
     runs |= {f"{script} --help": (script, "--help") for script in ("stylize", "evaluate")}
@@ -364,7 +364,7 @@ def test_bad_input_writes_nothing(short_runs):
     [
         ("stylize", ["content", "model", "size", "style_weight", "learning_rate", "json"]),
         ("stylize", ["recipe", "preset", "keep_paths", "overwrite", "resume", "previews"]),
-        ("evaluate", ["weights", "images", "topk", "json"]),
+        ("evaluate", ["model", "images", "topk", "json"]),
     ],
 )
 def test_help_says_what_a_script_does_and_lists_its_flags(short_runs, script, flags):
@@ -455,7 +455,7 @@ def test_evaluate_prints_the_networks_own_class_names(launch, folder, with_rando
     """Named by its file, and by another file that takes precedence; counted by their numbers."""
     network = with_random_weights(registry.find("quicknet_v0"))
     dense = {"kernel": jnp.zeros((512, 4)), "bias": jnp.asarray([0.0, 0, 5, 9])}
-    architecture = dataclasses.replace(network.architecture, classes=4)
+    architecture = dataclasses.replace(network.architecture, num_classes=4)
     own = dataclasses.replace(
         network,
         architecture=architecture,

@@ -564,7 +564,10 @@ def refused(stylize, message, content, style, **options):
         ({"sweep": {"steps": [1, 2]}}, "no sweep over 'steps'"),
         ({"sweep": {"tv_weight": 1.0}}, "the sweep over tv_weight is 1.0, needs a sequence"),
         ({"sweep": {"tv_weight": []}}, r"the sweep over tv_weight is \[\], needs a sequence"),
-        ({"sweep": {"tv_weight": [1, -1]}}, r"tv_weight is \[1, -1\], needs finite numbers"),
+        (
+            {"sweep": {"tv_weight": [1, -1]}},
+            r"tv_weight is \[1, -1\], needs finite non-negative numbers",
+        ),
         ({"sweep": {"tv_weight": ["a"]}}, r"tv_weight is \['a'\], needs numbers"),
     ],
 )
