@@ -11,7 +11,7 @@ from PIL import Image
 from bnnjax import assets, images
 
 ROOT = Path(__file__).parents[2]
-NAMES = (*assets.PHOTOGRAPHS, *assets.PAINTINGS)
+PATHS = {path.stem: path for paths in assets.samples() for path in paths}
 
 
 @pytest.fixture(scope="module")
@@ -25,22 +25,24 @@ def make():
 
 
 def test_the_named_samples_are_those_in_the_directory():
-    paths = assets.samples()
-    assert tuple(paths) == NAMES
+    assert [[path.stem for path in paths] for paths in assets.samples()] == [
+        ["lake", "still_life"],
+        ["night", "town"],
+    ]
     folder = ROOT / "bnnjax" / "assets" / "samples"
-    assert {path.resolve() for path in paths.values()} == set(folder.glob("*.jpg"))
+    assert {path.resolve() for path in PATHS.values()} == set(folder.glob("*.jpg"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PATHS)
 def test_samples_are_small_files_of_one_size(name):
-    path = assets.samples()[name]
+    path = PATHS[name]
     assert images.load(path).shape == (384, 512, 3)
     assert path.stat().st_size <= 60_000
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PATHS)
 def test_samples_have_contrast_and_colour(name):
-    picture = images.load(assets.samples()[name])
+    picture = images.load(PATHS[name])
     dark, bright = np.percentile(picture.mean(2), (2, 98))
     assert dark < 0.25
     assert bright > 0.6
@@ -52,11 +54,11 @@ def coarse(picture):
     return np.asarray(picture.resize((32, 24), Image.Resampling.BOX), np.float32)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PATHS)
 def test_the_programs_draw_the_samples(make, name):
     """They are drawn at a quarter of the size, which takes seconds."""
     drawn = coarse(Image.fromarray(make.picture(name, width=128, height=96)))
-    with Image.open(assets.samples()[name]) as picture:
+    with Image.open(PATHS[name]) as picture:
         sample = coarse(picture)
     difference = np.abs(drawn - sample).mean()
     assert difference < 10  # of 255
@@ -69,6 +71,6 @@ def test_the_wheel_contains_the_samples_and_all_packages():
         chosen = tomllib.load(file)["tool"]["setuptools"]
     package = ROOT / "bnnjax"
     taken = {path for pattern in chosen["package-data"]["bnnjax"] for path in package.glob(pattern)}
-    assert {package / "assets" / "samples" / f"{name}.jpg" for name in NAMES} <= taken
+    assert {package / "assets" / "samples" / f"{name}.jpg" for name in PATHS} <= taken
     folders = {path.parent.relative_to(ROOT) for path in package.rglob("__init__.py")}
     assert {".".join(folder.parts) for folder in folders} <= set(chosen["packages"])
