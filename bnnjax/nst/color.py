@@ -22,9 +22,9 @@ def match(picture: Array, painting: Array) -> Array:
     root = _square_root(covariance + floor)
     inverse = jnp.linalg.inv(root)
     transport = inverse @ _square_root(root @ (target_covariance + floor) @ root) @ inverse
-    return jnp.clip((picture - mean) @ transport + target_mean, 0, 1)
+    return jnp.clip((picture - mean[None, None]) @ transport + target_mean[None, None], 0, 1)
 
 
 def _square_root(matrix: Array) -> Array:
     values, vectors = jnp.linalg.eigh(matrix)
-    return (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
+    return (vectors * jnp.sqrt(jnp.maximum(values, 0))[None]) @ vectors.T

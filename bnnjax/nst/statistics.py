@@ -89,14 +89,16 @@ _second_moment.defvjp(
 def _moments(flat: Array) -> tuple[Array, Array]:
     """Mean and covariance of [P, C]."""
     mean = jnp.mean(flat, axis=0)
-    return mean, _second_moment(flat - mean)
+    return mean, _second_moment(flat - mean[None])
 
 
 def _moments_backward(residuals: tuple[Array, Array], g: tuple[Array, Array]) -> tuple[Array]:
     flat, mean = residuals
     of_mean, of_covariance = g
     # No gradient flows through the subtracted mean, because the centred map sums to zero.
-    return (_second_moment_gradient(flat - mean, of_covariance) + of_mean / flat.shape[0],)
+    return (
+        _second_moment_gradient(flat - mean[None], of_covariance) + of_mean[None] / flat.shape[0],
+    )
 
 
 def _moments_forward(flat: Array) -> tuple:

@@ -1,6 +1,7 @@
 """`minimize`: takes an objective and initial pictures, returns pictures with a low loss."""
 
 import dataclasses
+import operator
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -88,8 +89,8 @@ def minimize(
         turn comes and must be traceable by `jax.eval_shape`.
       weights: numbers or arrays by name: one for all pictures, or with a leading axis of N.
       parametrization: how a picture is represented by parameters; `pixels` if None.
-      optimizer: "adam", "lbfgs", the name of an optax optimiser or its function, or an optax
-        optimiser itself.
+      optimizer: "adam", "lbfgs", the name of an optax optimiser, a function from a learning rate
+        to one, or an optax optimiser itself, which keeps its own learning rate.
       learning_rate: one for all pictures, or [N]. Like the weights, it is traced: changing it never
         triggers a compilation.
       schedule: maps the fraction of the run that is done to a factor of the learning rate:
@@ -108,16 +109,13 @@ def minimize(
         snapshots of another run.
     """
     began = time.perf_counter()
-    problem = Problem(
-        objective, parametrization or pixels(), optimizers.factory(optimizer), schedule
-    )
+    problem = _problem(objective, parametrization or pixels(), optimizer, schedule)
     inputs = _inputs(pictures, data, weights or {}, learning_rate)
-    if steps < 1:
-        raise ValueError(f"steps is {steps}, needs at least 1")
+    steps = _at_least_one(steps)
     where = devices.find()
     shared = (variables, jax.random.key(0) if key is None else key)
     copies = {device: jax.device_put(shared, device) for device in where.workers}
-    run = Run(problem, where, copies, int(steps))
+    run = Run(problem, where, copies, steps)
     result = Minimized(list(inputs.pictures), [{} for _ in inputs.pictures])
     with tqdm(total=steps * len(inputs.pictures), unit="step", disable=not progress) as bar:
         bar.set_description("compiling")
@@ -202,13 +200,37 @@ def _update(result: Minimized, run: Run, group: Group) -> Update:
 # --- the inputs of a caller ----------------------------------------------------------------
 
 
+def _problem(objective: Any, parametrization: Any, optimizer: Any, schedule: Any) -> Problem:
+    if isinstance(objective, type) or not callable(getattr(objective, "loss", None)):
+        raise ValueError(f"objective is {objective!r}, needs an object with a method `loss`")
+    if not isinstance(parametrization, Parametrization):
+        raise ValueError(f"parametrization is {parametrization!r}, needs one such as pixels()")
+    if not callable(schedule):
+        raise ValueError(f"schedule is {schedule!r}, needs a function such as optimize.cosine")
+    problem = Problem(objective, parametrization, optimizers.factory(optimizer), schedule)
+    try:
+        hash(problem)
+    except TypeError as error:
+        raise ValueError(
+            f"the objective must be hashable, a frozen dataclass, say ({error})"
+        ) from None
+    return problem
+
+
+def _at_least_one(steps: Any) -> int:
+    try:
+        found = operator.index(steps)
+    except TypeError:
+        found = 0
+    if found < 1:
+        raise ValueError(f"steps is {steps!r}, needs an integer of at least 1")
+    return found
+
+
 def _inputs(pictures: Any, data: Any, weights: Mapping[str, Any], learning_rate: Any) -> Inputs:
-    first = [np.asarray(picture, np.float32) for picture in pictures]
+    first = [_picture(number, picture) for number, picture in enumerate(pictures)]
     if not first:
         raise ValueError("no pictures were given")
-    for number, picture in enumerate(first):
-        if picture.ndim != 3 or picture.shape[2] != 3:
-            raise ValueError(f"picture {number} has shape {picture.shape}, needs [H, W, 3]")
     count = len(first)
     spread = {name: _per_picture(name, value, count) for name, value in weights.items()}
     rate = _per_picture("learning_rate", learning_rate, count)
@@ -219,8 +241,20 @@ def _inputs(pictures: Any, data: Any, weights: Mapping[str, Any], learning_rate:
     return Inputs(first, data if callable(data) else _rows_of(data, count), spread, rate)
 
 
+def _picture(number: int, picture: Any) -> np.ndarray:
+    array = np.asarray(picture)
+    if not jax.numpy.issubdtype(array.dtype, jax.numpy.floating):
+        raise ValueError(f"picture {number} is {array.dtype}, needs floats, sRGB in [0, 1]")
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"picture {number} has shape {array.shape}, needs [H, W, 3]")
+    return array.astype(np.float32, copy=False)
+
+
 def _per_picture(name: str, value: Any, count: int) -> np.ndarray:
-    array = np.asarray(value, np.float32)
+    try:
+        array = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}, needs numbers") from None
     if array.ndim == 0:
         return np.full(count, array)
     if array.shape[0] != count:

@@ -1,7 +1,7 @@
 """Optimisers by name, and schedules of the learning rate."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache, partial
 from typing import Any
 
@@ -42,7 +42,23 @@ def _as_given(
 _BY_NAME: dict[str, Factory] = {"adam": partial(optax.adam, b1=0.9, b2=0.99), "lbfgs": _lbfgs}
 
 
-@cache
+def update(
+    optimizer: optax.GradientTransformation,
+    gradient: Any,
+    state: Any,
+    params: Any,
+    *,
+    value: Array,
+    value_fn: Callable[[Any], Array],
+) -> tuple[Any, Any]:
+    """The updates of any optax optimiser, and its new state."""
+    optimizer = optax.with_extra_args_support(optimizer)
+    with jax.numpy_dtype_promotion("standard"):  # optax raises floats to the power of integers
+        return optimizer.update(
+            gradient, state, params, value=value, grad=gradient, value_fn=value_fn
+        )
+
+
 def factory(optimizer: Any) -> Factory:
     """The function that makes an optimiser from a learning-rate schedule.
 
@@ -54,6 +70,14 @@ def factory(optimizer: Any) -> Factory:
     Raises:
       ValueError: no such optimiser, or one that cannot make a step from a loss and its gradient.
     """
+    known = isinstance(optimizer, str | optax.GradientTransformation) or callable(optimizer)
+    if not known or not isinstance(optimizer, Hashable):
+        raise ValueError(f"optimizer is {optimizer!r}, needs a name or an optax optimizer")
+    return _factory(optimizer)
+
+
+@cache
+def _factory(optimizer: Any) -> Factory:
     found = _find(optimizer)
     try:
         jax.eval_shape(partial(_try_step, found), [jnp.zeros((4, 4, 3), jnp.float32)])
@@ -73,12 +97,11 @@ def _find(optimizer: Any) -> Factory:
             hint = f"did you mean {near[0]!r}?" if near else "try adam or lbfgs"
             raise ValueError(f"no optimizer {optimizer!r} in optax; {hint}")
         return found
-    if not callable(optimizer):
-        raise ValueError(f"optimizer is {optimizer!r}, needs a name or an optax optimizer")
     return optimizer
 
 
 def _try_step(make: Factory, params: Any) -> Any:
-    optimizer = optax.with_extra_args_support(make(optax.constant_schedule(0.1)))
-    value = {"value": jnp.sum(params[0]), "grad": params, "value_fn": lambda p: jnp.sum(p[0])}
-    return optimizer.update(params, optimizer.init(params), params, **value)
+    optimizer = make(optax.constant_schedule(0.1))
+    state = optimizer.init(params)
+    value = jnp.sum(params[0])
+    return update(optimizer, params, state, params, value=value, value_fn=lambda p: jnp.sum(p[0]))

@@ -89,14 +89,14 @@ def fourier(*, decay: float = 1.0) -> Parametrization:
             raise ValueError(f"the picture is {picture.shape[1]} px wide, needs an even width")
         axes = _logit(picture) @ jnp.linalg.inv(jnp.asarray(_COLOR_AXES).T)
         spectrum = jnp.fft.rfft2(axes, axes=(0, 1), norm="ortho")
-        scaled = spectrum / _spectrum_scale(picture.shape[0], picture.shape[1], decay)
-        return jnp.stack([scaled.real, scaled.imag])
+        parts = jnp.stack([spectrum.real, spectrum.imag])
+        return parts / _spectrum_scale(picture.shape[0], picture.shape[1], decay)[None]
 
     def decode(params: Array, data: Data) -> Array:
         del data
         height, width = params.shape[1], 2 * (params.shape[2] - 1)
-        scaled = jax.lax.complex(params[0], params[1])
-        spectrum = scaled * _spectrum_scale(height, width, decay)
+        real, imaginary = params * _spectrum_scale(height, width, decay)[None]
+        spectrum = jax.lax.complex(real, imaginary)
         axes = jnp.fft.irfft2(spectrum, s=(height, width), axes=(0, 1), norm="ortho")
         return jax.nn.sigmoid(axes @ jnp.asarray(_COLOR_AXES).T)
 
@@ -118,14 +118,15 @@ def ball(norm: Literal["linf", "l2"]) -> Parametrization:
         raise ValueError(f"norm is {norm!r}, needs 'linf' or 'l2'")
 
     def project(picture: Array, data: Data) -> Array:
-        change, radius = picture - data["center"], data["radius"]
+        center, radius = (jnp.asarray(data[name], jnp.float32) for name in ("center", "radius"))
+        change = picture - center
         if norm == "linf":
             change = jnp.clip(change, -radius, radius)
         else:
             length = jnp.sqrt(jnp.sum(change**2))
             change = change * jnp.minimum(1.0, radius / jnp.maximum(length, 1e-12))
         # Clipping to [0, 1] moves towards the centre, so the picture stays in the ball.
-        return jnp.clip(data["center"] + change, 0, 1)
+        return jnp.clip(center + change, 0, 1)
 
     return Parametrization(project, _unchanged, project)
 

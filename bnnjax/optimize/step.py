@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from bnnjax.optimize import optimizers
 from bnnjax.optimize.optimizers import Factory, Schedule
 from bnnjax.optimize.parametrizations import Parametrization
 
@@ -133,23 +134,31 @@ def run_chunk(
         state, terms = step(steps.start + i, state)
         return state, jax.tree.map(lambda column, term: column.at[i].set(term), history, terms)
 
-    terms = jax.eval_shape(jax.vmap(partial(_terms, problem, variables, key)), state, data, weights)
+    evaluate = partial(_evaluate, problem, variables, key)
+    _, terms = jax.eval_shape(jax.vmap(evaluate), state.params, data, weights)
     history = {name: jnp.zeros((CHUNK, *t.shape), jnp.float32) for name, t in terms.items()}
     return jax.lax.fori_loop(0, steps.number, body, (state, history))
 
 
-def _terms(
+def _evaluate(
     problem: Problem,
     variables: Any,
     key: Array,
-    state: State,
+    params: Any,
     data: Any,
     weights: Mapping[str, Array],
-) -> Terms:
-    """The terms that a step records for one picture; used only for their shapes."""
-    picture = problem.parametrization.decode(state.params, data)
+) -> tuple[Array, Terms]:
+    """The loss of one picture, and the terms that are recorded, all float32."""
+    picture = problem.parametrization.decode(params, data)
     total, terms = problem.objective.loss(variables, picture, data, weights, key)
-    return {"total": total, **terms}
+    if "total" in terms:
+        raise ValueError("a term is called 'total', which is the name of the loss; rename it")
+    # The loss may be of another dtype: of data in float64, say, where JAX has that enabled.
+    scalars = {n: jnp.asarray(v, jnp.float32) for n, v in {"total": total, **terms}.items()}
+    for name, value in scalars.items():
+        if value.shape:
+            raise ValueError(f"{name} has shape {value.shape}, needs to be a scalar")
+    return scalars["total"], scalars
 
 
 def _step(
@@ -165,18 +174,16 @@ def _step(
     """One step of one picture."""
 
     def loss(params: Any) -> tuple[Array, Terms]:
-        picture = problem.parametrization.decode(params, data)
-        return problem.objective.loss(variables, picture, data, weights, key)
+        return _evaluate(problem, variables, key, params, data, weights)
 
     (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
     rate = learning_rate * problem.schedule(done)
-    optimizer = optax.with_extra_args_support(problem.optimizer(lambda _: rate))
-    updates, memory = optimizer.update(
+    updates, memory = optimizers.update(
+        problem.optimizer(lambda _: rate),
         gradient,
         state.optimizer,
         state.params,
         value=value,
-        grad=gradient,
         value_fn=lambda params: loss(params)[0],
     )
     params = optax.apply_updates(state.params, updates)
@@ -184,4 +191,4 @@ def _step(
     better = value < state.best_loss  # never true of a NaN
     best = jax.tree.map(partial(jnp.where, better), state.params, state.best)
     new = State(params, memory, best, jnp.where(better, value, state.best_loss))
-    return new, {"total": value, **terms}
+    return new, terms

@@ -1,14 +1,16 @@
 """The host's loop: many pictures, in company and alone, watched, interrupted and refused."""
 
+import dataclasses
 import itertools
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from bnnjax.optimize import devices, fourier, groups, memory, minimize, pyramid
+from bnnjax.optimize import devices, fourier, groups, memory, minimize, pixels, pyramid
 from bnnjax.optimize.devices import Devices
 from tests.optimize.bowl import VARIABLES, WEIGHTS, Bowl
 
@@ -281,7 +283,15 @@ def test_pictures_of_one_kind_share_a_compilation(goals, grey, descend):
         ({"weights": {"distance": [1, 2], "brightness": 0}}, r"distance has shape \(2,\), needs"),
         ({"learning_rate": [0.1, 0.2]}, r"learning_rate has shape \(2,\)"),
         ({"learning_rate": np.ones((5, 2))}, r"learning_rate has shape \(5, 2\)"),
-        ({"steps": 0}, "steps is 0, needs at least 1"),
+        ({"pictures": np.zeros((2, 8, 8, 3), np.uint8)}, r"picture 0 is uint8, needs floats"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast', needs numbers"),
+        ({"weights": {"distance": "x", "brightness": 0}}, "distance is 'x', needs numbers"),
+        ({"steps": 0}, "steps is 0, needs an integer of at least 1"),
+        ({"steps": 2.5}, "steps is 2.5, needs an integer"),
+        ({"steps": "2"}, "steps is '2', needs an integer"),
+        ({"optimizer": ["adam"]}, r"optimizer is \['adam'\], needs a name or an optax optimizer"),
+        ({"parametrization": pixels}, r"parametrization is .*, needs one such as pixels\(\)"),
+        ({"schedule": "cosine"}, "schedule is 'cosine', needs a function"),
         ({"optimizer": "adamm"}, "no optimizer 'adamm'"),
     ],
 )
@@ -290,6 +300,42 @@ def test_invalid_values_are_refused(bowl, goals, grey, changes, message):
     with pytest.raises(ValueError, match=message) as raised:
         minimize(bowl, VARIABLES, **{**arguments, **changes})
     assert len(str(raised.value).splitlines()) == 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Odd:
+    """An objective that returns what it is given."""
+
+    total: tuple | float
+    terms: tuple
+
+    def loss(self, variables, picture, data, weights, key):
+        return jnp.asarray(self.total, jnp.float32), dict(self.terms)
+
+
+class Unhashable(Bowl):
+    __hash__ = None
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (Bowl, "objective is <class .*, needs an object with a method `loss`"),
+        (lambda *arguments: 0.0, "objective is <function .*, needs an object with a method `loss`"),
+        (Unhashable(), "the objective must be hashable"),
+        (Odd(0.0, (("total", 1.0),)), "a term is called 'total'"),
+        (Odd(0.0, (("a", (1.0, 2.0)),)), r"a has shape \(2,\), needs to be a scalar"),
+        (Odd((1.0, 2.0), ()), r"total has shape \(2,\), needs to be a scalar"),
+    ],
+)
+def test_what_is_no_objective_is_refused(grey, objective, message):
+    with pytest.raises(ValueError, match=message):
+        minimize(objective, {}, grey, progress=False)
+
+
+@pytest.mark.parametrize("steps", [np.int64(2), np.array(2), jnp.array(2)])
+def test_the_number_of_steps_may_be_any_integer(descend, goals, grey, steps):
+    assert descend(grey[:1], goals[:1], steps=steps).history[0]["total"].shape == (2,)
 
 
 def test_a_run_that_does_not_fit_is_refused_before_its_first_step(
