@@ -62,7 +62,7 @@ def _round_to_levels(x: Array, levels: int) -> Array:
 # --- pseudo-gradients ----------------------------------------------------------------------
 
 
-def _straight_through(x: Array, forward: Quantizer, pass_gradient: Callable) -> Array:
+def _straight_through(x: Array, forward: Quantizer, pass_gradient: Callable[..., Array]) -> Array:
     """Returns ``forward(x)``, whose backward pass is ``pass_gradient(x, g)``."""
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"the array to quantize is {x.dtype}, needs a float dtype")

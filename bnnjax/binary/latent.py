@@ -39,13 +39,17 @@ def _sign_conv(geometry: Geometry, dtype: jnp.dtype, x: Array, kernel: Array) ->
     return _forward(geometry, dtype, x, kernel)[0]
 
 
-def _forward(geometry: Geometry, dtype: jnp.dtype, x: Array, kernel: Array) -> tuple:
+def _forward(
+    geometry: Geometry, dtype: jnp.dtype, x: Array, kernel: Array
+) -> tuple[Array, tuple[Array, Array]]:
     del dtype
     pixels, words = bits.pack(x), conv.pack_kernel(kernel)
     return conv.count(geometry, pixels, words), (pixels, words)
 
 
-def _backward(geometry: Geometry, dtype: jnp.dtype, residuals: tuple, g: Array) -> tuple:
+def _backward(
+    geometry: Geometry, dtype: jnp.dtype, residuals: tuple[Array, Array], g: Array
+) -> tuple[Array, Array]:
     pixels, words = residuals
     backward = conv.gradient_kernel(words, geometry.channels, dtype=dtype)
     floats = geometry.kernel_size[0] * geometry.kernel_size[1] * geometry.channels

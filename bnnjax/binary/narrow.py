@@ -35,14 +35,14 @@ def _multiply_adds(where: Geometry, padded: Array, kernel: Array) -> Array:
     return total
 
 
-def _backward(where: Geometry, residuals: tuple, g: Array) -> tuple[Array, Array]:
+def _backward(where: Geometry, residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     padded, kernel = residuals
     products = g @ jnp.moveaxis(kernel, 3, 0).reshape(kernel.shape[3], -1)
     channels = where.channels
     parts = [
         products[..., n * channels : (n + 1) * channels] for n in range(kernel[..., 0, 0].size)
     ]
-    unpadded = where._replace(pads=((0, 0), (0, 0)), input_size=padded.shape[1:3])
+    unpadded = where._replace(pads=((0, 0), (0, 0)), input_size=(padded.shape[1], padded.shape[2]))
     of_padded = materialize(spread(unpadded, parts))
     return of_padded, _kernel_gradient(unpadded, padded, g).reshape(kernel.shape)
 

@@ -77,11 +77,15 @@ def _sums(geometry: Geometry, bitwidth: int, levels: Array, words: Array) -> Arr
     return total.astype(jnp.float32)
 
 
-def _forward(geometry: Geometry, bitwidth: int, x: Array, words: Array, backward: Array) -> tuple:
+def _forward(
+    geometry: Geometry, bitwidth: int, x: Array, words: Array, backward: Array
+) -> tuple[Array, Array]:
     return _planes_conv(geometry, bitwidth, x, words, backward), backward
 
 
-def _backward(geometry: Geometry, bitwidth: int, backward: Array, g: Array) -> tuple:
+def _backward(
+    geometry: Geometry, bitwidth: int, backward: Array, g: Array
+) -> tuple[Array, None, Array]:
     gradient = conv.input_gradient(g, backward, geometry)
     return materialize(gradient), None, jnp.zeros_like(backward)
 

@@ -14,6 +14,7 @@ Lower is better, but style and content pull against each other. Pictures are flo
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +82,7 @@ def vgg_features(path: str | os.PathLike[str]) -> Features:
 
 
 @jax.jit
-def _vgg_maps(variables: dict, images: jax.Array) -> Maps:
+def _vgg_maps(variables: dict[str, Any], images: jax.Array) -> Maps:
     _, taps = Architecture.published(registry.find("vgg19_conv5_1")).apply(variables, images)
     return {name: taps[name] for name in VGG_TAPS}
 

@@ -120,7 +120,7 @@ def _multiply_adds(where: Geometry, x: Array, kernel: Array) -> Array:
     return total
 
 
-def _backward(where: Geometry, residuals: tuple, g: Array) -> tuple[Array, Array]:
+def _backward(where: Geometry, residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = residuals
     _, of_kernel = jax.vjp(partial(_multiply_adds, where, x), kernel)
     return backend.materialize(_input_gradient(where, kernel, g)), of_kernel(g)[0]

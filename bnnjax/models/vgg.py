@@ -9,6 +9,7 @@ Taps are the convolutions after ReLU: ``relu1_1`` follows the layer ``conv1_1``,
 """
 
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -34,7 +35,7 @@ BGR_MEAN = (103.939, 116.779, 123.68)
 CELLS = 7  # rows and columns of the classifier's input
 HIDDEN = 4096  # width of the classifier
 
-POOLINGS = {"max": nn.max_pool, "avg": nn.avg_pool}
+POOLINGS: dict[str, Callable[..., jax.Array]] = {"max": nn.max_pool, "avg": nn.avg_pool}
 
 # The method of Gatys et al. (CVPR 2016): pixels, starting from the photograph, Gram, L-BFGS.
 GATYS = {

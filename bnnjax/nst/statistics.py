@@ -101,7 +101,7 @@ def _moments_backward(residuals: tuple[Array, Array], g: tuple[Array, Array]) ->
     )
 
 
-def _moments_forward(flat: Array) -> tuple:
+def _moments_forward(flat: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     mean, covariance = _moments(flat)
     return (mean, covariance), (flat, mean)
 

@@ -118,7 +118,7 @@ def _depthwise(operator: Operator, x: Array, kernel: Array, bias: Array) -> Arra
     return _activate(operator, _conv(x, kernel, *_window(operator), x.shape[3]) + bias)
 
 
-def _pool(operator: Operator, x: Array, start: float, reduce: Callable) -> Array:
+def _pool(operator: Operator, x: Array, start: float, reduce: Callable[..., Array]) -> Array:
     strides, padding = _window(operator)
     size = (operator.options["FilterHeight"], operator.options["FilterWidth"])
     return lax.reduce_window(x, start, reduce, (1, *size, 1), (1, *strides, 1), padding)

@@ -14,6 +14,7 @@ and nothing else. The kernel is `kernel_table[kernel_idx]`. Nothing is ever unpi
 import os
 import zipfile
 import zlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ from bnnjax.port.arrays import faults
 LEVELS = 256
 
 
-def read_vgg_npz(path: str | os.PathLike[str]) -> dict:
+def read_vgg_npz(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Variables of ``vgg19_conv5_1``: {"params": {"conv1_1": {"kernel" [3,3,in,out],
     "bias" [out]}, …}}.
 
@@ -51,7 +52,7 @@ def _read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} cannot be read as an .npz archive: {error}") from error
 
 
-def _layer(arrays: dict[str, np.ndarray], name: str) -> dict:
+def _layer(arrays: dict[str, np.ndarray], name: str) -> dict[str, Any]:
     kernel = arrays[f"{name}/kernel_table"][arrays[f"{name}/kernel_idx"]]
     return {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(arrays[f"{name}/bias"])}
 

