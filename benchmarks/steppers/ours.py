@@ -19,7 +19,7 @@ from bnnjax import Network
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
 from bnnjax.nst.config import resolve
-from bnnjax.nst.stylize import PARAMETRIZATIONS
+from bnnjax.nst.stages import PARAMETRIZATIONS
 from bnnjax.nst.transfer import configured, make_objective, random_jitters
 from bnnjax.optimize import cosine, devices
 from bnnjax.optimize.groups import Group, Inputs, Run, Step, plan

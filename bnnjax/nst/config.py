@@ -31,7 +31,10 @@ class StylizeConfig:
 
     size: int = option(224, "shorter side of the result, in pixels")
     style_size: int | None = option(None, "shorter side of the painting, in pixels; default: size")
-    steps: int = option(400, "number of optimisation steps")
+    stroke_size: float = option(
+        1.0, "size of the strokes, relative to those in a picture of 224 px; 2 paints coarser"
+    )
+    steps: int = option(400, "number of optimisation steps; finer stages of large pictures do less")
     seed: int = option(0, "random seed; the same seed gives the same pixels on the same machine")
     init: Init = option("matched", "start from content, matched (content recoloured) or noise")
     parametrization: Parametrized = option(
@@ -111,6 +114,7 @@ class StylizeOptions(TypedDict, total=False):
 
     size: int
     style_size: int | None
+    stroke_size: float
     steps: int
     seed: int
     init: Init
@@ -180,10 +184,10 @@ def _check(name: str, value: Any) -> Any:
         return None if value is None else _tap_names(name, value)
     if name in TRACED:
         return None if value is None and name == "style_tap_weights" else _weight(name, value)
-    if name == "clip":
+    if name in ("clip", "stroke_size"):
         array = np.asarray(value)
         if array.shape or array.dtype.kind not in "iuf" or not array > 0:
-            raise ValueError(f"clip is {value!r}, needs a positive number")
+            raise ValueError(f"{name} is {value!r}, needs a positive number")
         return float(value)
     if name == "optimizer" or (value is None and name == "pseudo_gradient"):
         return value

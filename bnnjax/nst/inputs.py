@@ -45,6 +45,19 @@ class Picture(NamedTuple):
         """Cuts the margins off a picture [h, w, 3] on this one's canvas."""
         return pixels[self.rows, self.columns]
 
+    def resized(self, size: int, stride: int) -> "Picture":
+        """This picture with a shorter side of ``size``, on a canvas for the stride."""
+        pixels, rows, columns = put_on_canvas(self.cropped, size=size, stride=stride)
+        return self._replace(pixels=pixels, rows=rows, columns=columns)
+
+    def place(self, picture: np.ndarray) -> np.ndarray:
+        """Resizes a picture [h, w, 3] to this one's size and mirrors it into the margins."""
+        height, width = self.cropped.shape[:2]
+        fitted = images.resize(picture, height=height, width=width)
+        spans = zip((self.rows, self.columns), self.pixels.shape[:2], strict=True)
+        margins = [(span.start, side - span.stop) for span, side in spans]
+        return np.pad(fitted, (*margins, (0, 0)), mode="symmetric")
+
 
 class Pair(NamedTuple):
     """A photograph and a painting, by their indices in the inputs, and in a sweep also the label of

@@ -6,34 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from bnnjax import optimize
 from bnnjax.models.network import Network
-from bnnjax.nst import color
 from bnnjax.nst.config import (
     StylizeConfig,
     StylizeOptions,
     Weight,
     resolve,
 )
-from bnnjax.nst.inputs import Picture, as_list, pair_up, read_pictures
+from bnnjax.nst.inputs import as_list, pair_up, read_pictures
 from bnnjax.nst.result import StylizeResult
+from bnnjax.nst.stages import Canvas, paint
 from bnnjax.nst.sweep import spread
 from bnnjax.nst.terms import Term
-from bnnjax.nst.transfer import StyleTransfer, configured, make_objective, random_jitters
+from bnnjax.nst.transfer import StyleTransfer, configured, make_objective
 from bnnjax.port.load import load_model
 
 Preview = Callable[[int, list[str], list[np.ndarray]], None]
-
-PARAMETRIZATIONS = {
-    "pyramid": optimize.pyramid,
-    "pixels": optimize.pixels,
-    "fourier": optimize.fourier,
-}
 
 
 def stylize_batch(
@@ -92,35 +82,17 @@ def stylize_batch(
     paintings = read_pictures(styles, kind="style", size=style_size, stride=stride)
     weights = _weights(objective, config, len(pairs), extra_terms or {})
 
-    jitter_key, step_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
-    jitters = random_jitters(jitter_key, reach=config.jitter)
-    variables = network.laid_out()
-
-    def data(number: int) -> Any:
-        content, style = photographs[pairs[number].content], paintings[pairs[number].style]
-        return objective.measure(network.variables, content.pixels, style.pixels, jitters)
-
-    def show(update: optimize.Update) -> None:
-        if preview is not None:
-            chosen = [pairs[member] for member in update.members]
-            images = zip(chosen, update.pictures, strict=True)
-            cropped = [photographs[pair.content].crop(image) for pair, image in images]
-            preview(update.steps, [pair.name for pair in chosen], cropped)
-
-    minimized = optimize.minimize(
+    canvas = Canvas(pairs, photographs, paintings, stride)
+    folder = None if snapshots is None else Path(snapshots)
+    minimized = paint(
         objective,
-        variables,
-        [_first(photographs[p.content], paintings[p.style], config, noise_key) for p in pairs],
-        data,
+        network,
+        canvas,
+        config,
         weights,
-        parametrization=PARAMETRIZATIONS[config.parametrization](),
-        optimizer=config.optimizer,
-        learning_rate=weights["learning_rate"],
-        steps=config.steps,
-        key=step_key,
         progress=progress,
-        watch=None if preview is None else show,
-        snapshots=snapshots,
+        preview=preview,
+        snapshots=folder,
     )
     return StylizeResult(pairs, photographs, paintings, network, config, minimized)
 
@@ -149,17 +121,6 @@ def _weights(
             raise ValueError(f"{name} has shape {value.shape}, needs () or ({pictures},)")
         found[name] = np.broadcast_to(value, (pictures,))
     return found
-
-
-def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) -> np.ndarray:
-    """The picture that the optimisation starts from, on the photograph's canvas."""
-    if config.init == "content":
-        return content.pixels
-    if config.init == "matched":
-        return np.asarray(color.match(content.pixels, style.pixels))
-    # The noise is faint: at full contrast the first responses are hundreds of times those of any
-    # painting, where the pseudo-gradients are zero and offer no way back.
-    return np.asarray(jax.random.uniform(key, content.pixels.shape, jnp.float32, 0.45, 0.55))
 
 
 def _signature() -> inspect.Signature:

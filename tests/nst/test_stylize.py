@@ -15,7 +15,8 @@ import bnnjax
 from bnnjax import images, optimize
 from bnnjax.nst import color
 from bnnjax.nst.config import OPTIONS, PRESETS, Parametrized, StylizeConfig
-from bnnjax.nst.stylize import PARAMETRIZATIONS, configured
+from bnnjax.nst.stages import PARAMETRIZATIONS
+from bnnjax.nst.transfer import configured
 from bnnjax.optimize import devices, memory, snapshots
 
 CPU = (jax.local_devices()[0],)

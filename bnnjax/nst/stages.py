@@ -1,0 +1,192 @@
+"""Coarse to fine: a large picture is painted in stages of increasing size.
+
+A stroke is about as large as the network sees, in pixels, whatever the size of the picture. A large
+picture therefore begins small, where strokes are large, and every further stage starts from the
+enlarged result of the one before and adds finer detail (Gatys et al., *Controlling Perceptual
+Factors in Neural Style Transfer*, CVPR 2017, section 6). Most steps are done on few pixels, which
+also saves time.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from bnnjax import optimize
+from bnnjax.models.network import Network
+from bnnjax.nst import color
+from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.inputs import Pair, Picture
+from bnnjax.nst.transfer import StyleTransfer, random_jitters
+
+PARAMETRIZATIONS = {
+    "pyramid": optimize.pyramid,
+    "pixels": optimize.pixels,
+    "fourier": optimize.fourier,
+}
+FIRST = 224  # px, where pictures with strokes of ordinary size begin
+GROWTH = math.sqrt(2)  # approximate ratio of the sizes of successive stages
+
+
+class Stage(NamedTuple):
+    """One stage: the shorter sides of picture and painting, the number of steps, and the factor of
+    the learning rate."""
+
+    size: int
+    style_size: int
+    steps: int
+    rate: float
+
+
+def stages(config: StylizeConfig) -> list[Stage]:
+    """The stages of a stylization, from coarse to fine; the last has the picture's own size."""
+    first = min(max(round(FIRST / config.stroke_size), 32), config.size)
+    count = round(math.log(config.size / first, GROWTH))
+    found = []
+    for number in range(count + 1):
+        scale = (first / config.size) ** (1 - number / count) if count else 1.0
+        # Later stages only add detail to what is there: fewer and smaller steps suffice.
+        steps = config.steps if number == 0 else math.ceil(config.steps * _share(number))
+        rate = 1.0 if number == 0 else max(0.67**number, 0.5)
+        style_size = round(scale * (config.style_size or config.size))
+        found.append(Stage(round(scale * config.size), style_size, steps, rate))
+    return found
+
+
+def _share(number: int) -> float:
+    return max(0.33 * 0.6 ** (number - 1), 0.1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Canvas:
+    """What is to be painted: pairs of photographs and paintings, at full size or at a stage's."""
+
+    pairs: Sequence[Pair]
+    photographs: Sequence[Picture]
+    paintings: Sequence[Picture]
+    stride: int
+
+    def at(self, stage: Stage) -> "Canvas":
+        """The same pictures at the sizes of a stage."""
+        photographs = [p.resized(stage.size, self.stride) for p in self.photographs]
+        paintings = [p.resized(stage.style_size, self.stride) for p in self.paintings]
+        return dataclasses.replace(self, photographs=photographs, paintings=paintings)
+
+    def pair(self, number: int) -> tuple[Picture, Picture]:
+        """The photograph and the painting of a pair."""
+        pair = self.pairs[number]
+        return self.photographs[pair.content], self.paintings[pair.style]
+
+    def enlarged(self, pictures: Sequence[np.ndarray], smaller: "Canvas") -> list[np.ndarray]:
+        """The pictures of a smaller canvas, enlarged to this one."""
+        pairs = (pair.content for pair in self.pairs)
+        return [
+            self.photographs[n].place(smaller.photographs[n].crop(picture))
+            for n, picture in zip(pairs, pictures, strict=True)
+        ]
+
+
+def paint(
+    objective: StyleTransfer,
+    network: Network,
+    canvas: Canvas,
+    config: StylizeConfig,
+    weights: Mapping[str, np.ndarray],
+    *,
+    progress: bool = True,
+    preview: Any = None,
+    snapshots: Path | None = None,
+) -> optimize.Minimized:
+    """Paints the pictures in stages; the result is on the full canvas.
+
+    Args:
+      objective, network, config, weights: of the stylization, see `stylize_batch`.
+      canvas: the pairs at full size.
+      progress, preview, snapshots: see `stylize_batch`.
+    """
+    jitter_key, step_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
+    jitters = random_jitters(jitter_key, reach=config.jitter)
+    variables = network.laid_out()
+    plan = stages(config)
+    previous: tuple[Canvas, list[np.ndarray]] | None = None
+    parts: list[optimize.Minimized] = []
+    for number, stage in enumerate(plan):
+        here = canvas if stage is plan[-1] else canvas.at(stage)
+        first = (
+            [_first(*here.pair(n), config, noise_key) for n in range(len(here.pairs))]
+            if previous is None
+            else here.enlarged(previous[1], previous[0])
+        )
+
+        def data(n: int, here: Canvas = here) -> Any:
+            content, style = here.pair(n)
+            return objective.measure(network.variables, content.pixels, style.pixels, jitters)
+
+        found = optimize.minimize(
+            objective,
+            variables,
+            first,
+            data,
+            weights,
+            parametrization=PARAMETRIZATIONS[config.parametrization](),
+            optimizer=config.optimizer,
+            learning_rate=weights["learning_rate"] * stage.rate,
+            steps=stage.steps,
+            key=step_key,
+            progress=progress,
+            watch=None if preview is None else _watcher(here, preview),
+            snapshots=None if snapshots is None else snapshots / f"stage{number}",
+        )
+        parts.append(found)
+        previous = here, found.pictures
+        if found.interrupted:
+            break
+    if here is not canvas:
+        parts[-1].pictures = canvas.enlarged(parts[-1].pictures, here)
+    return _joined(parts)
+
+
+def _watcher(canvas: Canvas, preview: Any) -> Any:
+    def show(update: optimize.Update) -> None:
+        names = [canvas.pairs[member].name for member in update.members]
+        photographs = [canvas.pair(member)[0] for member in update.members]
+        cropped = [p.crop(image) for p, image in zip(photographs, update.pictures, strict=True)]
+        preview(update.steps, names, cropped)
+
+    return show
+
+
+def _joined(parts: Sequence[optimize.Minimized]) -> optimize.Minimized:
+    """The results of all stages as one: the last pictures, and the histories in a row."""
+    if len(parts) == 1:
+        return parts[0]
+    last = parts[-1]
+    history = []
+    for rows in zip(*(part.history for part in parts), strict=True):
+        names = max(rows, key=len)
+        history.append({name: np.concatenate([r[name] for r in rows if r]) for name in names})
+    diverged: dict[int, int] = {}
+    for number, part in enumerate(parts):
+        for member, step in part.diverged.items():
+            before = sum(len(p.history[member].get("total", ())) for p in parts[:number])
+            diverged.setdefault(member, before + step)
+    seconds = {name: sum(part.seconds[name] for part in parts) for name in last.seconds}
+    memory = max(part.estimated_memory for part in parts)
+    return optimize.Minimized(last.pictures, history, diverged, last.interrupted, memory, seconds)
+
+
+def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) -> np.ndarray:
+    """The picture that the optimisation starts from, on the photograph's canvas."""
+    if config.init == "content":
+        return content.pixels
+    if config.init == "matched":
+        return np.asarray(color.match(content.pixels, style.pixels))
+    # The noise is faint: at full contrast the first responses are hundreds of times those of any
+    # painting, where the pseudo-gradients are zero and offer no way back.
+    return np.asarray(jax.random.uniform(key, content.pixels.shape, jnp.float32, 0.45, 0.55))
