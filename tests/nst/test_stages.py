@@ -1,0 +1,90 @@
+"""Coarse to fine: the stages, the canvases of different sizes, and resuming in the middle."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bnnjax.nst import stages
+from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.inputs import read_pictures
+from bnnjax.nst.stylize import stylize_batch
+from bnnjax.optimize import snapshots
+
+
+def sizes(**options):
+    return [stage.size for stage in stages.stages(StylizeConfig(**options))]
+
+
+def test_a_picture_of_ordinary_size_has_one_stage_with_all_steps():
+    assert stages.stages(StylizeConfig(size=224, steps=77)) == [stages.Stage(224, 224, 77, 1.0)]
+
+
+def test_larger_strokes_begin_smaller_and_finer_ones_larger():
+    assert sizes(size=448)[0] == 224
+    assert sizes(size=448, stroke_size=2)[0] == 112
+    assert sizes(size=448, stroke_size=0.5) == [448]
+    assert sizes(size=224, stroke_size=2) == [112, 158, 224]
+
+
+@given(st.integers(32, 4096), st.floats(0.1, 10), st.integers(1, 1000))
+def test_stages_grow_by_about_the_root_of_two_up_to_the_size(size, stroke_size, steps):
+    config = StylizeConfig(size=size, stroke_size=stroke_size, steps=steps, style_size=64)
+    found = stages.stages(config)
+    assert found[-1].size == size
+    assert found[-1].style_size == 64
+    assert found[0].steps == steps
+    ratios = [b.size / a.size for a, b in itertools.pairwise(found)]
+    assert all(1 < ratio < 1.75 for ratio in ratios)
+    for before, after in itertools.pairwise(found):
+        assert 1 <= after.steps <= before.steps
+        assert after.rate <= before.rate
+
+
+def test_a_picture_keeps_its_place_on_a_canvas_of_any_size(make_picture):
+    [picture] = read_pictures([make_picture(0, 50, 90)], kind="content", size=50, stride=32)
+    smaller = picture.resized(35, 32)
+    assert smaller.cropped.shape == (35, 63, 3)
+    assert all(side % 32 == 0 for side in smaller.pixels.shape[:2])
+    placed = picture.place(picture.cropped)
+    np.testing.assert_allclose(placed, picture.pixels, atol=1e-6)
+    flat = np.full((35, 63, 3), 0.25, np.float32)
+    np.testing.assert_allclose(picture.place(flat), 0.25, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def run(toy, make_picture):
+    """A function that paints a picture of 96 px in three stages."""
+
+    def stylize(**options):
+        pictures = make_picture(0, 96, 128), make_picture(1, 96, 96)
+        common = {"model": toy, "size": 96, "stroke_size": 224 / 48, "steps": 12}
+        return stylize_batch(*pictures, progress=False, **common | options)
+
+    return stylize
+
+
+def test_the_history_holds_the_steps_of_all_stages(run):
+    result = run()
+    expected = sum(stage.steps for stage in stages.stages(result.config))
+    assert len(result.losses[0]["total"]) == expected > 12
+    assert result.images[0].shape == (96, 128, 3)
+
+
+def test_an_interrupted_stage_leaves_pictures_of_full_size_and_resumes(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshots, "EVERY", 0)
+    sides = []
+
+    def stop(steps, names, pictures):
+        sides.append(pictures[0].shape[0])
+        if len({*sides}) == 2:  # in the second stage
+            raise KeyboardInterrupt
+
+    stopped = run(snapshots=tmp_path, preview=stop)
+    assert stopped.interrupted
+    assert stopped.images[0].shape == (96, 128, 3)
+    resumed, whole = run(snapshots=tmp_path), run()
+    np.testing.assert_array_equal(resumed.images[0], whole.images[0])
+    np.testing.assert_array_equal(resumed.losses[0]["total"], whole.losses[0]["total"])
