@@ -36,6 +36,7 @@ def main() -> int:
     recipe = Recipe.read(FLAGS.recipe) if FLAGS.recipe else None
     pictures, model = (FLAGS.content, FLAGS.style), FLAGS.model
     if recipe is not None:
+        recipe.check_terms()
         pictures, model = recipe.sources(*pictures), model or recipe.network()
     elif not any(pictures):
         pictures = assets.samples()

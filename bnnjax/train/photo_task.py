@@ -67,7 +67,8 @@ class PhotoTask:
             steps=config.epochs * self.steps_per_epoch,
             warmup_steps=int(config.warmup_epochs * self.steps_per_epoch),
         )
-        self._jitted_init = jax.jit(self._init_student)
+        key = jax.random.key(config.seed)
+        self._jitted_init = jax.jit(lambda: self.architecture.init(key))
         self._weight_clips = {"student": self._jitted_init().get("weight_clip", {})}
         self._optimizer = optimizer(config.optimizer, self._learning_rate, self._weight_clips)
         self._jitted_step = jax.jit(self._step, static_argnames="side", donate_argnums=0)
@@ -89,7 +90,8 @@ class PhotoTask:
         variables = self._jitted_init()
         params = {"student": variables["params"]}
         if self._hint_maps:
-            _, taps = self.architecture.apply(variables, self._example)
+            example = jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3))
+            _, taps = self.architecture.apply(variables, example)
             key = jax.random.key(self.config.seed + 1)
             params["hint_maps"] = self._hint_maps.init(key, taps)["params"]
         return TrainState.create(params, variables.get("batch_stats", {}), self._optimizer)
@@ -135,15 +137,6 @@ class PhotoTask:
             provenance,
             class_names=self.photographs.class_names,
         )
-
-    @property
-    def _example(self) -> Array:
-        return jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3))
-
-    def _init_student(self) -> Any:
-        key = jax.random.key(self.config.seed)
-        collections = ["params", "batch_stats", "weight_clip"]
-        return self.architecture.module.init(key, self._example, mutable=collections)
 
     def _logits(self, state: TrainState, images: Array) -> Array:
         pictures = resize(images, side=self.config.sides[-1])

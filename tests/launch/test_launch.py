@@ -1,4 +1,4 @@
-"""The scripts of ``launch/`` as a user runs them: from his own folder, by their paths."""
+"""The scripts of ``launch/`` as a user runs them: by their paths, from another folder."""
 
 import csv
 import dataclasses
@@ -266,6 +266,7 @@ REFUSED = {  # script, flags, what the one line says
     "a picture to overwrite": ("stylize", [*PAINT, "--output_dir=taken"], "--overwrite"),
     "no recipe": ("stylize", [*PAINT, "--recipe=boat.png"], "boat.png"),
     "a recipe of an array": ("stylize", ["--recipe=array.png"], "was an array"),
+    "a recipe with an extra term": ("stylize", ["--recipe=extra.png"], "extra terms"),
     "a recipe of other pictures": ("stylize", ["--recipe=others.png"], "boat.png (sha256 0000"),
     # The network inside must not stand in for another.
     "a recipe of a network that is not here": (
@@ -320,7 +321,8 @@ def short_runs(launch, folder, quicknet_file, tmp_path_factory):
     for name in texts:
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text("text")
-    for name, source in (("array", None), ("others", "boat.png")):
+    recipes = (("array", None, {}), ("others", "boat.png", {}), ("extra", None, {"bright": 2}))
+    for name, source, extra_terms in recipes:
         recipe = {
             "bnnjax": "0.1.0",
             "content": {"name": source, "sha256": 64 * "0"},
@@ -328,6 +330,7 @@ def short_runs(launch, folder, quicknet_file, tmp_path_factory):
             "model": "vgg19",
             "provenance": {},
             "options": {},
+            "extra_terms": extra_terms,
         }
         images.save_png(
             place / f"{name}.png",
@@ -402,6 +405,23 @@ def test_summary_prints_the_published_counts(launch, tmp_path):
     assert figures["macs_other"] == 1_879_339_776 - 1_849_688_064
     for text in ("section4_block4_conv", "7×7×512", "13,234,088", "4.17 MiB"):
         assert text in ended.stdout
+
+
+def test_a_network_that_a_module_registers_is_known(launch, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import dataclasses, bnnjax\n"
+        "from bnnjax.models import registry\n"
+        "bnnjax.register(dataclasses.replace(registry.find('quicknet'), name='mine'))\n"
+    )
+    ended = launch("summary", "--model=mine", "--import=mine", cwd=tmp_path)
+    assert "13,234,088" in ended.stdout, ended.stderr
+    unknown = launch("summary", "--model=mine", cwd=tmp_path)
+    assert unknown.returncode == 1
+    assert "no network 'mine'" in unknown.stderr
+    assert "--import=MODULE" in unknown.stderr
+    missing = launch("summary", "--model=mine", "--import=mimed", cwd=tmp_path)
+    assert missing.returncode == 1
+    assert missing.stderr == "summary.py: No module named 'mimed'\n"
 
 
 def test_summary_compares_all_networks(launch, tmp_path):

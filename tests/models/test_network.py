@@ -223,11 +223,25 @@ class Plain(nn.Module):
         return nn.Dense(3)(x.mean((1, 2)))
 
 
+def test_initial_variables_are_latent_and_depend_on_the_key():
+    architecture = Architecture.published(registry.find("quicknet"), num_classes=None)
+    first, same, other = (architecture.init(jax.random.key(seed)) for seed in (0, 0, 1))
+    shapes = architecture.latent_shapes()
+    assert first.keys() == {*shapes, "weight_clip"}
+    assert jax.tree.map(jnp.shape, first["params"]) == jax.tree.map(jnp.shape, shapes["params"])
+    kernels = [
+        flatten_dict(each["params"])[("section1_block1_conv", "kernel")]
+        for each in (first, same, other)
+    ]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert (kernels[0] != kernels[2]).all()
+
+
 def test_a_network_without_taps_or_options_is_a_network_all_the_same(images):
     entry = Entry("plain", lambda **_: Plain(), lambda x: x, Sizes(lambda side: True, stride=8))
     architecture = Architecture.published(entry)
     assert architecture.taps == ()
-    variables = architecture.module.init(jax.random.key(0), images)
+    variables = architecture.init(jax.random.key(0))
     logits, taps = Network(architecture, variables, {})(images)
     assert logits.shape == (1, 3)
     assert taps == {}

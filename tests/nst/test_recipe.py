@@ -1,9 +1,10 @@
-"""Recipes: kept in pictures, they make the same pictures again, and nothing else in their stead."""
+"""Recipes: stored in pictures, they reproduce these pictures or refuse to."""
 
 import dataclasses
 import json
 import shutil
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -14,6 +15,7 @@ from bnnjax import Recipe, StylizeConfig, images
 from bnnjax.nst import recipe as recipes
 from bnnjax.nst.config import OPTIONS, PRESETS
 from bnnjax.nst.recipe import Source
+from bnnjax.nst.terms import Term
 from bnnjax.port.storage.download import file_sha256
 
 WEIGHTS = {
@@ -71,6 +73,19 @@ def with_recipe(path, **changes):
 
 
 # --- what is kept --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clip", [1.25, float("inf")])
+def test_every_json_parser_reads_a_recipe(result, tmp_path, clip):
+    """JSON (RFC 8259) has no infinity, which Python's parser accepts as an extension."""
+    recipe = result.recipe(0).changed(clip=clip)
+    values = json.loads(recipe.to_json(), parse_constant=pytest.fail)
+    assert Recipe.read(with_recipe(tmp_path / "made.png", **values)).config.clip == clip
+
+
+def test_a_recipe_with_the_infinity_of_earlier_versions_is_read(tmp_path):
+    path = with_recipe(tmp_path / "earlier.png", options={"clip": float("inf")})
+    assert Recipe.read(path).config == StylizeConfig(clip=float("inf"))
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -208,6 +223,44 @@ def test_a_preset_takes_precedence_over_the_recipes_options(run_beside, result):
     assert run_beside(preset="preview") == own.changed(**PRESETS["preview"])
 
 
+# --- additional terms ----------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Bright(Term):
+    """One minus the mean of the picture."""
+
+    name = "bright"
+
+    def loss(self, seen, target, weights):
+        return 1 - jnp.mean(seen.picture)
+
+
+@pytest.fixture(scope="module")
+def brightened(result, toy, folder):
+    """Two pictures, the second of which has an additional term of some weight."""
+    return bnnjax.stylize_batch(
+        [folder / "boat.png"] * 2, folder / "wave.png", model=toy, size=32, steps=4,
+        extra_terms={Bright(): [0.0, 5.0]}, progress=False,
+    )  # fmt: skip
+
+
+def test_a_recipe_names_additional_terms_and_their_weights(brightened, result, tmp_path):
+    path = brightened.save(tmp_path)[1]
+    assert Recipe.read(path).extra_terms == {"bright": 5.0}
+    assert brightened.run["extra_terms"] == {"bright": [0.0, 5.0]}
+    assert result.recipe(0).extra_terms == {}
+
+
+def test_a_recipe_is_repeated_only_with_its_additional_terms(brightened, toy, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    recipe = brightened.recipe(1)
+    refused(r"made with extra terms, .* bright \(5\); pass them", run, recipe, toy)
+    refused("extra_terms is .*, needs a dict", run, recipe, toy, extra_terms=[Bright()])
+    again = run(recipe, toy, extra_terms={Bright(): recipe.extra_terms["bright"]})
+    np.testing.assert_array_equal(again.images[0], brightened.images[1])
+
+
 # --- pictures that are not there -----------------------------------------------------------
 
 
@@ -305,6 +358,8 @@ def test_a_damaged_recipe_is_refused(tmp_path, text):
         {"options": None},
         {"options": {"size": "large"}},
         {"options": {"content_weight": [-1]}},
+        {"options": {"clip": "wide"}},
+        {"extra_terms": ["bright"]},
     ],
 )
 def test_a_recipe_with_invalid_values_is_refused(tmp_path, changes):

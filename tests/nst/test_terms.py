@@ -171,7 +171,7 @@ def test_gradients_agree_with_finite_differences(term):
             np.testing.assert_allclose(jnp.vdot(gradient, direction), slope, rtol=1e-5, atol=1e-9)
 
 
-# --- a term of one's own -------------------------------------------------------------------
+# --- custom terms --------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,12 +213,20 @@ class SecondStyle(Term):
     name = "style"
 
 
+class Nameless(Term):
+    pass
+
+
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
         ({Quiet(("stemm",)): 1.0}, "toy has no tap 'stemm'; did you mean 'stem'"),
         ({SecondStyle(): 1.0}, "terms are called content, style, tv, color, style"),
         ({Quiet(): [1.0, 2.0, 3.0]}, r"quiet_weight has shape \(3,\), needs \(\) or \(2,\)"),
+        ({Quiet(): "much"}, "quiet_weight is 'much', needs numbers"),
+        ([Quiet()], r"extra_terms is \[Quiet.*, needs a dict \{MyTerm\(\): weight\}"),
+        ({Quiet: 1.0}, "needs instances of bnnjax.nst.terms.Term"),
+        ({Nameless(): 1.0}, "Nameless needs a class attribute `name`"),
     ],
 )
 def test_a_term_that_does_not_fit_is_refused(stylize, terms, message):

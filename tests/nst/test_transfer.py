@@ -1,5 +1,6 @@
 """The loss of one picture, put together again by NumPy from the network's taps."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -7,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bnnjax.models import entry as entries
+from bnnjax.nst import transfer
+from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.terms import Color, Content, Style, TotalVariation
 from bnnjax.nst.transfer import JITTERS, StyleTransfer, random_jitters
 
@@ -159,6 +163,19 @@ def test_terms_without_taps_are_zero(toy, photograph, painting):
     assert not terms["content"].any()
     assert not terms["style"].any()
     assert totals.min() > 0
+
+
+def test_a_network_without_taps_of_its_own_needs_some(toy):
+    """Without, the pictures would have neither style nor content, and nothing would say so."""
+    entry = dataclasses.replace(toy.entry, style=entries.Style())
+    architecture = dataclasses.replace(toy.architecture, entry=entry)
+    network = dataclasses.replace(toy, architecture=architecture)
+    config = StylizeConfig(style_taps=("stem",), content_taps=())
+    assert transfer.make_objective(network, config).terms[:2] == (Content(), Style(("stem",)))
+    for name in ("style_taps", "content_taps"):
+        message = rf"toy has no {name} of its own; choose some of its taps \(stem, binary_conv"
+        with pytest.raises(ValueError, match=message):
+            transfer.make_objective(network, config.changed(**{name: None}))
 
 
 def test_jitters_begin_with_none_and_stay_within_reach():
