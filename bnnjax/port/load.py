@@ -94,8 +94,8 @@ def _published(entry: Entry) -> Network:
     if not files:
         raise ValueError(
             f"the weights of {entry.name} cannot be downloaded; port a file of them "
-            f"(launch/port_larq.py --model={entry.name}) or train it (launch/train.py), and load the "
-            "output"
+            f"(launch/port_larq.py --model={entry.name}) or train it (launch/train.py), and load "
+            "the output"
         )
     file = files[0]
     stem = f"{entry.name}-{file.sha256[:8]}"
