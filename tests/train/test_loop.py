@@ -172,7 +172,7 @@ def test_a_run_may_get_more_epochs_but_not_fewer(tmp_path, capsys):
     state = loop.train(longer, tmp_path, progress=False)
     assert longer.seen == list(range(80, 120))
     np.testing.assert_array_equal(state["x"], wanderings()[-1])
-    assert "begun with epochs=2; " in capsys.readouterr().err
+    assert "started with epochs=2; " in capsys.readouterr().err
     assert json.loads((tmp_path / "config.json").read_text())["epochs"] == 3
     with pytest.raises(ValueError, match="holds a run with epochs=3 or more, got 2"):
         loop.train(task(2), tmp_path, progress=False)

@@ -89,7 +89,7 @@ def test_a_class_that_is_not_an_integer_is_named(label, write):
 
 def test_two_pictures_of_one_name_are_refused(write):
     members = {f"1.{ending}": encoded(picture(1, 20, 20)) for ending in ("png", "jpg")}
-    with pytest.raises(ValueError, match=r"twice\.tar: 1\.jpg is the second of its name"):
+    with pytest.raises(ValueError, match=r"twice\.tar: 1\.jpg occurs twice"):
         load_shards([write("twice.tar", {**members, "1.cls": b"1"})], side=20)
 
 
