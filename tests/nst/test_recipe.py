@@ -32,7 +32,7 @@ def write(path, picture):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, make_picture):
-    """A user's folder; nothing of it may be changed."""
+    """A user's folder, which tests must not change."""
     folder = tmp_path_factory.mktemp("user")
     write(folder / "boat.png", make_picture(0, 32, 32))
     write(folder / "wave.png", make_picture(1, 32, 32))
@@ -41,7 +41,7 @@ def folder(tmp_path_factory, make_picture):
 
 @pytest.fixture(scope="module")
 def result(toy, folder, make_picture):
-    """Of a file and of an array, each with weights of its own."""
+    """The result for a file and for an array, each with its own weights."""
     contents = [folder / "boat.png", make_picture(2, 32, 32)]
     options = {"size": np.int64(32), "steps": np.array(4), "clip": np.float32(1.25), **WEIGHTS}
     return bnnjax.stylize_batch(contents, folder / "wave.png", model=toy, progress=False, **options)
@@ -49,7 +49,7 @@ def result(toy, folder, make_picture):
 
 @pytest.fixture(scope="module")
 def painted(result, folder):
-    """The picture made from files."""
+    """The picture that was made from files."""
     return result.save(folder / "painted")[0]
 
 
@@ -58,7 +58,7 @@ def text_of(path):
 
 
 def with_recipe(path, **changes):
-    """A picture with a recipe of these values."""
+    """A picture whose recipe has these values."""
     values = {
         "bnnjax": "0.1.0",
         "content": {"name": "boat.png", "sha256": "0" * 64},
@@ -72,7 +72,7 @@ def with_recipe(path, **changes):
     return path
 
 
-# --- what is kept --------------------------------------------------------------------------
+# --- what is stored ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("clip", [1.25, float("inf")])
@@ -143,7 +143,7 @@ def test_the_network_is_kept_by_what_it_is_loaded_by(result, path, model):
     assert dataclasses.replace(result, network=network).recipe(0).model == model
 
 
-# --- making it again -----------------------------------------------------------------------
+# --- repeating -----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_a_preset_takes_precedence_over_the_recipes_options(run_beside, result):
     assert run_beside(preset="preview") == own.changed(**PRESETS["preview"])
 
 
-# --- additional terms ----------------------------------------------------------------------
+# --- additional terms ----------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,7 +261,7 @@ def test_a_recipe_is_repeated_only_with_its_additional_terms(brightened, toy, fo
     np.testing.assert_array_equal(again.images[0], brightened.images[1])
 
 
-# --- pictures that are not there -----------------------------------------------------------
+# --- missing pictures ----------------------------------------------------------------
 
 
 def refused(message, attempt, *args, **keywords):
@@ -272,7 +272,7 @@ def refused(message, attempt, *args, **keywords):
 
 
 def test_a_photograph_that_was_an_array_cannot_be_found(result, folder, toy, monkeypatch):
-    """And nothing else is painted in its place."""
+    """No other picture is used in its place."""
     monkeypatch.chdir(folder)
     refused("photograph was an array, not a file", run, result.recipe(1), toy)
 
@@ -289,7 +289,7 @@ def test_another_picture_of_the_same_name_is_not_taken(result, elsewhere, folder
     refused("photograph, boat.png .* is neither here nor", run, result.recipe(0), toy)
 
 
-# --- networks ------------------------------------------------------------------------------
+# --- networks ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -330,7 +330,7 @@ def test_a_missing_network_is_refused(result):
     refused("toyy", recipe.network)
 
 
-# --- recipes that are none -----------------------------------------------------------------
+# --- invalid recipes -----------------------------------------------------------------
 
 
 def test_a_picture_without_a_recipe_is_refused(tmp_path):
@@ -381,7 +381,7 @@ def test_files_that_are_not_png_are_refused(tmp_path):
 
 
 def test_an_optimizer_without_a_name_cannot_be_kept(result, toy, folder, monkeypatch):
-    """Only shown; to make the picture again it must be given."""
+    """It is only described; repeating the picture requires passing it."""
     monkeypatch.chdir(folder)
     config = result.config.changed(optimizer=optax.sgd(0.1), steps=1)
     made = dataclasses.replace(result, config=config).recipe(0).to_json()

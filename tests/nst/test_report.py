@@ -1,4 +1,4 @@
-"""What the command line shows: previews under way, a table and a line at the end."""
+"""The output of the command line: previews during the run, a table and a line at the end."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What memory there is, and what a step takes of it."""
+"""The available memory, and the memory of a step."""
 
 import jax
 import jax.numpy as jnp

@@ -15,11 +15,11 @@ STEPS_PER_EPOCH, EPOCHS = 40, 3
 
 
 class Interruption(Exception):
-    """What ends a run too early."""
+    """The error that ends a run early."""
 
 
 class Wanderer:
-    """A state that moves chaotically: the slightest difference shows a hundred steps later."""
+    """A chaotic state: the slightest difference is visible a hundred steps later."""
 
     epochs, steps_per_epoch = EPOCHS, STEPS_PER_EPOCH
 

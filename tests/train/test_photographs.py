@@ -184,7 +184,7 @@ def test_pictures_are_turned_upright(write, tmp_path):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Three classes to train on, of which one is validated; and files that are not pictures."""
+    """Three classes to train on, one of which is validated, and files that are not pictures."""
     for place, name in enumerate(
         ("train/dog/b.PNG", "train/dog/more/a.png", "train/cat/1.png", "train/emu/1.png")
     ):
