@@ -217,7 +217,7 @@ def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
 
 
 @pytest.mark.usefixtures("painted")
-def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_file):
+def test_an_interruption_keeps_the_pictures_so_far(environment, folder, quicknet_file):
     """The recipe has another preset and other options."""
     command = [
         sys.executable,
@@ -553,7 +553,7 @@ def test_a_published_network_is_ported(ported, studio, real_tflite):
     assert ported["bytes"] < 4e6  # one bit per weight
 
 
-def test_a_ported_network_sees_what_is_there(launch, studio, ported, data_dir):
+def test_a_ported_network_recognizes_the_picture(launch, studio, ported, data_dir):
     with open(data_dir / "images" / "val" / "labels.csv", newline="") as file:
         tench = next(row for row in csv.DictReader(file) if row["name"] == "tench")
     picture = data_dir / "images" / "val" / tench["file"]

@@ -192,7 +192,7 @@ def test_a_kernel_that_is_not_finite_is_not_frozen(kind, name, value, reals):
 
 @pytest.mark.parametrize("values", ["signs", "scaled signs"])
 @pytest.mark.parametrize("name", ["ste_heaviside", "dorefa_quantizer"])
-def test_a_quantizer_whose_values_are_not_what_the_table_says_is_refused(name, values, monkeypatch):
+def test_a_quantizer_whose_values_contradict_the_table_is_refused(name, values, monkeypatch):
     row = quant.QUANTIZERS[name]._replace(values=values)
     monkeypatch.setitem(quant.QUANTIZERS, name, row)
     layer = QuantDense(2, kernel_quantizer=row.function)

@@ -237,7 +237,7 @@ def test_initial_variables_are_latent_and_depend_on_the_key():
     assert (kernels[0] != kernels[2]).all()
 
 
-def test_a_network_without_taps_or_options_is_a_network_all_the_same(images):
+def test_a_module_without_taps_or_options_is_a_network(images):
     entry = Entry("plain", lambda **_: Plain(), lambda x: x, Sizes(lambda side: True, stride=8))
     architecture = Architecture.published(entry)
     assert architecture.taps == ()

@@ -95,7 +95,7 @@ def test_a_config_is_hashable_and_frozen():
         ("content_taps", "stem"),
     ],
 )
-def test_an_invalid_value_is_named_with_what_is_needed(name, value):
+def test_an_invalid_value_is_named_with_the_valid_ones(name, value):
     with pytest.raises(ValueError, match=f"^{name} is {value!r}, needs") as raised:
         StylizeConfig(**{name: value})
     assert len(str(raised.value).splitlines()) == 1

@@ -138,7 +138,7 @@ def test_paths_are_kept_on_request(result, folder, tmp_path):
         ("somewhere/deployed.tflite", "deployed.tflite"),
     ],
 )
-def test_the_network_is_kept_by_what_it_is_loaded_by(result, path, model):
+def test_the_network_is_stored_by_the_name_that_loads_it(result, path, model):
     network = dataclasses.replace(result.network, path=path)
     assert dataclasses.replace(result, network=network).recipe(0).model == model
 

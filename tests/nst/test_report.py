@@ -18,7 +18,7 @@ def result(toy, make_picture):
     )
 
 
-def test_previews_are_kept_up_to_date(tmp_path):
+def test_previews_are_updated_during_the_run(tmp_path):
     write = folder.previewer(tmp_path / "out")
     for grey in (0.0, 1.0):
         write(1, ["a", "b"], [np.full((4, 5, 3), grey, np.float32)] * 2)

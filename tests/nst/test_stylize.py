@@ -482,7 +482,7 @@ def test_a_killed_run_resumes_from_its_snapshots(
 # --- divergence ----------------------------------------------------------------------------
 
 
-def test_a_picture_that_diverges_is_named_and_kept_as_it_was(stylize, photograph, painting):
+def test_a_picture_that_diverges_is_named_and_does_not_change(stylize, photograph, painting):
     options = {"steps": 6, "init": "content"}
     found = stylize([photograph] * 3, painting, learning_rate=[0.03, 3e38, 0.03], **options)
     healthy = stylize(photograph, painting, **options)

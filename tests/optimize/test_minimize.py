@@ -328,7 +328,7 @@ class Unhashable(Bowl):
         (Odd((1.0, 2.0), ()), r"total has shape \(2,\), needs to be a scalar"),
     ],
 )
-def test_what_is_no_objective_is_refused(grey, objective, message):
+def test_an_invalid_objective_is_refused(grey, objective, message):
     with pytest.raises(ValueError, match=message):
         minimize(objective, {}, grey, progress=False)
 

@@ -42,7 +42,7 @@ def test_optimisers_of_optax_are_found_by_name(name):
     assert value(z) < 0.7 * value(jnp.zeros(2))
 
 
-def test_an_optimiser_of_optax_brings_its_own_learning_rate():
+def test_an_optax_optimiser_keeps_its_own_learning_rate():
     optimizer = factory(optax.sgd(0.5))(optax.constant_schedule(99.0))
     updates, _ = optimizer.update(jnp.ones(3), optimizer.init(jnp.ones(3)))
     np.testing.assert_array_equal(updates, -0.5 * np.ones(3))

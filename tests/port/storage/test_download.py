@@ -116,7 +116,7 @@ def test_a_file_that_the_server_lacks_is_named(fetch, folder, server):
     assert folder() == {}
 
 
-def test_without_a_server_the_line_says_so_and_what_is_there_is_kept(fetch, folder, part):
+def test_without_a_server_the_error_says_so_and_files_are_kept(fetch, folder, part):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/file"
     part(CONTENT[:9])

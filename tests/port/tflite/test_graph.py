@@ -176,7 +176,7 @@ def test_constants_are_found_by_their_slot():
     assert str(operator) == "operator 3 (MUL)"
 
 
-def test_every_truncation_is_refused_or_lost_nothing(scratch):
+def test_every_truncation_is_refused_or_harmless(scratch):
     content = built()
     whole = read(scratch, content)
     for length in range(len(content)):

@@ -176,7 +176,7 @@ def test_an_extra_operator_is_named(graph, quicknet):
     assert fault == f"left over: {where(longer, extra)} a step 'mul'"
 
 
-def test_another_operator_is_named_and_nothing_after_it(graph, quicknet):
+def test_an_operator_of_another_kind_is_the_only_fault(graph, quicknet):
     position = first(graph, "MAX_POOL_2D")
     altered = with_operator(graph, position, kind="AVERAGE_POOL_2D")
     (fault,) = faults(altered, quicknet.architecture)
@@ -272,7 +272,7 @@ def test_all_faults_are_listed_at_once(graph, quicknet):
         assert all(part in fault for part in parts), fault
 
 
-def test_a_graph_of_nothing_lacks_every_weight(quicknet):
+def test_an_empty_graph_lacks_every_weight(quicknet):
     empty = Graph((Tensor("picture", (1, 32, 32, 3), None),), (), (0,), (0,))
     missing = faults(empty, quicknet.architecture)
     assert all(line.startswith("missing: ") for line in missing)
