@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
-from bnnjax.layers import Options
+from bnnjax.layers import BatchNorm, Options, QuantConv
 from bnnjax.models import network as network_module
 from bnnjax.models import registry
 from bnnjax.models.entry import Entry, Sizes
@@ -223,18 +223,28 @@ class Plain(nn.Module):
         return nn.Dense(3)(x.mean((1, 2)))
 
 
+class Trainable(nn.Module):
+    """A binary layer with a clip, and a norm."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        kernel = {"kernel_quantizer": "ste_sign", "weight_clip": 1.25}
+        x = QuantConv(4, 3, input_quantizer="ste_sign", name="conv", **kernel)(x)
+        return BatchNorm(1e-3, 0.9, name="norm")(x, train=train).mean((1, 2))
+
+
 def test_initial_variables_are_latent_and_depend_on_the_key():
-    architecture = Architecture.published(registry.find("quicknet"), num_classes=None)
+    sizes = Sizes(lambda side: True, stride=8)
+    entry = Entry("trainable", lambda **_: Trainable(), lambda x: x, sizes)
+    architecture = Architecture.published(entry)
     first, same, other = (architecture.init(jax.random.key(seed)) for seed in (0, 0, 1))
-    shapes = architecture.latent_shapes()
-    assert first.keys() == {*shapes, "weight_clip"}
-    assert jax.tree.map(jnp.shape, first["params"]) == jax.tree.map(jnp.shape, shapes["params"])
-    kernels = [
-        flatten_dict(each["params"])[("section1_block1_conv", "kernel")]
-        for each in (first, same, other)
-    ]
+    assert first.keys() == {"params", "batch_stats", "weight_clip"}
+    kernels = [each["params"]["conv"]["kernel"] for each in (first, same, other)]
+    assert kernels[0].shape == (3, 3, 3, 4)
     np.testing.assert_array_equal(kernels[0], kernels[1])
     assert (kernels[0] != kernels[2]).all()
+    np.testing.assert_array_equal(first["batch_stats"]["norm"]["var"], np.ones(4))
+    assert first["weight_clip"]["conv"]["kernel"] == 1.25
 
 
 def test_a_module_without_taps_or_options_is_a_network(images):
