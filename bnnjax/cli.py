@@ -7,6 +7,7 @@ The help of a flag states its units. Bad input ends in a one-line message and ex
 import _thread
 import collections.abc
 import dataclasses
+import importlib
 import json
 import os
 import re
@@ -32,6 +33,7 @@ def run(main: Callable[[], int | None]) -> None:
     ValueError, OSError and missing extras become one line on stderr and status 1.
     """
     logging.set_verbosity(logging.ERROR)
+    _define_import()
     _show_in_help(sys.modules[main.__module__])
     sys.unraisablehook = _interrupt_again
     app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
@@ -67,6 +69,7 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
     try:
         if argv[1:]:
             raise ValueError(f"unexpected argument {argv[1]!r}; flags have the form --name=value")
+        _import(FLAGS["import"].value or [])
         status = main()
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"{program}: {_one_line(error)}", file=sys.stderr)
@@ -76,6 +79,19 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
         status = 130
     sys.stdout.flush()
     sys.exit(status)
+
+
+def _define_import() -> None:
+    if "import" not in FLAGS:
+        help = "Python modules to import first, such as one that registers your own network"
+        flags.DEFINE_list("import", [], help)
+
+
+def _import(modules: Sequence[str]) -> None:
+    if modules:
+        sys.path.append(os.getcwd())  # a script's path starts in its own folder
+    for module in modules:
+        importlib.import_module(module)
 
 
 def _one_line(error: Exception) -> str:

@@ -20,10 +20,12 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_string("images", None, "directory of pictures")
 flags.DEFINE_string("labels", None, "CSV with the columns file and class_index")
-flags.DEFINE_string("image", None, "a single picture, whose most likely classes are printed")
+flags.DEFINE_string("image", None, "a single picture, whose likeliest classes are printed")
 flags.DEFINE_string("classes", None, "text file with one class name per line")
 flags.DEFINE_integer("topk", 5, "number of classes to print", lower_bound=1)
-flags.DEFINE_enum("resize", "pillow", evaluate.RESIZES, "resizing to 224 px: Pillow's or the zoo's")
+flags.DEFINE_enum(
+    "resize", "pillow", evaluate.RESIZES, "resizing to 224 px: Pillow's, or that of Larq Zoo"
+)
 cli.define_json()
 
 

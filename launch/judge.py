@@ -1,9 +1,9 @@
-"""Judges stylized pictures by a float network that they were not made through.
+"""Judges stylized pictures by VGG-19, a float network that did not make them.
 
     python launch/judge.py --pictures=A.png --content=boat.jpg --style=wave.jpg --judge=vgg19.npz
     python launch/judge.py --pictures=OUT --contents_dir=PHOTOS --styles_dir=PAINTINGS --judge=…
 
-In the second form the pictures are named CONTENT__STYLE.png, as the project names them.
+In the second form, the pictures are named CONTENT__STYLE.png, as `launch/stylize.py` names them.
 """
 
 from pathlib import Path
@@ -18,10 +18,10 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("pictures", None, "pictures, or one folder of them", required=True)
 flags.DEFINE_string("content", None, "the photograph that all pictures were made from")
 flags.DEFINE_string("style", None, "the painting that all pictures were made from")
-flags.DEFINE_string("contents_dir", None, "folder to find CONTENT of CONTENT__STYLE.png in")
-flags.DEFINE_string("styles_dir", None, "folder to find STYLE of CONTENT__STYLE.png in")
-flags.DEFINE_string("judge", None, "VGG-19's weights, an .npz file", required=True)
-flags.DEFINE_integer("size", None, "shorter side to judge at; by default each picture's own")
+flags.DEFINE_string("contents_dir", None, "folder of the photographs CONTENT")
+flags.DEFINE_string("styles_dir", None, "folder of the paintings STYLE")
+flags.DEFINE_string("judge", None, "weights of VGG-19, an .npz file", required=True)
+flags.DEFINE_integer("size", None, "shorter side at which to judge, px; default: the picture's own")
 cli.define_json()
 
 
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def report(features: judge.Features) -> int:
-    """Prints the table of all pictures of the flags."""
+    """Prints a table of the measures of all pictures."""
     paths = pictures_in(FLAGS.pictures)
     pairs = {path: (_find("content", path), _find("style", path)) for path in paths}
     rows = {p.name: judge_file(p, *pair, features, size=FLAGS.size) for p, pair in pairs.items()}

@@ -22,7 +22,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_enum("pairing", "zip", inputs.PAIRINGS, "how photographs and paintings are paired")
 flags.DEFINE_enum("preset", None, list(PRESETS), "a named set of options")
-flags.DEFINE_string("recipe", None, "a picture by bnnjax: the source of all that is not given")
+flags.DEFINE_string("recipe", None, "a picture by bnnjax, whose recipe supplies what is not given")
 flags.DEFINE_boolean("keep_paths", False, "write the paths of the inputs into the pictures")
 flags.DEFINE_boolean("overwrite", False, "replace existing pictures")
 flags.DEFINE_boolean("previews", False, "keep a NAME.preview.png of every picture up to date")
@@ -36,6 +36,7 @@ def main() -> int:
     recipe = Recipe.read(FLAGS.recipe) if FLAGS.recipe else None
     pictures, model = (FLAGS.content, FLAGS.style), FLAGS.model
     if recipe is not None:
+        recipe.check_terms()
         pictures, model = recipe.sources(*pictures), model or recipe.network()
     elif not any(pictures):
         pictures = assets.samples()

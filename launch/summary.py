@@ -15,7 +15,7 @@ from bnnjax.models.network import Architecture
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "name or file of a network; default with --compare: vgg19")
 flags.DEFINE_boolean("compare", False, "compare the memory of all networks with --model's")
-flags.DEFINE_integer("size", 224, "side of the picture for which products are counted, in pixels")
+flags.DEFINE_integer("size", 224, "side of the picture for which MACs are counted, in pixels")
 flags.DEFINE_boolean("top", True, "whether to include the classifier")
 cli.define_json()
 

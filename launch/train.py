@@ -25,7 +25,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "directory of the photographs", required=True)
 flags.DEFINE_string("workdir", None, "directory for everything the run writes", required=True)
 flags.DEFINE_string("model", "inknet", "name of the network to train")
-flags.DEFINE_string("teacher", None, "name or file of a network to learn from")
+flags.DEFINE_string("teacher", None, "name or file of a network to learn from; default: none")
 cli.define_fields(TrainConfig)
 cli.define_json()
 

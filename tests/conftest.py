@@ -1,4 +1,4 @@
-"""What tests of several packages share: real data, and networks that need none of it."""
+"""Fixtures for tests of several packages: real data, and networks that do not need any."""
 
 import importlib.util
 import itertools
@@ -21,7 +21,7 @@ from bnnjax.port.storage import network_file
 
 ROOT = Path(__file__).parents[1]
 
-# On a busy machine, and when the first example compiles, durations mean nothing.
+# Durations say nothing on a busy machine, or if the first example compiles.
 settings.register_profile("without_deadline", deadline=None)
 settings.load_profile("without_deadline")
 
@@ -129,7 +129,7 @@ def make_picture():
 
 @pytest.fixture(scope="session")
 def draws():
-    """The module ``reference/draws.py``, whose weights and pictures Larq was asked about."""
+    """The module ``reference/draws.py``, which draws the weights and pictures of Larq's results."""
     path = ROOT / "tests" / "reference" / "draws.py"
     spec = importlib.util.spec_from_file_location("draws", path)
     module = importlib.util.module_from_spec(spec)
@@ -139,7 +139,7 @@ def draws():
 
 @pytest.fixture(scope="session")
 def keras_layers(draws):
-    """A function (registry entry, changes of its architecture) → its layers as Keras has them:
+    """A function (registry entry, changes of its architecture) → its layers as in Keras:
     (prefix of the name, weights by name) in the order of creation, drawn from seeds."""
 
     def make(entry, **changes):
@@ -162,7 +162,7 @@ def keras_layers(draws):
 def write_keras():
     """A function that writes such layers as Keras 2 does.
 
-    ``start`` is where the session's counters of names stand, ``full`` makes it a file of ``save``
+    ``start`` is the state of the session's counters of names, ``full`` writes a file of ``save``
     instead of ``save_weights``, ``nested`` puts the layers into a model inside the model, and
     ``chunks`` splits the list of names as Keras does with long ones.
     """

@@ -1,4 +1,4 @@
-"""What launch scripts share: status, one line for bad input, flags for every choice."""
+"""The common parts of launch scripts: status, one line for bad input, flags for every option."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The public surface: what is promised is there, documented, and called in one manner."""
+"""The public surface: every promised name exists, is documented, and follows the conventions."""
 
 import importlib
 import inspect
@@ -44,7 +44,7 @@ def test_names_are_listed_once_and_in_order(module):
     ("module", "name"), [pair for pair in PUBLIC if inspect.isfunction(found(*pair))]
 )
 def test_options_are_keywords(module, name):
-    """What has a default is never positional, but for data that may be left out."""
+    """Arguments with defaults are keyword-only, except for optional data."""
     may_be_left_out = {"model", "data", "weights"}
     for parameter in inspect.signature(found(module, name)).parameters.values():
         has_default = parameter.default is not inspect.Parameter.empty

@@ -1,4 +1,4 @@
-"""bnnjax.quant against Larq's stored answers and against formulas in NumPy."""
+"""bnnjax.quant against Larq's stored results and against formulas in NumPy."""
 
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from bnnjax import quant
 LARQ = np.load(Path(__file__).parent / "reference" / "quantizers.npz")
 CASES = LARQ["inputs"].tolist()
 
-# Ours, by the names that tests/reference/quantizers.py gives to Larq's.
+# Our quantizers, by the names that tests/reference/quantizers.py gives to Larq's.
 OURS = {
     "ste_sign": quant.ste_sign,
     "ste_sign clip=1.25": partial(quant.ste_sign, clip=1.25),
@@ -41,12 +41,12 @@ OURS = {
 }
 INTEGERS = ("ste_sign", "approx_sign", "swish_sign", "ste_heaviside", "ste_tern")
 PASSING = ("ste_sign", "ste_heaviside", "ste_tern", "dorefa activations")  # The gradient is g or 0.
-# Differences of numbers near 1 that almost cancel: 2 − u tanh(u/2), 1 − tanh², α g + a mean.
+# Differences of almost equal numbers near 1: 2 − u tanh(u/2), 1 − tanh², α g + a mean.
 CANCELLING = ("swish_sign", "dorefa weights", "xnor_weight_scale")
 
 UP, BELOW_ONE = np.float32(1.0000001), np.float32(0.99999994)  # the neighbours of 1
 EDGES = (0.0, -0.0, 1.0, -1.0, 1.25, -1.25, UP, -UP, BELOW_ONE, 0.5, 0.05, -0.05, 100.0, -100.0)
-# XLA flushes subnormal numbers to 0 on CPUs, NumPy does not; products must not come near them.
+# On CPUs, XLA flushes subnormal numbers to 0 and NumPy does not, so products must not be so small.
 FLOATS = st.floats(-4, 4, width=32).map(lambda x: x if abs(x) > 1e-30 else 0.0) | st.sampled_from(
     [float(np.float32(edge)) for edge in EDGES]
 )
@@ -155,7 +155,7 @@ def test_slope_of_swish_sign_is_accurate_at_every_scale(name, beta, u):
     u = beta * x.astype(np.float64)
     height = beta / (1 + np.cosh(u))
     exact = height * (2 - u * np.tanh(u / 2))
-    # Rounding u moves the exponential by |u| ulps; each of the two terms adds an error of its own.
+    # Rounding u changes the exponential by |u| ulps; each of the two terms adds its own error.
     assert (abs(slope - exact) <= 1e-6 * (1 + abs(u)) * height * (2 + abs(u))).all()
 
 
@@ -184,7 +184,7 @@ def test_magnitude_aware_sign_scales_each_last_index(name, clip, data):
 @given(data=st.data())
 def test_xnor_weight_scale_by_its_formula(data):
     shape = data.draw(st.sampled_from(SHAPES[1:]))
-    # Not 0, whose sign has no derivative; Larq's stored answers cover zeros.
+    # The sign of 0 has no derivative; Larq's stored results cover zeros.
     x = data.draw(arrays(np.float32, shape, elements=FLOATS.filter(bool)))
     g = random_pair(shape)[1]
     y, gradient = with_gradient(quant.xnor_weight_scale, x, g)
@@ -298,7 +298,7 @@ def test_vmap_quantizes_each_array_alone(name):
 )
 @pytest.mark.parametrize("name", [*quant.QUANTIZERS, "dorefa weights 2", "ste_tern twn"])
 def test_dtype_is_kept_forward_and_back_without_implicit_promotion(name, dtype, rtol, request):
-    # Numbers that every dtype represents, none near the edge of a level.
+    # Every dtype represents these numbers, and none is near the edge of a level.
     x = np.float32([[0.375, -0.75], [1.5, -0.125], [-0.25, 3.0]])
     g = np.float32([[1, -2], [0.5, 4], [-1, 1]])
     quantizer = OURS[name] if name in OURS else quant.get(name)
@@ -365,11 +365,11 @@ def test_an_unfamiliar_name_lists_all_names():
     assert "did you mean" not in str(caught.value)
 
 
-# --- what is known about a quantizer ---------------------------------------------------------
+# --- properties of a quantizer ---------------------------------------------------------------
 
 
 def values_of(quantizer):
-    """What it makes of a kernel, judged by the numbers alone."""
+    """The kind of values that it makes of a kernel, judged by the numbers alone."""
     kernel = np.random.default_rng(0).normal(size=(3, 3, 4, 5)).astype(np.float32)
     magnitudes = abs(np.asarray(quantizer(jnp.asarray(kernel))).reshape(-1, 5))
     if (magnitudes == 1).all():

@@ -47,7 +47,7 @@ def check(folder: Path, program: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The errors in a program of a right part followed by the wrong lines."""
+    """The errors in a program that consists of a correct part followed by wrong lines."""
     program = RIGHT + "".join(f"{line}\n" for line in WRONG)
     return check(tmp_path_factory.mktemp("program"), program)
 

@@ -1,4 +1,4 @@
-"""How good pictures are, measured by networks that they were not made through."""
+"""Measures of stylized pictures, by networks that did not make them."""
 
 from bnnjax.judge.measures import Features, checker, judge, vgg_features
 

@@ -1,14 +1,14 @@
-"""How good a picture is, measured by a float network that it was not made through.
+"""Measures of a stylized picture, by a float network that did not make it.
 
-| measure | what | 0 or 1 means |
+| measure | definition | ideal |
 |---|---|---|
-| style | relative Gram distance to the painting, mean over taps | 0: the painting's statistics |
-| strokes | the same on luma, matched to the painting's in mean and deviation | 0, as above |
-| content | LPIPS-like distance to the photograph, mean over taps | 0: the photograph's features |
-| checker | spectral power at periods 2, 4, 8 px over that nearby | 1: no trace of a grid |
+| style | relative distance of Gram matrices to the painting's, averaged over taps | 0 |
+| strokes | the same on luma, matched to the painting's in mean and deviation | 0 |
+| content | LPIPS-like distance to the photograph, averaged over taps | 0 |
+| checker | spectral power at periods of 2, 4 and 8 px relative to nearby periods | 1: no grid |
 
-Lower is better, but style and content pull against each other. Pictures are float32
-[H,W,3], sRGB in [0,1]; feature maps [h,w,C]. A judge is any function `Features`.
+Lower is better, but style and content are in conflict. Pictures are float32 [H, W, 3], sRGB in
+[0, 1]; feature maps are [h, w, C]. A judge is any function of the type `Features`.
 """
 
 import os
@@ -28,19 +28,19 @@ from bnnjax.port.vgg.npz import read_vgg_npz
 Maps = Mapping[str, jax.Array]
 Picture = jax.Array | np.ndarray
 
-# Images [N,H,W,3] in [0,1] → feature maps [N,h,w,C] by name.
+# Images [N, H, W, 3] in [0, 1] → feature maps [N, h, w, C] by name.
 Features = Callable[[jax.Array], Maps]
 
-# The last layer before a pool, as in LPIPS, at strides 2 to 16. relu1_2 is left out: at stride 1
-# it sees 5×5 pixels, colour and contrast, and calls any picture of the right palette finished.
+# The last layer before each pool, as in LPIPS, at strides 2 to 16. relu1_2 is omitted: at stride 1
+# it sees only 5×5 pixels and is satisfied by any picture with the right palette and contrast.
 VGG_TAPS = ("relu2_2", "relu3_4", "relu4_4", "relu5_1")
 
-# Rec. 601, made for gamma-encoded values: the Y of the YIQ that Gatys et al. (2017) use.
+# Rec. 601, for gamma-encoded values: the Y of YIQ, which Gatys et al. (2017) use.
 LUMA = (0.299, 0.587, 0.114)
 
 PERIODS = np.array([2, 4, 8])
-# Bins next to a period's: outside a Hann window's main lobe, which reaches 2 bins, yet so near
-# that the falling spectrum of a picture without a grid is level on average.
+# Offsets from a period's bin: outside the main lobe of a Hann window, which extends 2 bins, but so
+# near that the falling spectrum of a picture without a grid is level on average.
 NEARBY = np.array([-6, -5, -4, -3, 3, 4, 5, 6])
 SMALLEST_SIDE = 64
 
@@ -48,19 +48,24 @@ SMALLEST_SIDE = 64
 def judge(
     picture: Picture, content: Picture, style: Picture, features: Features
 ) -> dict[str, float]:
-    """All four measures of `picture` [H,W,3] made from `content` [H,W,3] and `style` [h,w,3].
+    """All four measures of a picture.
 
-    The painting should have about the picture's scale: Gram matrices depend on it. `features` is
-    called on batches of the picture's and of the painting's shape.
+    Args:
+      picture: float32 [H, W, 3], sRGB in [0, 1].
+      content: the photograph, likewise [H, W, 3].
+      style: the painting, likewise [h, w, 3]. It should have about the picture's scale, on which
+        Gram matrices depend.
+      features: the judge; called on batches of the picture's shape and of the painting's.
 
-    Raises ValueError unless all are [H,W,3] with sides of at least 64 and `picture` and `content`
-    have the same shape.
+    Raises:
+      ValueError: a shape is not [H, W, 3] with sides of at least 64, or those of ``picture`` and
+        ``content`` differ.
     """
     for name, image in (("picture", picture), ("content", content), ("style", style)):
         _check_image(image, name)
     if picture.shape != content.shape:
         raise ValueError(
-            f"picture has shape {picture.shape} and content {content.shape}; need the same"
+            f"picture has shape {picture.shape} and content {content.shape}, need the same"
         )
     found, found_grey, photograph = _maps(features, [picture, match_luma(picture, style), content])
     painting, painting_grey = _maps(features, [style, match_luma(style, style)])
@@ -74,9 +79,10 @@ def judge(
 
 
 def vgg_features(path: str | os.PathLike[str]) -> Features:
-    """VGG-19's activations at `VGG_TAPS`, its weights from the file that `read_vgg_npz` reads.
+    """VGG-19's activations at `VGG_TAPS`, with the weights of a file that `read_vgg_npz` reads.
 
-    Raises ValueError as `read_vgg_npz` does.
+    Raises:
+      ValueError: see `read_vgg_npz`.
     """
     return partial(_vgg_maps, read_vgg_npz(path))
 
@@ -88,19 +94,21 @@ def _vgg_maps(variables: dict[str, Any], images: jax.Array) -> Maps:
 
 
 def style_distance(found: Maps, painting: Maps) -> jax.Array:
-    """‖G − Ĝ‖ / ‖Ĝ‖ (Frobenius), mean over taps; a scalar.
+    """‖G − Ĝ‖ / ‖Ĝ‖ (Frobenius), averaged over taps; a scalar.
 
-    G = FᵀF / positions is the Gram matrix of Gatys et al. (CVPR 2016), so the two may differ in
-    height and width. Not squared: one bad tap or picture would outweigh the rest of a mean.
+    G = FᵀF / positions is the Gram matrix of Gatys et al. (CVPR 2016). The two pictures may differ
+    in height and width. The norms are not squared, so that one bad tap or picture does not dominate
+    a mean.
     """
     return jnp.mean(jnp.stack([_relative(gram(found[tap]), gram(painting[tap])) for tap in found]))
 
 
 def content_distance(found: Maps, photograph: Maps) -> jax.Array:
-    """Squared distance of the channel vectors at unit length, mean over positions and taps.
+    """Squared distance of the channel vectors, scaled to unit length, averaged over positions and
+    taps: a scalar from 0 to 4.
 
-    Zhang et al., *The Unreasonable Effectiveness of Deep Features as a Perceptual Metric* (CVPR
-    2018), eq. 1, without its learned channel weights. A scalar, 2 − 2 cos: 0 to 4.
+    This is eq. 1 of Zhang et al., *The Unreasonable Effectiveness of Deep Features as a Perceptual
+    Metric* (CVPR 2018), without its learned weights of channels.
     """
 
     def distance(tap: str) -> jax.Array:
@@ -111,46 +119,50 @@ def content_distance(found: Maps, photograph: Maps) -> jax.Array:
 
 
 def match_luma(image: Picture, reference: Picture) -> jax.Array:
-    """Luma [H,W,3], channels equal, of `image` with mean and deviation of that of `reference`.
+    """The luma of ``image``, with the mean and deviation of that of ``reference``.
 
-    Gatys et al., *Controlling Perceptual Factors in Neural Style Transfer* (CVPR 2017,
-    arXiv:1611.07865), luminance-only transfer: σ̂/σ (Y − μ) + μ̂. May leave [0,1].
+    This is σ̂/σ (Y − μ) + μ̂, the luminance-only transfer of Gatys et al., *Controlling Perceptual
+    Factors in Neural Style Transfer* (CVPR 2017, arXiv:1611.07865).
+
+    Returns:
+      A grey picture [H, W, 3]; its values may lie outside [0, 1].
     """
     luma, target = _luma(image), _luma(reference)
-    # A flat picture has no deviation to scale; it takes the reference's mean.
+    # A flat picture has no deviation to scale and gets the reference's mean.
     scale = jnp.std(target) / jnp.maximum(jnp.std(luma), 1e-6)
     matched = scale * (luma - jnp.mean(luma)) + jnp.mean(target)
     return jnp.repeat(matched[..., None], 3, axis=-1)
 
 
 def checker(image: Picture) -> jax.Array:
-    """Power of the luma at periods 2, 4 and 8 px over its power 3 to 6 bins beside; a scalar.
+    """The power of the luma at periods of 2, 4 and 8 px over that 3 to 6 bins away; a scalar.
 
-    Mean over the periods and over both directions of an image [H,W,3] under a Hann window; the
-    power spectra of each direction are averaged across the other. Sides are cut to multiples of
-    8, so that the periods fall on bins. Measure a picture at the size it was made in: resizing
-    hides or moves the grid.
+    The ratio is averaged over the periods and over both directions of an image [H, W, 3] under a
+    Hann window; the power spectra of each direction are averaged across the other. Sides are cut to
+    multiples of 8, so that the periods fall on bins. Measure a picture at the size at which it was
+    made, because resizing hides or moves the grid.
 
-    Raises ValueError unless the image is [H,W,3] with sides of at least 64.
+    Raises:
+      ValueError: the shape is not [H, W, 3] with sides of at least 64.
     """
     _check_image(image, "image")
     height, width = (side // 8 * 8 for side in image.shape[:2])
     luma = _luma(image)[:height, :width]
     window = np.outer(_hann(height), _hann(width))
-    # Power of what rounding to 8 bits adds, one pixel's: less than that counts for nothing, and
-    # a smooth picture is not divided by its float errors.
+    # The power per pixel of rounding to 8 bits. Less than that is negligible; without it, a smooth
+    # picture would be divided by its float errors.
     rounding = np.mean(window**2) / (12 * 255**2)
     faded = (luma - jnp.mean(luma)) * window
     return jnp.mean(jnp.stack([_peaks(faded, rounding), _peaks(faded.T, rounding)]))
 
 
 def _peaks(faded: jax.Array, rounding: float) -> jax.Array:
-    """The ratio for each of `PERIODS` along the second axis."""
+    """The ratio at each of `PERIODS`, along the second axis."""
     length = faded.shape[1]
     power = jnp.mean(jnp.abs(jnp.fft.rfft(faded, axis=1)) ** 2, axis=0) + length * rounding
     bins = length // PERIODS
     nearby = bins[:, None] + NEARBY
-    nearby = np.minimum(nearby, length - nearby)  # a real signal's spectrum mirrors at period 2
+    nearby = np.minimum(nearby, length - nearby)  # the spectrum is mirrored at period 2
     return power[bins] / jnp.mean(power[nearby], axis=1)
 
 
@@ -168,7 +180,7 @@ def _relative(found: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def _unit(features: jax.Array) -> jax.Array:
-    # Where no channel responds the vector stays zero.
+    # If no channel responds, the vector remains zero.
     norm = jnp.linalg.norm(features, axis=-1, keepdims=True)
     return features / jnp.maximum(norm, 1e-10)
 
@@ -181,5 +193,5 @@ def _check_image(image: Picture, name: str) -> None:
     shape = np.shape(image)
     if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < SMALLEST_SIDE:
         raise ValueError(
-            f"{name} has shape {shape}; need [H,W,3] with sides of at least {SMALLEST_SIDE}"
+            f"{name} has shape {shape}, needs [H, W, 3] with sides of at least {SMALLEST_SIDE}"
         )

@@ -1,4 +1,4 @@
-"""Pictures on disk, judged beside the photograph and the painting that each was made from."""
+"""Judges picture files by the photograph and the painting that each was made from."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,20 @@ from bnnjax.judge.measures import Features
 def judge_file(
     path: Path, content: Path, style: Path, features: Features, *, size: int | None = None
 ) -> dict[str, float]:
-    """The measures of one picture; photograph and painting are brought to its size.
+    """The measures of one picture; photograph and painting are resized to its size.
 
     Args:
-      path: of the picture.
-      content, style: of the photograph and the painting that it was made from.
+      path: the file of the picture.
+      content, style: the files of the photograph and the painting that it was made from.
       features: the judge.
-      size: shorter side to judge at, in pixels; the picture's own if None.
+      size: the shorter side at which to judge, in pixels; the picture's own if None.
+
+    Raises:
+      ValueError: a file cannot be read, or see `measures.judge`.
     """
     picture = images.load(path)
     photograph = images.fit(images.load(content), size=min(picture.shape[:2]))
-    grid = float(measures.checker(picture))  # of the pixels as they were made: resizing hides it
+    grid = float(measures.checker(picture))  # before resizing, which hides the grid
     size = size or min(picture.shape[:2])
     painting = images.fit(images.load(style), size=size)
     picture, photograph = (images.fit(image, size=size) for image in (picture, photograph))
@@ -29,10 +32,10 @@ def judge_file(
 
 
 def pictures_in(names: Sequence[str]) -> list[Path]:
-    """Pictures by their paths, or all CONTENT__STYLE.png of a single folder.
+    """The paths of the pictures: the given ones, or all CONTENT__STYLE.png in a single folder.
 
     Raises:
-      ValueError: there are none.
+      ValueError: the folder has no such pictures.
     """
     paths = [Path(name) for name in names]
     if len(paths) == 1 and paths[0].is_dir():
@@ -43,10 +46,10 @@ def pictures_in(names: Sequence[str]) -> list[Path]:
 
 
 def original(stem: str, folder: str | Path) -> Path:
-    """The one file of this stem in a folder.
+    """The only file with this stem in a folder.
 
     Raises:
-      ValueError: there are none or several.
+      ValueError: no file or several files have this stem.
     """
     found = [path for path in sorted(Path(folder).iterdir()) if path.stem == stem]
     if len(found) != 1:

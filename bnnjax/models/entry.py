@@ -121,12 +121,12 @@ class Entry:
 
     Attributes:
       name: the name that `load_model` takes.
-      build: makes the linen module, a `Tapped`, from ``options`` and ``num_classes``, which default
-        to those of the published network. The module's ``__call__`` takes what ``normalize``
-        returns and returns logits [N, num_classes], or None if there are none.
+      build: makes the linen module, a `Tapped`, from the keywords ``options`` and ``num_classes``,
+        which default to those of the published network. The module's ``__call__`` takes what
+        ``normalize`` returns and returns logits [N, num_classes], or None if there are none.
       normalize: float32 sRGB pictures in [0, 1] → the inputs that the network was trained on.
       sizes: the picture sizes that it accepts.
-      card: published facts.
+      card: published facts; without its ``num_classes``, the module is built without a classifier.
       weights: where its weights come from.
       style: its defaults for style transfer.
     """

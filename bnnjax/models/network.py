@@ -52,6 +52,12 @@ class Architecture:
         """The names of all taps, from the picture to the logits."""
         return _tap_names(dataclasses.replace(self, options=Options(backend="dense")))
 
+    def init(self, key: Array) -> dict[str, Any]:
+        """Random latent variables: the collections "params", "batch_stats" and "weight_clip"."""
+        picture = jnp.zeros((1, *self.entry.sizes.smallest, 3))
+        collections = ["params", "batch_stats", "weight_clip"]
+        return dict(self.module.init(key, picture, mutable=collections))
+
     def apply(self, variables: Variables, images: Array) -> tuple[Array, dict[str, Array]]:
         """Logits and taps of pictures; `jax.jit` removes whatever the caller does not use.
 

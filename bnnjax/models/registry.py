@@ -62,7 +62,10 @@ def find(name: str) -> Entry:
     if name not in REGISTRY:
         near = difflib.get_close_matches(name, REGISTRY, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"no network {name!r}{hint} There are: {', '.join(REGISTRY)}")
+        raise ValueError(
+            f"no network {name!r}{hint} There are: {', '.join(REGISTRY)}, and those that you "
+            "register (for scripts: --import=MODULE)"
+        )
     return REGISTRY[name]
 
 

@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnnjax import assets
 from bnnjax.images import read_metadata
 from bnnjax.models.network import Network
-from bnnjax.nst.config import OPTIONS, StylizeConfig
+from bnnjax.nst.config import OPTIONS, StylizeConfig, Weight
+from bnnjax.nst.terms import Term, check_terms
 from bnnjax.port.load import load_model
 from bnnjax.port.storage.download import file_sha256
 
@@ -75,6 +77,7 @@ class Recipe:
       provenance: where the network's weights come from.
       config: all options.
       version: the version of bnnjax.
+      extra_terms: name of each additional term of the loss → its weight.
       path: the picture that the recipe was read from.
     """
 
@@ -84,6 +87,7 @@ class Recipe:
     provenance: Mapping[str, Any]
     config: StylizeConfig
     version: str
+    extra_terms: Mapping[str, float] = dataclasses.field(default_factory=dict)
     path: Path | None = None
 
     @classmethod
@@ -99,6 +103,8 @@ class Recipe:
         try:
             found = json.loads(text)
             options = {n: v for n, v in found["options"].items() if n in OPTIONS}
+            if "clip" in options:
+                options["clip"] = float(options["clip"])  # may be the text "inf", see `plain`
             return cls(
                 content=Source.checked(**found["content"]),
                 style=Source.checked(**found["style"]),
@@ -106,6 +112,7 @@ class Recipe:
                 provenance=dict(found["provenance"]),
                 config=StylizeConfig(**options),
                 version=str(found["bnnjax"]),
+                extra_terms={str(n): float(w) for n, w in found.get("extra_terms", {}).items()},
                 path=Path(path),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -127,15 +134,40 @@ class Recipe:
             styles = self.style.find("painting", beside=self.path)
         return contents, styles
 
-    def run(self, contents: Any = None, styles: Any = None, **keywords: Any) -> "StylizeResult":
+    def check_terms(self, extra_terms: Iterable[Term] = ()) -> None:
+        """Raises a ValueError unless all additional terms of the picture's loss are given.
+
+        A recipe holds their names and weights, but not their code.
+        """
+        given = {term.name for term in extra_terms}
+        if missing := [f"{n} ({w:g})" for n, w in self.extra_terms.items() if n not in given]:
+            raise ValueError(
+                f"the recipe's picture was made with extra terms, name (weight): "
+                f"{', '.join(missing)}; pass them to Recipe.run as extra_terms={{TERM: WEIGHT}}"
+            )
+
+    def run(
+        self,
+        contents: Any = None,
+        styles: Any = None,
+        *,
+        extra_terms: Mapping[Term, Weight] | None = None,
+        **keywords: Any,
+    ) -> "StylizeResult":
         """Makes the picture again, or makes others in the same way.
 
         Args:
           contents, styles: see `sources`.
+          extra_terms: see `stylize_batch`; those of the recipe are required.
           **keywords: passed on to `stylize_batch`; they take precedence over the recipe.
+
+        Raises:
+          ValueError: see `check_terms`, `sources`, `network` and `stylize_batch`.
         """
         from bnnjax.nst.stylize import stylize_batch  # which itself imports this module
 
+        keywords["extra_terms"] = check_terms(extra_terms or {})
+        self.check_terms(keywords["extra_terms"])
         keywords["model"] = keywords.get("model") or self.network()
         return stylize_batch(*self.sources(contents, styles), config=self.config, **keywords)
 
@@ -162,12 +194,17 @@ class Recipe:
             "model": self.model,
             "provenance": dict(self.provenance),
             "options": plain(self.config),
+            "extra_terms": dict(self.extra_terms),
         }
-        return json.dumps(values, ensure_ascii=False)
+        return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
 
 def plain(config: StylizeConfig) -> dict[str, Any]:
-    """The options as JSON values; an optimiser without a name is given by its repr."""
+    """The options as JSON values; an optimiser without a name is given by its repr, and an infinite
+    ``clip``, which JSON has no number for, by the text "inf"."""
     values = {name: getattr(config, name) for name in OPTIONS}
-    optimizer = config.optimizer
-    return values | {"optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer)}
+    optimizer, clip = config.optimizer, config.clip
+    return values | {
+        "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
+        "clip": clip if math.isfinite(clip) else str(clip),
+    }

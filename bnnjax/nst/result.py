@@ -5,7 +5,7 @@ import dataclasses
 import html
 import io
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +33,7 @@ class StylizeResult:
       network: the network, with the options of this run.
       config: all options.
       minimized: the result of the optimisation, on the canvases.
+      extra_weights: name of each additional term of the loss → its weights, [N].
     """
 
     pairs: Sequence[Pair]
@@ -41,6 +42,7 @@ class StylizeResult:
     network: Network
     config: StylizeConfig
     minimized: Minimized
+    extra_weights: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -83,6 +85,7 @@ class StylizeResult:
             "network": self.network.entry.name,
             "provenance": dict(self.network.provenance),
             "options": plain(self.config),
+            "extra_terms": {name: weights.tolist() for name, weights in self.extra_weights.items()},
             "pictures": len(self.pairs),
             "estimated_memory_mib": round(self.minimized.estimated_memory / 2**20),
             "device": f"{device.platform} ({device.device_kind})",
@@ -107,6 +110,7 @@ class StylizeResult:
             model=Path(path).name if path else self.network.name,
             provenance=dict(self.network.provenance),
             config=self.config.of_picture(number),
+            extra_terms={n: float(weights[number]) for n, weights in self.extra_weights.items()},
             version=version("bnnjax"),
         )
 

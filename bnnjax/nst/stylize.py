@@ -19,7 +19,7 @@ from bnnjax.nst.inputs import as_list, pair_up, read_pictures
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stages import Canvas, paint
 from bnnjax.nst.sweep import spread
-from bnnjax.nst.terms import Term
+from bnnjax.nst.terms import Term, check_terms
 from bnnjax.nst.transfer import StyleTransfer, configured, make_objective
 from bnnjax.port.load import load_model
 
@@ -53,7 +53,7 @@ def stylize_batch(
       pairing: "zip" (first with first; a single picture is paired with all) or "product".
       sweep: values to try side by side in one compiled call, by the name of a weight or
         ``learning_rate``; every pair is made with every combination.
-      extra_terms: additional terms of the loss, with their weights.
+      extra_terms: additional terms of the loss, each with its weight: a number, or one per picture.
       config: all options; `StylizeConfig` with the network's own preset by default.
       preset: a named set of options, "default" or "preview" (a picture in a second or two).
       progress: whether to show a progress bar with the time left.
@@ -69,18 +69,19 @@ def stylize_batch(
       ValueError: an unknown option, an unreadable picture, or numbers of pictures that do not zip.
     """
     resolve(options, config=config, preset=preset)  # so that bad options fail before any loading
+    extra_terms = check_terms(extra_terms or {})
     contents, styles = as_list(contents, kind="content"), as_list(styles, kind="style")
     pairs = pair_up(contents, styles, pairing=pairing)
     network = _network(model, preprocessing)
     config = resolve(options, config=config, preset=preset, own=network.entry.style.preset)
     pairs, config = spread(pairs, config, sweep or {})
     network = configured(network, config)
-    objective = make_objective(network, config, extra=tuple(extra_terms or ()))
+    objective = make_objective(network, config, extra=tuple(extra_terms))
     stride = network.entry.sizes.stride
     photographs = read_pictures(contents, kind="content", size=config.size, stride=stride)
     style_size = config.style_size or config.size
     paintings = read_pictures(styles, kind="style", size=style_size, stride=stride)
-    weights = _weights(objective, config, len(pairs), extra_terms or {})
+    weights = _weights(objective, config, len(pairs), extra_terms)
 
     canvas = Canvas(pairs, photographs, paintings, stride)
     folder = None if snapshots is None else Path(snapshots)
@@ -94,7 +95,8 @@ def stylize_batch(
         preview=preview,
         snapshots=folder,
     )
-    return StylizeResult(pairs, photographs, paintings, network, config, minimized)
+    extra_weights = {term.name: weights[f"{term.name}_weight"] for term in extra_terms}
+    return StylizeResult(pairs, photographs, paintings, network, config, minimized, extra_weights)
 
 
 def _network(model: str | Path | Network | None, preprocessing: str | None) -> Network:
@@ -116,7 +118,10 @@ def _weights(
     found = config.weights(pictures, taps=taps)
     for term, weight in extra.items():
         name = f"{term.name}_weight"
-        value = np.asarray(weight, np.float32)
+        try:
+            value = np.asarray(weight, np.float32)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} is {weight!r}, needs numbers") from None
         if value.shape not in {(), (pictures,)}:
             raise ValueError(f"{name} has shape {value.shape}, needs () or ({pictures},)")
         found[name] = np.broadcast_to(value, (pictures,))

@@ -5,7 +5,7 @@ before the optimisation, and ``loss`` compares the picture with that target in e
 and style are relative to the squared norm of their target, so that one set of weights serves every
 network and every tap.
 
-To try a term of your own, write a class like these and pass it to `stylize_batch` as
+To try a term of your own, write a class like these and pass an instance to `stylize_batch` as
 ``extra_terms={MyTerm(): weight}``.
 """
 
@@ -56,9 +56,11 @@ class Seen(NamedTuple):
 class Term:
     """One term; static and hashable. ``weights["NAME_weight"]`` is its weight in the sum.
 
+    Subclasses are frozen dataclasses too; their fields, such as ``taps``, are set per instance.
+
     Attributes:
-      name: the key of its values in the history.
-      taps: the names of the network's taps that it needs.
+      name: the key of its values in the history; a class attribute.
+      taps: the names of the network's taps that it needs, which are checked before the run.
     """
 
     name: ClassVar[str]
@@ -154,6 +156,24 @@ class Color(Term):
         del weights
         mean, covariance = mean_covariance(seen.picture)
         return jnp.sum((mean - target.mean) ** 2) + 10 * jnp.sum((covariance - target.second) ** 2)
+
+
+def check_terms(terms: Any) -> Mapping[Term, Any]:
+    """The additional terms of a caller with their weights.
+
+    Raises:
+      ValueError: they are not a mapping, or a key is not an instance of a `Term` with a name.
+    """
+    if not isinstance(terms, Mapping):
+        raise ValueError(f"extra_terms is {terms!r}, needs a dict {{MyTerm(): weight}}")
+    for term in terms:
+        if not isinstance(term, Term):
+            raise ValueError(
+                f"extra_terms holds {term!r}, needs instances of bnnjax.nst.terms.Term"
+            )
+        if not hasattr(term, "name"):
+            raise ValueError(f"{type(term).__name__} needs a class attribute `name`, a string")
+    return terms
 
 
 def relative(found: Array, target: Array) -> Array:

@@ -87,14 +87,15 @@ def make_objective(
     """The objective of a stylization; it uses the network's own taps if the config names none.
 
     Raises:
-      ValueError: an unknown tap (the nearest is suggested), or two terms with the same name.
+      ValueError: an unknown tap (the nearest is suggested), no taps at all where the network has
+        none of its own, or two terms with the same name.
     """
     own = network.entry.style
-    style = own.style_taps if config.style_taps is None else config.style_taps
-    content = own.content_taps if config.content_taps is None else config.content_taps
+    style = _taps("style_taps", config.style_taps, own.style_taps, network)
+    content = _taps("content_taps", config.content_taps, own.content_taps, network)
     terms: tuple[Term, ...] = (
-        Content(tuple(content)),
-        Style(tuple(style), config.statistics),
+        Content(content),
+        Style(style, config.statistics),
         TotalVariation(kind=config.tv),
         Color(),
         *extra,
@@ -106,3 +107,14 @@ def make_objective(
     if len({*names}) < len(names):
         raise ValueError(f"terms are called {', '.join(names)}, need unique names")
     return StyleTransfer(network.architecture, terms)
+
+
+def _taps(
+    name: str, chosen: tuple[str, ...] | None, own: tuple[str, ...], network: Network
+) -> tuple[str, ...]:
+    if chosen is None and not own:
+        raise ValueError(
+            f"{network.name} has no {name} of its own; choose some of its taps "
+            f"({', '.join(network.taps)}), or () for none"
+        )
+    return own if chosen is None else chosen

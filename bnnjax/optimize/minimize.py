@@ -121,7 +121,7 @@ def minimize(
         bar.set_description("compiling")
         plans, result.estimated_memory = groups.plan(run, inputs)
         _check_memory(result.estimated_memory, len(inputs.pictures))
-        bar.set_description(f"{result.estimated_memory / 2**30:.1f} GiB")
+        bar.set_description(f"{result.estimated_memory / 2**20:.0f} MiB")
         prepared = time.perf_counter()
         folder = None if snapshots is None else Path(snapshots)
         turns = _turns(run, inputs, plans, folder)
@@ -266,7 +266,10 @@ def _rows_of(data: Any, count: int) -> Callable[[int], Any]:
     arrays = jax.tree.map(jax.numpy.asarray, data)
     for leaf in jax.tree.leaves(arrays):
         if leaf.ndim == 0 or leaf.shape[0] != count:
-            raise ValueError(f"data holds an array {leaf.shape}, needs a leading axis of {count}")
+            raise ValueError(
+                f"data holds an array {leaf.shape}, needs a leading axis of {count}; lists are "
+                "pytrees, so convert them to arrays"
+            )
     return lambda number: jax.tree.map(lambda leaf: leaf[number], arrays)
 
 

@@ -154,7 +154,7 @@ def _evaluate(
     if "total" in terms:
         raise ValueError("a term is called 'total', which is the name of the loss; rename it")
     # The loss may be of another dtype: of data in float64, say, where JAX has that enabled.
-    scalars = {n: jnp.asarray(v, jnp.float32) for n, v in {"total": total, **terms}.items()}
+    scalars = {n: jnp.asarray(v, jnp.float32) for n, v in {**terms, "total": total}.items()}
     for name, value in scalars.items():
         if value.shape:
             raise ValueError(f"{name} has shape {value.shape}, needs to be a scalar")

@@ -93,8 +93,9 @@ def _published(entry: Entry) -> Network:
     files = [file for file in entry.weights.files if file.top]
     if not files:
         raise ValueError(
-            f"the weights of {entry.name} cannot be downloaded; port a file of them with "
-            f"launch/port_larq.py --model={entry.name} and load its output"
+            f"the weights of {entry.name} cannot be downloaded; port a file of them "
+            f"(launch/port_larq.py --model={entry.name}) or train it (launch/train.py), and load "
+            "the output"
         )
     file = files[0]
     stem = f"{entry.name}-{file.sha256[:8]}"

@@ -1,4 +1,4 @@
-"""Random crops with colour jitter to train on, and whole pictures to validate with."""
+"""Random crops with colour jitter for training, and whole pictures for validation."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ def augment(key: Array, images: Array, *, side: int, smallest_crop: float = 0.25
       key: from `jax.random.key`.
       images: uint8 [N, S, S, 3].
       side: side of the result, in pixels.
-      smallest_crop: smallest area of a crop, as a share of the picture.
+      smallest_crop: smallest area of a crop, as a fraction of the picture.
 
     Returns:
       float32 [N, side, side, 3] in [0, 1].
@@ -47,7 +47,7 @@ def _augment(key: Array, image: Array, *, side: int, smallest_crop: float) -> Ar
 def _crop(image: Array, corner: Array, extent: Array, side: int) -> Array:
     """A crop of [S, S, 3], resized to [side, side, 3].
 
-    ``corner`` and ``extent`` are (rows, columns) as shares of the picture's side.
+    ``corner`` and ``extent`` are (rows, columns) as fractions of the picture's side.
     """
     scale = side / (image.shape[0] * extent)
     shift = -corner * image.shape[0] * scale

@@ -1,7 +1,7 @@
 """CIFAR-10, read from its binary version or from archives of JPEG files.
 
 Krizhevsky 2009, *Learning Multiple Layers of Features from Tiny Images*. The version for Python is
-not supported: it consists of pickles, and unpickling executes whatever a file says.
+not supported because it consists of pickles, which can execute any code.
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ TRAIN_ARCHIVE, TEST_ARCHIVE = "cifar10-jpeg-train.tar.xz", "cifar10-jpeg-test.ta
 
 
 def load(folder: str | Path) -> tuple[Dataset, Dataset]:
-    """Training and test pictures.
+    """Reads the training and test pictures.
 
     Args:
-      folder: holds the files of ``cifar-10-binary.tar.gz`` (or the folder that they are packed in),
+      folder: contains the files of ``cifar-10-binary.tar.gz`` (or the folder inside that archive),
         or the two archives of JPEG files.
 
     Raises:
-      ValueError: the folder holds neither, or a file is damaged.
+      ValueError: the folder contains neither, or a file is damaged.
     """
     folder = Path(folder).expanduser()
     for place in (folder, folder / "cifar-10-batches-bin"):
@@ -55,7 +55,7 @@ def load(folder: str | Path) -> tuple[Dataset, Dataset]:
 
 
 def read_binary(paths: Sequence[str | Path]) -> Dataset:
-    """The pictures of files of CIFAR-10's binary version, in order.
+    """Reads files of CIFAR-10's binary version, in order.
 
     A record is one byte of label and 1024 bytes each of red, green and blue, row by row
     (www.cs.toronto.edu/~kriz/cifar.html).
@@ -80,7 +80,7 @@ def _records(path: Path) -> np.ndarray:
 
 
 def read_archive(path: str | Path) -> Dataset:
-    """The pictures of a tar file of ``…/CLASS/NAME.jpg``, in the order of their names.
+    """Reads a tar file of pictures ``…/CLASS/NAME.jpg``, in the order of their names.
 
     Raises:
       ValueError: the file is not a complete tar file, holds no pictures, or holds pictures of

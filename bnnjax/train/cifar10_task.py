@@ -23,12 +23,12 @@ EVALUATION_BATCH = 250  # pictures
 
 
 class Cifar10Task:
-    """A `loop.Task`: a network, pictures, and how the one learns from the other.
+    """A `loop.Task` that trains a network on CIFAR-10.
 
     Args:
-      pictures: to train on.
-      test: to measure accuracy on.
-      config: how to train.
+      pictures: the pictures to train on.
+      test: the pictures on which accuracy is measured.
+      config: all options.
       module: a network from pictures in [−1, 1] to logits; by default the tutorial's BinaryNet.
     """
 
@@ -52,7 +52,7 @@ class Cifar10Task:
 
     @property
     def saved_config(self) -> dict[str, Any]:
-        """What identifies a run; the epochs do not, because no step depends on their number."""
+        """The options that identify a run: all but the epochs, on whose number no step depends."""
         config = dataclasses.asdict(self.config) | {"pictures": len(self.pictures)}
         del config["epochs"]
         return config

@@ -1,4 +1,4 @@
-"""What can be configured about training; the command-line flags are generated from these fields."""
+"""The options of training; the command-line flags are generated from these fields."""
 
 import dataclasses
 from typing import Any
@@ -11,30 +11,32 @@ MIN_SIDE = 32  # px
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """How a network is trained on photographs; the ``help`` of each field says what it does.
+    """How a network is trained on photographs; ``launch/train.py --help`` describes each option.
 
     Raises:
-      ValueError: a value does not exist or is out of range.
+      ValueError: an invalid value.
     """
 
     epochs: int = option(40, "passes over the photographs")
     batch_size: int = option(64, "photographs per step")
     sides: tuple[int, ...] = option(
-        (96, 96, 128), "side of the crops, in pixels; each gets an equal share of the epochs"
+        (96, 96, 128), "sides of the crops, in pixels; each gets an equal share of the epochs"
     )
     optimizer: OptimizerName = option("adam", "adam, or bop for binary kernels and adam elsewhere")
     learning_rate: float = option(2e-3, "Adam's peak learning rate, reached after the warm-up")
     warmup_epochs: float = option(
-        1.0, "epochs in which the learning rate rises from 0, at most half of the run"
+        1.0, "epochs during which the learning rate rises from 0; at most half of the run"
     )
-    label_smoothing: float = option(0.1, "share of each label that is spread over all classes")
+    label_smoothing: float = option(0.1, "fraction of each label that is spread over all classes")
     soft_weight: float = option(1.0, "loss weight of the teacher's probabilities")
     hint_weight: float = option(2.0, "loss weight of the teacher's taps")
     hint_taps: tuple[str, ...] = option(
         ("stem_conv", "stem", "section1", "section2", "section3", "section4"),
-        "taps of teacher and student that the hints compare, from the picture to the logits",
+        "taps of teacher and student that hints compare; the last one also predicts the logits",
     )
-    smallest_crop: float = option(0.25, "smallest area of a random crop, as a share of the picture")
+    smallest_crop: float = option(
+        0.25, "smallest area of a random crop, as a fraction of the picture"
+    )
     seed: int = option(0, "seed of initial weights, order and augmentation")
 
     def __post_init__(self) -> None:
@@ -58,10 +60,10 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Cifar10Config:
-    """How BinaryNet is trained on CIFAR-10; the ``help`` of each field says what it does.
+    """How BinaryNet is trained on CIFAR-10; see ``launch/train_cifar10.py --help``.
 
     Raises:
-      ValueError: a value does not exist or is out of range.
+      ValueError: an invalid value.
     """
 
     epochs: int = option(100, "passes over the training pictures")
@@ -83,5 +85,5 @@ def _check_optimizer(name: str) -> None:
 
 def _check_lowest(config: Any, **lowest: float) -> None:
     for name, low in lowest.items():
-        if not getattr(config, name) >= low:  # so written, it catches NaN
+        if not getattr(config, name) >= low:  # written so that it catches NaN
             raise ValueError(f"{name} is {getattr(config, name)}, needs at least {low}")

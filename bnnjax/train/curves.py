@@ -19,14 +19,14 @@ LOSSES = ("loss", "labels", "soft", "hints")  # the columns that are plotted as 
 class CurveWriter:
     """Writes the tables of a run: ``training.csv`` and ``validation.csv``.
 
-    ``training.csv`` has a row every 25 steps with the means of the metrics over them; ``seconds``
-    is the duration of a step, including compilation and nothing else. ``validation.csv`` has a row
-    per epoch.
+    ``training.csv`` has a row every 25 steps with the means of the metrics over these steps;
+    ``seconds`` is the duration of a step, including compilation but not validation or checkpoints.
+    ``validation.csv`` has a row per epoch.
 
     Args:
       workdir: the directory of the tables.
-      done: the step that the run resumes from; later rows are dropped, as they will be written
-        again.
+      done: the step from which the run resumes; later rows are dropped, because they will be
+        written again.
     """
 
     def __init__(self, workdir: Path, done: int) -> None:
@@ -48,7 +48,7 @@ class CurveWriter:
 
     @contextlib.contextmanager
     def paused(self, metrics: Mapping[str, Any]) -> Iterator[None]:
-        """Stops the clock, once the step that gives these metrics is done."""
+        """Stops the clock as soon as the step that computes these metrics is done."""
         jax.block_until_ready(metrics)
         began = time.perf_counter()
         yield
@@ -69,7 +69,7 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def _truncate(path: Path, step: int) -> None:
-    """Drops the rows after a step, and rows that an interruption cut short."""
+    """Drops the rows after a step, and incomplete rows of an interruption."""
     if not step:
         path.unlink(missing_ok=True)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Labelled pictures in memory: batches to train on, accuracy to validate with."""
+"""Labelled pictures in memory, their batches, and accuracy on them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -33,10 +33,10 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def batch_indices(count: int, step: int, *, batch_size: int, seed: int) -> np.ndarray:
-    """Which of ``count`` pictures the batch of a step consists of, int [batch_size].
+    """The indices of the pictures in a step's batch, out of ``count`` pictures: int [batch_size].
 
-    Every epoch visits the pictures in another random order, which depends on the seed and the
-    number of the epoch alone; those that do not fill a batch are left out.
+    Every epoch visits the pictures in another random order, which depends only on the seed and the
+    number of the epoch. Pictures that do not fill a batch are omitted.
     """
     epoch, place = divmod(step, count // batch_size)
     order = np.random.default_rng((seed, epoch)).permutation(count)

@@ -2,8 +2,8 @@
 
 Soft targets are those of Hinton et al. 2015 (arXiv 1503.02531), hints those of Romero et al. 2015
 (FitNets, arXiv 1412.6550). The teacher sees the same augmented pictures as the student. Linear maps
-from the student's taps to the teacher's are trained along with the student and discarded in the
-end: the student gets none of the teacher's weights.
+from the student's taps to the teacher's are trained along with the student and discarded
+afterwards, so the student gets none of the teacher's weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ from jax import Array, lax
 from bnnjax.binary.backend import group_of
 from bnnjax.models.network import Architecture
 
-GROUP_BYTES = 2**21  # roughly what the teacher takes for a picture at 128 px; sizes the groups
+GROUP_BYTES = 2**21  # roughly the teacher's memory for a picture of 128 px
 
 
 class Outputs(NamedTuple):
-    """Logits [N, num_classes] and taps, name → [N, h, w, C], of the teacher or as predicted."""
+    """Logits [N, num_classes] and taps, name → [N, h, w, C]: the teacher's or predictions."""
 
     logits: Array
     taps: dict[str, Array]
@@ -60,13 +60,13 @@ class HintMaps(nn.Module):
 
     @nn.compact
     def __call__(self, taps: Mapping[str, Array]) -> Outputs:
-        """The teacher's outputs as predicted from the student's taps, name → [N, h, w, C]."""
+        """The teacher's outputs, predicted from the student's taps, name → [N, h, w, C]."""
         hints = {tap: self._map(width, tap)(taps[tap]) for tap, width in self.channels.items()}
         pooled = nn.relu(taps[self.pooled_tap]).mean(axis=(1, 2))
         return Outputs(self._map(self.num_classes, "logits")(pooled), hints)
 
     def _map(self, width: int, name: str) -> nn.Dense:
-        # Zeros, so that at first the maps learn and the student is left alone.
+        # Zeros, so that at first only the maps learn: the student's gradient is zero.
         return nn.Dense(width, kernel_init=nn.initializers.zeros, name=name)
 
 
@@ -78,12 +78,12 @@ def hint_maps(
     Args:
       student: the network that learns.
       teacher: the network that it learns from.
-      taps: names of the taps to compare; the last one is pooled to predict the logits.
-      sides: of the square pictures that both are going to see, in pixels.
+      taps: the names of the taps to compare; the last one is pooled to predict the logits.
+      sides: the sides of the square pictures that both will see, in pixels.
 
     Raises:
-      ValueError: the teacher has no logits, or one of the networks lacks a tap, or a tap does not
-        have the same height and width in both, or a network cannot take pictures of these sides.
+      ValueError: the teacher has no logits, a network lacks a tap, a tap differs in height or width
+        between the two, or a network does not accept pictures of these sides.
     """
     for side in sides:
         logits, targets = shapes_at(teacher, side)
@@ -125,7 +125,7 @@ def soft_loss(predicted: Outputs, targets: Outputs) -> Array:
 
 
 def hint_loss(predicted: Outputs, targets: Outputs) -> Array:
-    """The share of the taps' variance left unexplained, from 0 to 1, averaged over the taps."""
+    """The fraction of the taps' variance that is unexplained, averaged over the taps."""
     shares = []
     for tap, target in targets.taps.items():
         variance = jnp.sum((target - target.mean((0, 1, 2))) ** 2)

@@ -1,7 +1,7 @@
 """How many binary weights flip during training (``larq.metrics.FlipRatio``).
 
-Few flips mean that the learning rate, or Bop's threshold, has let the network settle; many mean
-that it has not (Helwegen et al. 2019, arXiv 1906.02107).
+If few weights flip, the network has settled at this learning rate or threshold of Bop; if many do,
+it has not (Helwegen et al. 2019, arXiv 1906.02107).
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from jax import Array
 
 
 def flip_ratio(before: Array, after: Array) -> Array:
-    """The share of values, from 0 to 1, that differ between two arrays of one shape; a scalar."""
+    """The fraction of values that differ between two arrays of the same shape; a scalar."""
     return jnp.mean(before != after)
 
 
@@ -49,5 +49,5 @@ class FlipRatio(NamedTuple):
 
     @property
     def mean(self) -> Array:
-        """From 0 to 1; 0 after the first array alone."""
+        """The mean, from 0 to 1; 0 if there is only one array."""
         return self.total / jnp.maximum(self.comparisons, 1)

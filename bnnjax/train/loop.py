@@ -15,7 +15,7 @@ CONFIG = "config.json"
 
 
 class Task(Protocol):
-    """What `train` can train."""
+    """Something that `train` can train."""
 
     epochs: int
     steps_per_epoch: int
@@ -33,7 +33,7 @@ class Task(Protocol):
     def step(self, state: Any, index: int) -> tuple[Any, dict[str, Any]]:
         """The state after step number ``index``, counted from 0, and scalar metrics of the step.
 
-        The result must depend on nothing but the arguments, so that a run can be resumed exactly.
+        The result must depend on the arguments alone, so that a run can be resumed exactly.
         """
 
     def evaluate(self, state: Any) -> dict[str, float]:
@@ -53,7 +53,7 @@ def train(
     one that was never interrupted.
 
     Args:
-      task: what to train.
+      task: the network and its data.
       workdir: directory for the checkpoints, ``config.json``, and the curves ``training.csv`` and
         ``validation.csv`` (see `CurveWriter`).
       after_epoch: called with the state, the number of epochs done, and the validation metrics.
@@ -101,7 +101,7 @@ def train(
 
 
 def _check_config(workdir: Path, config: Mapping[str, Any]) -> None:
-    """Writes the config of a new run; compares it with that of a run to resume."""
+    """Writes the config of a new run, or compares it with that of the run to resume."""
     path, new = workdir / CONFIG, json.loads(json.dumps(config))
     old = json.loads(path.read_text("utf-8")) if path.exists() else new
     for name in sorted(old.keys() | new.keys()):
@@ -115,8 +115,8 @@ def _check_config(workdir: Path, config: Mapping[str, Any]) -> None:
                 "choose another workdir"
             )
         tqdm.write(
-            f"{workdir}: was begun with epochs={before}; what depends on their number, such as the "
-            f"learning rate, follows epochs={now} from here on",
+            f"{workdir}: the run was started with epochs={before}; whatever depends on the number, "
+            f"such as the learning rate, follows epochs={now} from now on",
             file=sys.stderr,
         )
     workdir.mkdir(parents=True, exist_ok=True)

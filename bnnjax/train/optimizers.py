@@ -46,7 +46,7 @@ def optimizer(
       gamma: Bop's γ, the adaptivity rate.
 
     Raises:
-      ValueError: the name is neither.
+      ValueError: the name is neither of these.
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer is {name!r}, needs one of {OPTIMIZERS}")

@@ -23,23 +23,23 @@ Metrics = dict[str, Array]
 
 
 class PhotoTask:
-    """A `loop.Task`: a network, photographs, and how the one learns from the other.
+    """A `loop.Task` that trains a network on photographs.
 
     ``state.params`` holds the parameters of the ``student`` and, with a teacher, of the
-    ``hint_maps``. The network gets as many classes as the photographs have class names; without
-    names it gets those of its entry.
+    ``hint_maps``. The network gets one class per class name of the photographs; if they have no
+    names, it gets the number of classes in its entry.
 
     Args:
       entry: the network's row in the registry.
-      photographs: to train on.
-      validation: to measure accuracy on.
-      config: how to train.
+      photographs: the pictures to train on.
+      validation: the pictures on which accuracy is measured.
+      config: all options.
       teacher: a network to learn from, or None.
 
     Raises:
-      ValueError: there are fewer photographs than a batch needs, a label is not among the network's
-        classes, the network cannot be trained here or cannot take crops of these sides, or the
-        teacher does not fit it (see `distill.hint_maps`).
+      ValueError: there are too few photographs for a batch, a label is not among the network's
+        classes, the network cannot be trained here or does not accept crops of these sides, or the
+        teacher does not suit it (see `distill.hint_maps`).
     """
 
     def __init__(
@@ -67,7 +67,8 @@ class PhotoTask:
             steps=config.epochs * self.steps_per_epoch,
             warmup_steps=int(config.warmup_epochs * self.steps_per_epoch),
         )
-        self._jitted_init = jax.jit(self._init_student)
+        key = jax.random.key(config.seed)
+        self._jitted_init = jax.jit(lambda: self.architecture.init(key))
         self._weight_clips = {"student": self._jitted_init().get("weight_clip", {})}
         self._optimizer = optimizer(config.optimizer, self._learning_rate, self._weight_clips)
         self._jitted_step = jax.jit(self._step, static_argnames="side", donate_argnums=0)
@@ -75,7 +76,7 @@ class PhotoTask:
 
     @property
     def saved_config(self) -> dict[str, Any]:
-        """What identifies a run; see `loop.Task`."""
+        """The options that identify a run; see `loop.Task`."""
         teacher = self.teacher and self.teacher.provenance.get("sha256", self.teacher.path)
         return {
             **dataclasses.asdict(self.config),
@@ -89,7 +90,8 @@ class PhotoTask:
         variables = self._jitted_init()
         params = {"student": variables["params"]}
         if self._hint_maps:
-            _, taps = self.architecture.apply(variables, self._example)
+            example = jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3))
+            _, taps = self.architecture.apply(variables, example)
             key = jax.random.key(self.config.seed + 1)
             params["hint_maps"] = self._hint_maps.init(key, taps)["params"]
         return TrainState.create(params, variables.get("batch_stats", {}), self._optimizer)
@@ -100,19 +102,19 @@ class PhotoTask:
         chosen = batch_indices(
             len(self.photographs), index, batch_size=config.batch_size, seed=config.seed
         )
-        chosen = np.sort(chosen)  # a picture's crop depends on its place; InkNet's were sorted
+        chosen = np.sort(chosen)  # a crop depends on the place in the batch; InkNet's were sorted
         images, labels = self.photographs.images[chosen], self.photographs.labels[chosen]
         teacher_variables = self.teacher.variables if self.teacher else {}
         side = self.side(index // self.steps_per_epoch)
         return self._jitted_step(state, teacher_variables, images, labels, side=side)
 
     def side(self, epoch: int) -> int:
-        """Side of the crops in an epoch, counted from 0, in pixels."""
+        """The side of the crops in an epoch (counted from 0), in pixels."""
         sides = self.config.sides
         return sides[epoch * len(sides) // self.epochs]
 
     def evaluate(self, state: TrainState) -> dict[str, float]:
-        """Top-1 and top-5 accuracy in per cent on whole validation pictures, at the last side."""
+        """Top-1 and top-5 accuracy on whole validation pictures of the last side, in per cent."""
         return top_k_accuracy(
             lambda images: self._jitted_logits(state, images),
             self.validation,
@@ -135,15 +137,6 @@ class PhotoTask:
             provenance,
             class_names=self.photographs.class_names,
         )
-
-    @property
-    def _example(self) -> Array:
-        return jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3))
-
-    def _init_student(self) -> Any:
-        key = jax.random.key(self.config.seed)
-        collections = ["params", "batch_stats", "weight_clip"]
-        return self.architecture.module.init(key, self._example, mutable=collections)
 
     def _logits(self, state: TrainState, images: Array) -> Array:
         pictures = resize(images, side=self.config.sides[-1])

@@ -13,25 +13,25 @@ import numpy as np
 from bnnjax import images
 from bnnjax.train.dataset import Dataset, to_uint8
 
-# What reading a damaged or truncated tar file may raise.
+# Reading a damaged or truncated tar file may raise these.
 TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 CLASSES_FILE = "classes.json"
 
 
 def load_split(data_dir: str | Path, split: str, *, side: int = 144) -> Dataset:
-    """The photographs of ``data_dir/SPLIT/CLASS/*.jpg``, or of the shards ``SPLIT-*.tar*``.
+    """Reads the photographs ``data_dir/SPLIT/CLASS/*.jpg``, or the shards ``SPLIT-*.tar*`` there.
 
     Args:
-      data_dir: with folders, their classes are those of ``data_dir/train`` in alphabetical order;
-        with shards, the names of classes come from ``classes.json`` if there is one, an object
-        that maps each index to an object with a ``name``.
+      data_dir: the directory. The classes are the folders in ``data_dir/train`` in alphabetical
+        order. For shards, the optional ``classes.json`` names the classes: it is an object that
+        maps each index to an object with a ``name``.
       split: "train" or "val".
-      side: side of the central squares, in pixels, to which every photograph is cropped and
-        resized (Lanczos); they are turned upright and converted to sRGB.
+      side: every photograph is turned upright, converted to sRGB, cropped to its central square
+        and resized (Lanczos) to this side, in pixels.
 
     Raises:
-      ValueError: there are neither folders nor shards, or they are not as described here and in
+      ValueError: there are neither folders nor shards, or they are not as described here or in
         `load_shards`.
     """
     data_dir = Path(data_dir).expanduser()
@@ -46,11 +46,11 @@ def load_split(data_dir: str | Path, split: str, *, side: int = 144) -> Dataset:
 def load_shards(
     shards: Sequence[str | Path], *, side: int = 144, class_names: tuple[str, ...] | None = None
 ) -> Dataset:
-    """The photographs of tar files, as `load_split` reads them.
+    """Reads the photographs in tar files.
 
     Args:
-      shards: tar files, compressed or not, of pictures NAME.EXT, each with the index of its class
-        as text in NAME.cls; the pictures keep their order.
+      shards: tar files, compressed or not. Each picture is a file NAME.EXT, and NAME.cls holds the
+        index of its class as text. The pictures keep their order.
       side: see `load_split`.
       class_names: see `Dataset`.
 
@@ -112,7 +112,7 @@ def _read_shard(shard: Path, side: int) -> Iterator[tuple[np.ndarray, int]]:
         name = f"{shard}: {member}"
         stem, _, extension = member.rpartition(".")
         if stem in (labels if extension == "cls" else pixels):
-            raise ValueError(f"{name} is the second of its name")
+            raise ValueError(f"{name} occurs twice")
         if extension == "cls":
             labels[stem] = _class_index(data, name)
         else:

@@ -18,8 +18,8 @@ def recalibrate(network: Network, *, like: Network, images: Array) -> Network:
     """The network with batch norms that give each channel, over these images, the mean and standard
     deviation that it has in another network of the same architecture.
 
-    With new weights but old batch norms a network is worse than its weights are, because nothing is
-    in the range that the next layer expects. A constant channel gets the mean alone.
+    With new weights but old batch norms, a network is worse than its weights, because no activation
+    is in the range that the next layer expects. A constant channel gets only the mean.
 
     Args:
       network: frozen.
@@ -63,7 +63,7 @@ def _moments(network: Network, variables: Any, images: Array) -> Moments:
 
 def _fit(network: Network, variables: Any, images: Array, targets: Moments) -> Moments:
     """Path of each batch norm → multiplier and bias that give its output the target moments, each
-    fitted with those before it in place."""
+    fitted after those before it have been replaced."""
     fitted: Moments = {}
 
     def replace(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
@@ -72,7 +72,7 @@ def _fit(network: Network, variables: Any, images: Array, targets: Moments) -> M
         x, path = args[0], context.module.path
         mean, deviation = targets[path]
         spread = x.std((0, 1, 2))
-        constant = spread <= 1e-4 * spread.max()  # has nothing that could be scaled
+        constant = spread <= 1e-4 * spread.max()  # nothing to scale
         multiplier = jnp.where(constant, 0, deviation / jnp.where(constant, 1, spread))
         bias = mean - multiplier * x.mean((0, 1, 2))
         fitted[path] = multiplier, bias

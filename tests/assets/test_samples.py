@@ -1,4 +1,4 @@
-"""The sample pictures exist, are small, and are what our programs draw."""
+"""The sample pictures exist, are small, and equal those that our programs draw."""
 
 import sys
 import tomllib
@@ -56,7 +56,7 @@ def coarse(picture):
 
 @pytest.mark.parametrize("name", PATHS)
 def test_the_programs_draw_the_samples(make, name):
-    """They are drawn at a quarter of the size, which takes seconds."""
+    """Drawing them at a quarter of the size takes only seconds."""
     drawn = coarse(Image.fromarray(make.picture(name, width=128, height=96)))
     with Image.open(PATHS[name]) as picture:
         sample = coarse(picture)

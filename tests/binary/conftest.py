@@ -1,4 +1,4 @@
-"""What the tests of binary arithmetic share: random geometries, and convolutions in NumPy."""
+"""Fixtures for the tests of binary arithmetic: random geometries, and convolutions in NumPy."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ class NumpyConv:
 
     @staticmethod
     def windows(where, x, *, outside=None):
-        """[N, H', W', C, kh, kw]: what each kernel position meets."""
+        """[N, H', W', C, kh, kw]: the input of each kernel position."""
         outside = where.pad_value if outside is None else outside
         padded = np.pad(x, ((0, 0), *where.pads, (0, 0)), constant_values=outside)
         span = _span(where.kernel_size, where.dilation)

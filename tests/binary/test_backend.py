@@ -1,4 +1,4 @@
-"""bnnjax.binary.backend: which arithmetic a platform uses; `materialize` saves work only."""
+"""bnnjax.binary.backend: the arithmetic of each platform; `materialize` changes no value."""
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,7 @@ COMPILED = {"alone": jax.jit(with_gradient), "vmapped": jax.jit(jax.vmap(with_gr
 @pytest.mark.parametrize("name", COMPILED)
 @given(x=arrays(np.float32, (2, 3), elements=FLOATS), g=arrays(np.float32, (2, 3), elements=FLOATS))
 def test_materialize_is_the_identity_of_values_and_gradients(name, x, g):
-    """Including infinities and NaN, also as the first element, which decides the branch taken."""
+    """Infinities and NaN are included, also as the first element, which decides the branch."""
     y, gradient = COMPILED[name](x, g)
     np.testing.assert_array_equal(y, x)
     np.testing.assert_array_equal(gradient, g)
@@ -88,8 +88,9 @@ def sines(keep, *, layers, mapped):
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="only CPUs recompute")
 @pytest.mark.parametrize("mapped", [False, True], ids=["alone", "vmapped"])
 def test_materialized_values_are_not_recomputed_by_each_reader(mapped):
-    assert sines(lambda x: x, layers=4, mapped=mapped) > 4 * 4  # otherwise it has become needless
-    # Twice per layer: once to keep it, once for the value that decides the branch.
+    # Otherwise `materialize` is no longer needed.
+    assert sines(lambda x: x, layers=4, mapped=mapped) > 4 * 4
+    # Twice per layer: once to store it, once for the value that decides the branch.
     assert sines(backend.materialize, layers=4, mapped=mapped) <= 4 * 2
 
 

@@ -58,7 +58,7 @@ def test_unpack_inverts_pack(x, dtype):
 @PROPERTY
 @given(words=arrays(np.uint32, (2, 3)))
 def test_words_survive_unpacking(words):
-    """Every bit pattern is a tensor of its own; the highest bit is not a sign."""
+    """Every bit pattern is a different tensor; the highest bit is not a sign."""
     np.testing.assert_array_equal(bits.pack(bits.unpack(jnp.asarray(words), 96)), words)
 
 
@@ -76,7 +76,7 @@ def test_zeros_of_either_sign_set_the_bit_and_nan_does_not():
 
 
 def test_pack_agrees_with_sign_on_every_float16():
-    """Including subnormal ones: bits must say what quantizers say."""
+    """Subnormal values are included: bits must agree with the quantizers."""
     x = np.arange(2**16, dtype=np.uint16).view(np.float16)
     x = jnp.asarray(x[~np.isnan(x)])
     np.testing.assert_array_equal(bits.unpack(bits.pack(x), x.size), quant.ste_sign(x))

@@ -22,7 +22,7 @@ PROPERTY = settings(max_examples=8, phases=[Phase.explicit, Phase.reuse, Phase.g
 
 
 def tensors(where, *, pictures=2, features=3, seed=0):
-    """Reals to binarize, a ±1 kernel, and a cotangent of integers."""
+    """Real inputs to binarize, a ±1 kernel, and a cotangent of integers."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(pictures, *where.input_size, where.channels)).astype(np.float32)
     x[rng.random(x.shape) < 0.1] = rng.choice([0.0, -0.0])
@@ -181,7 +181,7 @@ def test_dense_conv_and_its_gradients_are_exact(geometries, check_dense, data, s
 
 
 @pytest.mark.usefixtures("strict")
-@pytest.mark.parametrize("channels", [3, 40])  # few enough for `narrow.conv`, and too many
+@pytest.mark.parametrize("channels", [3, 40])  # few enough for `narrow.conv`, and too many for it
 def test_dense_conv_without_implicit_promotion(check_dense, channels):
     check_dense(geometry((1, 4, 3, channels), (3, 3), strides=(2, 1), pad_value=1))
 
@@ -194,7 +194,7 @@ def test_dense_conv_of_an_empty_batch(check_dense, channels):
 @pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
 @pytest.mark.parametrize("pad_value", [-1, 0, 1])
 def test_bfloat16_sums_are_exact(numpy_conv, pad_value, strides):
-    """5 · 5 · 70 = 1750 lies between two bfloat16 numbers, as most sums at the border do."""
+    """5 · 5 · 70 = 1750 lies between two bfloat16 numbers, like most sums at the border."""
     where = geometry((1, 7, 7, 70), (5, 5), strides=strides, pad_value=pad_value)
     ones = np.ones((1, 7, 7, 70), int)
     kernel = tensors(where)[1]

@@ -58,7 +58,7 @@ def test_result_and_both_gradients_are_exact(geometries, check, data, dtype, see
 
 @pytest.fixture
 def cache_for(monkeypatch):
-    """A function that makes the cache hold the products of so many pictures of 5×4×33."""
+    """A function that sets how many pictures of 5×4×33 have products that fit into the cache."""
 
     def set_cache(pictures):
         monkeypatch.setattr(backend, "CACHE", pictures * 4 * 4 * 33 * 5 * 4)

@@ -18,7 +18,7 @@ PROPERTY = settings(max_examples=6, phases=[Phase.explicit, Phase.reuse, Phase.g
 
 
 def tensors(where, bitwidth, *, pictures=2, features=3, seed=0):
-    """Levels, of which many are 0 and as many the largest; a ±1 kernel; a real cotangent."""
+    """Levels, many of which are 0 or the largest; a ±1 kernel; a real cotangent."""
     rng = np.random.default_rng(seed)
     shape = (pictures, *where.input_size, where.channels)
     levels = np.clip(rng.integers(-3, 2**bitwidth + 3, shape), 0, 2**bitwidth - 1)
@@ -39,7 +39,7 @@ def with_gradient(where, bitwidth, x, kernel, g, dtype="float32"):
 
 @partial(jax.jit, static_argnums=(0, 1))
 def with_sums(where, bitwidth, levels, x, kernel, g):
-    """The sums of integer levels as well."""
+    """The same, with the sums of integer levels."""
     sums = planes.count(where, bitwidth, levels, conv.pack_kernel(kernel))
     return sums, *with_gradient(where, bitwidth, x, kernel, g)
 
@@ -59,7 +59,7 @@ def check(numpy_conv):
         np.testing.assert_array_equal(sums, exact)
         # Two roundings: of 1/n and of the product.
         np.testing.assert_allclose(y, exact / n, rtol=2.0**-23)
-        # Relative to the magnitudes of the summands, as these may cancel.
+        # Relative to the magnitudes of the summands, which may cancel.
         g = g.astype(np.float64)
         magnitudes = numpy_conv.input_gradient(where, abs(g), abs(kernel))
         assert (abs(of_x - numpy_conv.input_gradient(where, g, kernel)) <= 1e-6 * magnitudes).all()

@@ -20,7 +20,7 @@ PAIRS = st.tuples(*[st.integers(1, 6)] * 2)
 @settings(max_examples=200)
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_geometry_is_tensorflows(padding, spare, kernel_size, strides, dilation):
-    """SAME has ⌈n / stride⌉ windows, and as many cells as these need, the odd one at the end."""
+    """SAME has ⌈n / stride⌉ windows and as many cells as they need; an odd one is at the end."""
     span = [(k - 1) * d + 1 for k, d in zip(kernel_size, dilation, strict=True)]
     size = spare if padding == "SAME" else [n + m - 1 for n, m in zip(span, spare, strict=True)]
     options = {"strides": strides, "padding": padding, "dilation": dilation}

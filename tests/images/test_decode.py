@@ -152,7 +152,7 @@ def test_pil_images_of_every_mode(picture, expected, assert_picture):
 
 @pytest.mark.parametrize("picture", [RGBA, LA], ids=["RGBa", "La"])
 def test_premultiplied_alpha(picture, assert_picture):
-    # Premultiplying in 8 bits rounds colours, and more so where they are more transparent.
+    # Premultiplying in 8 bits rounds colours, and transparent ones more coarsely.
     assert_picture(
         images.load(picture.convert(picture.mode[:-1] + "a")), images.load(picture), LEVEL
     )
@@ -260,7 +260,7 @@ def test_png_text_cannot_pose_as_something_else(picture, name, assert_picture):
 
 # --- EXIF orientation -----------------------------------------------------------------------------
 
-# TIFF 6.0, tag 274: where the first row and the first column of the file belong in the scene.
+# TIFF 6.0, tag 274: the sides of the scene at which the file's first row and column lie.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],

@@ -1,4 +1,4 @@
-"""bnnjax.images.sizes against closed forms and stored answers of TensorFlow."""
+"""bnnjax.images.sizes against closed forms and stored results of TensorFlow."""
 
 import math
 from pathlib import Path
@@ -140,7 +140,7 @@ def test_zoo_crop_resize_equals_tensorflow(case):
 @settings(max_examples=40)
 @given(st.integers(2, 300), st.integers(2, 300))
 def test_zoo_crop_is_seven_eighths_with_odd_margins_at_the_top_and_left(height, width):
-    """At 224. The first pixel of the result is a pixel of the crop and shows where it lies."""
+    """At 224 px. The first pixel of the result is a pixel of the crop and shows its position."""
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     image = np.stack([rows, columns, 0 * rows], axis=-1)
     side = 7 * min(height, width) // 8
@@ -152,7 +152,7 @@ def test_zoo_crop_is_seven_eighths_with_odd_margins_at_the_top_and_left(height, 
 
 
 def test_zoo_resize_between_pixels():
-    """At twice the size, every other pixel lies halfway; a = −0.75 weighs −3, 19, 19, −3 there."""
+    """At twice the size, every other pixel lies halfway, where the weights are −3, 19, 19, −3."""
     image = np.random.default_rng(3).uniform(size=(32, 32, 3)).astype(np.float32)
     resized = images.zoo_crop_resize(image, size=32)
     crop = image[8:24, 8:24].astype(np.float64)

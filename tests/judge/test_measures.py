@@ -1,4 +1,4 @@
-"""The measures against closed forms and NumPy, and on pictures of known rank."""
+"""The measures against closed forms and NumPy, and on pictures whose ranking is known."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +9,7 @@ from bnnjax.judge import measures
 
 
 def features(batch):
-    """Two cheap taps, one nonlinear and at half the size."""
+    """Two cheap taps, one of which is nonlinear and has half the size."""
     return {"pixels": batch, "squares": jnp.square(batch[:, ::2, ::2] - 0.3)}
 
 
@@ -99,8 +99,8 @@ def test_strokes_ignore_brightness_contrast_and_colour():
     assert found["style"] > 0.05
 
 
-# Under a Hann window a line of amplitude B keeps B/2 in its bin and leaves B/4 in those beside it.
-# So of the 8 bins that are 3 to 6 away, a line 4 away fills three, with B²/4 + 2 B²/16 in total.
+# Under a Hann window, a line of amplitude B has B/2 in its bin and B/4 in each adjacent one.
+# A line 4 bins away thus fills three of the 8 bins 3 to 6 away, with B²/4 + 2 B²/16 in total.
 NEARBY_POWER = (1 / 4 + 2 / 16) / 8
 
 
@@ -109,13 +109,13 @@ def test_checker_of_a_grating_between_two_others(period):
     k = 128 // period
     image = waves(128, {k: 0.2, k - 4: 0.1, k + 4: 0.05})
     ratio = (0.2**2 / 4) / (NEARBY_POWER * (0.1**2 + 0.05**2))
-    # The other five (periods, directions) hold nothing: 1.
+    # The other five (periods, directions) contain nothing: 1.
     np.testing.assert_allclose(measures.checker(image), (ratio + 5) / 6, rtol=1e-3)
 
 
 def test_checker_of_the_finest_grating():
-    # At period 2 a cosine has twice the amplitude in its bin, and the line beside it counts on both
-    # sides, since there the spectrum of a real signal is mirrored.
+    # At period 2, a cosine has twice the amplitude in its bin, and an adjacent line counts on both
+    # sides, because the spectrum of a real signal is mirrored there.
     image = waves(128, {64: 0.1, 60: 0.2})
     ratio = (4 * 0.1**2 / 4) / (NEARBY_POWER * 2 * 0.2**2)
     np.testing.assert_allclose(measures.checker(image), (ratio + 5) / 6, rtol=1e-3)

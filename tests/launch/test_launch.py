@@ -1,4 +1,4 @@
-"""The scripts of ``launch/`` as a user runs them: from his own folder, by their paths."""
+"""The scripts of ``launch/`` as a user runs them: by their paths, from another folder."""
 
 import csv
 import dataclasses
@@ -25,19 +25,19 @@ from bnnjax.nst.recipe import KEYWORD, Recipe
 from bnnjax.port.storage import network_file
 
 LAUNCH = Path(__file__).parents[2] / "launch"
-FEW_TAPS = ["--style_taps=stem_conv,stem", "--content_taps=stem"]  # which compile soon
+FEW_TAPS = ["--style_taps=stem_conv,stem", "--content_taps=stem"]  # which compile quickly
 SMALL = ["--size=64", "--steps=3", *FEW_TAPS]
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
-    """That of the tests, but for compilations, which one run leaves to the next."""
+    """The environment of the tests, except that runs share a cache of compilations."""
     return {**os.environ, "BNNJAX_CACHE": str(tmp_path_factory.mktemp("cache"))}
 
 
 @pytest.fixture(scope="session")
 def launch(environment):
-    """A function (script, flags, folder) → how it ended."""
+    """A function (script, flags, folder) → the completed process."""
 
     def run(name, *flags, cwd):
         command = [sys.executable, str(LAUNCH / f"{name}.py"), *map(str, flags)]
@@ -76,7 +76,7 @@ def folder(tmp_path_factory, make_picture):
 
 @pytest.fixture(scope="module")
 def painted(launch, folder, quicknet_file):
-    """How a first run of ``stylize`` ended."""
+    """The completed process of a first run of ``stylize``."""
     ended = launch(
         "stylize",
         "--content=boat.png,older/boat.png",
@@ -114,7 +114,7 @@ def test_pictures_are_called_by_photograph_and_painting(folder):
     for name, source in zip(NAMES, ("boat.png", "older/boat.png"), strict=True):
         photograph = images.fit(images.load(folder / source), size=64)
         painted = images.load(folder / "painted" / f"{name}.png")
-        assert 0.001 < np.abs(painted - photograph).mean() < 0.2  # three steps do not go far
+        assert 0.001 < np.abs(painted - photograph).mean() < 0.2  # three steps change little
 
 
 @pytest.mark.usefixtures("painted")
@@ -147,10 +147,10 @@ def test_pictures_do_not_reveal_folders(folder, quicknet_file):
     assert json.loads(text)["options"]["content_weight"] == 0.125
     for path in (folder, quicknet_file.parent):
         assert path.name not in text
-    assert not (folder / "painted" / ".snapshots").exists()  # of a run that is done
+    assert not (folder / "painted" / ".snapshots").exists()  # of a finished run
 
 
-# Runs `stylize` with a snapshot after every turn, behind the first of which it waits to be killed.
+# Runs `stylize` with a snapshot after every turn; after the first one it waits to be killed.
 STALLING = """
 import runpy, sys, time
 from bnnjax.optimize import snapshots
@@ -167,7 +167,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.mark.usefixtures("painted")
 def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, quicknet_file):
-    """The run of ``painted`` again: by the recipe in its picture, killed after the first step."""
+    """The run of ``painted`` is repeated by its recipe and killed after the first step."""
     original = folder / "painted" / "boat-2__wave.png"
     shutil.copy(quicknet_file, folder / quicknet_file.name)
     flags = [f"--recipe={original}", "--content=older/boat.png", "--output_dir=resumed"]
@@ -190,7 +190,7 @@ def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, qu
 
 
 def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
-    """Of a file of Larq Compute Engine, with what it takes; from elsewhere, by the paths kept."""
+    """The network is a file of Larq Compute Engine; stored paths lead to it from another folder."""
     pytest.importorskip("tflite")
     archive = np.load(Path(__file__).parents[1] / "reference" / "lce.npz")
     (folder / "deployed.tflite").write_bytes(archive["ones file"].tobytes())
@@ -217,8 +217,8 @@ def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
 
 
 @pytest.mark.usefixtures("painted")
-def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_file):
-    """Here of a run by a recipe, of which the preset and the single options are other."""
+def test_an_interruption_keeps_the_pictures_so_far(environment, folder, quicknet_file):
+    """The recipe has another preset and other options."""
     command = [
         sys.executable,
         LAUNCH / "stylize.py",
@@ -253,10 +253,10 @@ def test_an_interruption_keeps_what_there_is(environment, folder, quicknet_file)
     assert options["steps"] == 1000000
 
 
-# --- bad input, and help: many short runs, two at a time -----------------------------------
+# --- bad input and help: many short runs, two at a time ------------------------------------
 
 PAINT = ["--content=boat.png", "--style=wave.png", "--model=network", "--output_dir=out"]
-REFUSED = {  # script, flags, what the one line says
+REFUSED = {  # script, flags, a part of the error's only line
     "a missing photograph": ("stylize", [*PAINT, "--content=none.png"], "none.png"),
     "a text for a painting": ("stylize", [*PAINT, "--style=text.png"], "text.png"),
     "a tap's typo": ("stylize", [*PAINT, "--style_taps=stem,setcion1"], "section1"),
@@ -266,8 +266,9 @@ REFUSED = {  # script, flags, what the one line says
     "a picture to overwrite": ("stylize", [*PAINT, "--output_dir=taken"], "--overwrite"),
     "no recipe": ("stylize", [*PAINT, "--recipe=boat.png"], "boat.png"),
     "a recipe of an array": ("stylize", ["--recipe=array.png"], "was an array"),
+    "a recipe with an extra term": ("stylize", ["--recipe=extra.png"], "extra terms"),
     "a recipe of other pictures": ("stylize", ["--recipe=others.png"], "boat.png (sha256 0000"),
-    # The network inside must not stand in for another.
+    # The network that ships with the package must not replace another.
     "a recipe of a network that is not here": (
         "stylize",
         ["--recipe=others.png", "--content=boat.png", "--style=wave.png"],
@@ -312,7 +313,7 @@ INSTALLED = "from bnnjax.launch.stylize import run; run()"  # what `bnnjax-styli
 
 @pytest.fixture(scope="module")
 def short_runs(launch, folder, quicknet_file, tmp_path_factory):
-    """How each of `REFUSED` and some ``--help`` ended, and whether the folder is as it was."""
+    """The completed processes of `REFUSED` and some ``--help``; whether the folder is unchanged."""
     place = tmp_path_factory.mktemp("refused")
     for name in ("boat.png", "wave.png"):
         (place / name).write_bytes((folder / name).read_bytes())
@@ -320,7 +321,8 @@ def short_runs(launch, folder, quicknet_file, tmp_path_factory):
     for name in texts:
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text("text")
-    for name, source in (("array", None), ("others", "boat.png")):
+    recipes = (("array", None, {}), ("others", "boat.png", {}), ("extra", None, {"bright": 2}))
+    for name, source, extra_terms in recipes:
         recipe = {
             "bnnjax": "0.1.0",
             "content": {"name": source, "sha256": 64 * "0"},
@@ -328,6 +330,7 @@ def short_runs(launch, folder, quicknet_file, tmp_path_factory):
             "model": "vgg19",
             "provenance": {},
             "options": {},
+            "extra_terms": extra_terms,
         }
         images.save_png(
             place / f"{name}.png",
@@ -390,7 +393,7 @@ def test_the_installed_command_helps_as_well(environment, tmp_path):
 
 
 def test_summary_prints_the_published_counts(launch, tmp_path):
-    """Of Larq Zoo's QuickNet at 224 px."""
+    """The counts are those of Larq Zoo's QuickNet at 224 px."""
     ended = launch("summary", "--model=quicknet", "--json", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     figures = last_line(ended)
@@ -402,6 +405,23 @@ def test_summary_prints_the_published_counts(launch, tmp_path):
     assert figures["macs_other"] == 1_879_339_776 - 1_849_688_064
     for text in ("section4_block4_conv", "7×7×512", "13,234,088", "4.17 MiB"):
         assert text in ended.stdout
+
+
+def test_a_network_that_a_module_registers_is_known(launch, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import dataclasses, bnnjax\n"
+        "from bnnjax.models import registry\n"
+        "bnnjax.register(dataclasses.replace(registry.find('quicknet'), name='mine'))\n"
+    )
+    ended = launch("summary", "--model=mine", "--import=mine", cwd=tmp_path)
+    assert "13,234,088" in ended.stdout, ended.stderr
+    unknown = launch("summary", "--model=mine", cwd=tmp_path)
+    assert unknown.returncode == 1
+    assert "no network 'mine'" in unknown.stderr
+    assert "--import=MODULE" in unknown.stderr
+    missing = launch("summary", "--model=mine", "--import=mimed", cwd=tmp_path)
+    assert missing.returncode == 1
+    assert missing.stderr == "summary.py: No module named 'mimed'\n"
 
 
 def test_summary_compares_all_networks(launch, tmp_path):
@@ -416,11 +436,11 @@ def test_summary_compares_all_networks(launch, tmp_path):
 # --- evaluate ------------------------------------------------------------------------------
 
 
-SURE = [3, 1, 4, 15, 9]  # what the network below sees in every picture, the likeliest first
+SURE = [3, 1, 4, 15, 9]  # the network's classes for every picture, the likeliest first
 
 
 def test_evaluate_counts_right_guesses(launch, folder, quicknet):
-    """By a network whose last bias leaves no doubt; of three labels one is its first guess, and
+    """The network's last bias determines its guesses. One of three labels is its first guess, and
     one its fourth."""
     params = dict(quicknet.variables["params"])
     bias = np.zeros(1000, np.float32)
@@ -452,7 +472,7 @@ def test_evaluate_counts_right_guesses(launch, folder, quicknet):
 
 
 def test_evaluate_prints_the_networks_own_class_names(launch, folder, with_random_weights):
-    """Named by its file, and by another file that takes precedence; counted by their numbers."""
+    """Class names come from the network's file, or from another file that takes precedence."""
     network = with_random_weights(registry.find("quicknet_v0"))
     dense = {"kernel": jnp.zeros((512, 4)), "bias": jnp.asarray([0.0, 0, 5, 9])}
     architecture = dataclasses.replace(network.architecture, num_classes=4)
@@ -487,7 +507,7 @@ def test_summary_takes_a_network_file(launch, folder, quicknet_file):
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory):
-    """A folder that the steps of the chain below share."""
+    """The folder of all steps of the chain below."""
     return tmp_path_factory.mktemp("studio")
 
 
@@ -533,7 +553,7 @@ def test_a_published_network_is_ported(ported, studio, real_tflite):
     assert ported["bytes"] < 4e6  # one bit per weight
 
 
-def test_a_ported_network_sees_what_is_there(launch, studio, ported, data_dir):
+def test_a_ported_network_recognizes_the_picture(launch, studio, ported, data_dir):
     with open(data_dir / "images" / "val" / "labels.csv", newline="") as file:
         tench = next(row for row in csv.DictReader(file) if row["name"] == "tench")
     picture = data_dir / "images" / "val" / tench["file"]
@@ -546,7 +566,7 @@ def test_a_ported_network_sees_what_is_there(launch, studio, ported, data_dir):
 
 
 def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
-    """Nearer to the painting than the photograph was, in the eyes of another network."""
+    """By another network's judgement, it is nearer to the painting than the photograph was."""
     photograph, painting, figures = framed
     assert figures["problems"] == []
     judge = data_dir / "weights" / "vgg19_conv_to_conv5_1_q8.npz"
@@ -559,7 +579,7 @@ def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
     images.save_png(studio / "out" / "untouched__great_wave.png", picture)
     ended = launch(
         "judge",
-        "--pictures=out",  # with all else that lies in the folder that stylize wrote
+        "--pictures=out",  # beside everything else that stylize wrote into the folder
         "--contents_dir=photos",
         f"--styles_dir={painting.parent}",
         f"--judge={judge}",
@@ -575,7 +595,7 @@ def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
     assert made["content"] > untouched["content"]
 
 
-# --- port_larq: files of Keras and Larq Compute Engine, whole and damaged --------------------
+# --- port_larq: files of Keras and Larq Compute Engine, whole and damaged ------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What tests of layers share: stored answers of Larq and Keras, random numbers, and gradients."""
+"""Fixtures for tests of layers: stored results of Larq and Keras, random numbers, and gradients."""
 
 from collections import ChainMap
 from functools import partial
@@ -17,7 +17,7 @@ FILES = [
 ]
 REFERENCE = ChainMap(*FILES)
 CASES = [case for file in FILES for case in file["cases"].tolist()]
-# Ours by the names that tests/reference/layers.py gave Larq's.
+# Our layers, by the names that tests/reference/layers.py gives to Larq's.
 QUANTIZERS = {
     "none": None,
     "sign": quant.ste_sign,
@@ -53,9 +53,9 @@ class Stored:
 
     @property
     def exact(self):
-        """Whether all are sums of ±1 (and of cotangents, integers too), which never round."""
+        """Whether everything is a sum of ±1 or of integer cotangents, which are never rounded."""
         roles = self.settings.keys() & {"input", "kernel", "depthwise", "pointwise"}
-        # What stands between the two convolutions of a separable one is no sign.
+        # Values between the two convolutions of a separable one are not signs.
         return roles == {"input", "kernel"} and all(
             self.settings[role].endswith("sign") for role in roles
         )
@@ -69,14 +69,14 @@ class Stored:
         }
 
     def assert_close(self, ours, expected):
-        """Exactly, or up to some roundings of the largest numbers that were added."""
+        """Compares exactly, or up to some roundings of the largest summands."""
         ours, expected = np.asarray(ours), np.asarray(expected)
         atol = 0 if self.exact else 2e-6 * abs(expected).max()
         np.testing.assert_allclose(ours, expected, rtol=0 if self.exact else 1e-5, atol=atol)
 
 
 def pytest_generate_tests(metafunc):
-    """Gives an argument ``LAYER_case`` all stored cases of that layer."""
+    """Parametrizes an argument ``LAYER_case`` by all stored cases of that layer."""
     for name in metafunc.fixturenames:
         if name.endswith("_case"):
             cases = [case for case in CASES if case.split()[0] == name.removesuffix("_case")]
@@ -112,7 +112,7 @@ def compiled_with_gradient(function, x, g, *arguments):
 
 @pytest.fixture(scope="session")
 def with_gradient():
-    """A function (f, x, g, …) → ``f(x, …)``, and for cotangent ``g`` its arguments' gradients."""
+    """A function (f, x, g, …) → ``f(x, …)``, and its arguments' gradients for cotangent ``g``."""
     return compiled_with_gradient
 
 

@@ -1,4 +1,4 @@
-"""PReLU by its definition, and its gradient where TensorFlow's differs from a derivative."""
+"""PReLU by its definition, and its gradient at 0, where TensorFlow's is not a derivative."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What layers take for their fields, and what they refuse."""
+"""Valid and invalid values of layers' fields."""
 
 from functools import partial
 

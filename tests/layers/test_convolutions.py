@@ -25,7 +25,7 @@ PACKED = Arithmetic("packed")
 
 
 def layer_of(case):
-    """Ours for a stored case of Larq's QuantConv2D or QuantDense."""
+    """Our layer for a stored case of Larq's QuantConv2D or QuantDense."""
     quantizers = {
         "input_quantizer": case.quantizer("input"),
         "kernel_quantizer": case.quantizer("kernel"),
@@ -53,14 +53,14 @@ def assert_latent_agrees_with_larq(case, apply_with_gradient):
 
 def assert_frozen_agrees_with_larq(case, backend, apply_with_gradient):
     latent = layer_of(case)
-    # Cotangents are 8-bit integers, so only what scales multiply needs float32.
+    # Cotangents are 8-bit integers, so only products with scales need float32.
     dtype = "bfloat16" if case.exact else "float32"
     params = latent.freeze(params_of(case))
     arithmetic = Arithmetic(backend, dtype)
     y, of_x, _ = apply_with_gradient(latent, params, case.x, case.cotangent, arithmetic)
     case.assert_close(y, case.y)
     if case.exact and backend == "dense":
-        # Its convolution is one of bfloat16, which rounds the gradient's sums too.
+        # It convolves bfloat16, which rounds the gradient's sums as well.
         np.testing.assert_allclose(of_x, case.of_x, rtol=2.0**-8)
     else:
         case.assert_close(of_x, case.of_x)
@@ -120,7 +120,7 @@ def test_a_kernel_laid_out_once_gives_the_same(reals):
     y, gradient = both({})
     np.testing.assert_array_equal(both(laid_out)[0], y)
     np.testing.assert_array_equal(both(laid_out)[1], gradient)
-    # The gradient is computed with it and nothing else: of a kernel of zeros there is none.
+    # The gradient is computed with this kernel alone, so zeros give a gradient of 0.
     assert not both(jax.tree.map(jnp.zeros_like, laid_out))[1].any()
     assert gradient.any()
 
@@ -236,7 +236,7 @@ def test_groups_that_do_not_divide_the_channels_are_refused():
 
 @pytest.mark.parametrize("form", ["latent", "packed", "dense"])
 def test_a_dilated_kernel_is_one_with_holes(form, apply_with_gradient, bytes_of):
-    """Of floats on one side, where a hole can be a zero: by the same layer, undilated."""
+    """With floats on one side, where a hole can be 0, the same layer without dilation agrees."""
     x, kernel, g = bytes_of((1, 9, 8, 5)), bytes_of((3, 2, 5, 4), 1), bytes_of((1, 9, 8, 4), 2)
     holes = np.zeros((5, 4, 5, 4), np.float32)
     holes[::2, ::3] = np.where(kernel >= 0, 1, -1)

@@ -129,7 +129,7 @@ def separable_params_of(case, prefix=""):
 
 
 def freeze_both(layer, params):
-    """Of a separable convolution of three channels, which is what `trace` gives it."""
+    """The shape belongs to a separable convolution of three channels, as `trace` calls it."""
     return {
         call.path[-1]: freeze_layer(call.layer, params[call.path[-1]], {})
         for call in trace(layer, side=8)
@@ -191,7 +191,7 @@ def test_both_forms_of_separable_convs_are_the_same(
     wanted = frozen_shapes(latent, side=8)["params"]
     assert jax.tree.map(jnp.shape, packed) == jax.tree.map(lambda leaf: leaf.shape, wanted)
     y = jax.jit(latent.apply)({"params": params}, x)
-    # Kernels of scales are multiplied before the sum here, after it there.
+    # Scales are multiplied before the sum in one form and after it in the other.
     np.testing.assert_allclose(
         jax.jit(latent.apply)({"params": packed}, x), y, rtol=1e-5, atol=1e-5 * abs(y).max()
     )

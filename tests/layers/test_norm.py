@@ -37,7 +37,7 @@ def test_batch_norm_agrees_with_keras(batch_norm_case):
         expected = getattr(case, f"of_{keras}")
         np.testing.assert_allclose(of_params[ours], expected, rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(after["mean"], case.mean_after, rtol=1e-5)
-    # Keras records the unbiased variance of the batch, n / (n − 1) times what it divides by.
+    # Keras records the unbiased variance of the batch but divides by the biased one.
     n = case.x.size // 5
     share = (after["var"] - 0.9 * case.var) * (n / (n - 1)) if training else 0.1 * case.var
     np.testing.assert_allclose(0.9 * case.var + share, case.var_after, rtol=1e-5)

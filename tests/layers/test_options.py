@@ -1,4 +1,4 @@
-"""Options: which there are, and what they change."""
+"""Options: their names and values, and their effects."""
 
 from functools import partial
 

@@ -41,7 +41,7 @@ def test_avg_pool_agrees_with_keras(avg_pool_case, with_gradient):
 
 @st.composite
 def windows(draw):
-    """Keywords of a pool, and a picture that its window fits into."""
+    """Keywords of a pool, and a picture that is not smaller than its window."""
     window = {
         "size": draw(st.integers(1, 5)),
         "stride": draw(st.integers(1, 4)),
@@ -60,7 +60,7 @@ def xla_pool(x, start, operation, *, size, stride, padding):
 @PROPERTY
 @given(choice=windows(), levels=st.sampled_from([1, 2, 3, 1000]), seed=st.integers(0, 99))
 def test_max_pool_agrees_with_reduce_window(choice, levels, seed, bytes_of, with_gradient):
-    """Forward and back, with windows of one, two or three different values and of all different."""
+    """Forward and backward, with windows of one, two, three, or only different values."""
     window, size = choice
     rng = np.random.default_rng(seed)
     x = rng.integers(0, levels, (2, *size, 3)).astype(np.float32) - levels  # all below zero

@@ -1,4 +1,4 @@
-"""The two forms of quantized layers, whatever their shapes and quantizers; clipping of weights."""
+"""Both forms of quantized layers for any shapes and quantizers, and the clipping of weights."""
 
 from functools import partial
 
@@ -29,7 +29,7 @@ PROPERTY = settings(
 KEY = jax.random.key(0)
 SIGNS = ("ste_sign", "approx_sign", "swish_sign")
 SCALED = ("magnitude_aware_sign", "magnitude_aware_sign_unclipped", "xnor_weight_scale")
-# Planes of bits up to four; floats for more, and for what is not in [0, 1].
+# Up to four bits are bit planes; more bits, and values outside [0, 1], are floats.
 FEW_BITS = (
     quant.get("dorefa_quantizer"),
     *(partial(quant.dorefa, k_bit=k_bit) for k_bit in (1, 4, 5)),
@@ -104,7 +104,7 @@ def test_both_forms_of_a_layer_are_the_same(
     y, of_x, _ = apply_with_gradient(latent, params, x, g, arithmetic)
     frozen = latent.freeze(params)
     y_of_frozen, of_x_of_frozen, _ = apply_with_gradient(latent, frozen, x, g, arithmetic)
-    # Scales are multiplied after the sum in place of before; of ±1 alone nothing is rounded,
+    # Scales are multiplied after the sum instead of before it; sums of ±1 are not rounded,
     # and slopes of the activations' signs are multiplied in the same order.
     whole = "signs" == quant.values(latent.input_quantizer) == quant.values(latent.kernel_quantizer)
     for ours, expected in ((y_of_frozen, y), (of_x_of_frozen, of_x)):
@@ -121,7 +121,7 @@ def test_a_thawed_kernel_is_quantized_to_the_same_values(choice, params_of):
     thawed = latent.thaw(frozen, shape)
     again = latent.freeze(thawed)
     expected = quantized(latent, params["kernel"])
-    # A mean of n equal scales is a sum of n roundings, divided by n.
+    # A mean of n equal scales is a sum with n roundings, divided by n.
     rtol = 1e-5 if "scale" in frozen else 0
     np.testing.assert_allclose(quantized(latent, thawed["kernel"]), expected, rtol=rtol)
     assert again.keys() == frozen.keys()
@@ -130,7 +130,7 @@ def test_a_thawed_kernel_is_quantized_to_the_same_values(choice, params_of):
 
 
 def test_bits_and_scales_are_those_of_the_quantized_kernel(reals):
-    """By NumPy: bit i of word w is the sign of input channel 32 w + i."""
+    """In NumPy, bit i of word w is the sign of input channel 32 w + i."""
     kernel = reals((2, 3, 40, 5))
     frozen = QuantConv(5, (2, 3), kernel_quantizer=quant.magnitude_aware_sign).freeze(
         {"kernel": kernel}
@@ -192,7 +192,7 @@ def test_a_kernel_that_is_not_finite_is_not_frozen(kind, name, value, reals):
 
 @pytest.mark.parametrize("values", ["signs", "scaled signs"])
 @pytest.mark.parametrize("name", ["ste_heaviside", "dorefa_quantizer"])
-def test_a_quantizer_whose_values_are_not_what_the_table_says_is_refused(name, values, monkeypatch):
+def test_a_quantizer_whose_values_contradict_the_table_is_refused(name, values, monkeypatch):
     row = quant.QUANTIZERS[name]._replace(values=values)
     monkeypatch.setitem(quant.QUANTIZERS, name, row)
     layer = QuantDense(2, kernel_quantizer=row.function)
@@ -218,7 +218,7 @@ def test_a_custom_quantizer_is_applied_once_and_its_values_stored(reals):
 
 
 class Clipped(nn.Module):
-    """Layers with and without a clip, at the top and below."""
+    """Layers with and without a clip, at the top level and nested."""
 
     @nn.compact
     def __call__(self, x):

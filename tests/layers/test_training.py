@@ -19,7 +19,7 @@ INTEGERS = ("depthwise", "pointwise", "dense")  # layers that multiply signs by 
 
 
 class Stripes(nn.Module):
-    """Tells the direction of stripes."""
+    """Classifies the direction of stripes."""
 
     @nn.compact
     def __call__(self, x, *, train=False):
@@ -41,7 +41,7 @@ class Stripes(nn.Module):
 
 
 def stripes(rng, count):
-    """Noisy pictures of stripes in one of four directions, at any phase; and the directions."""
+    """Noisy pictures of stripes in one of four directions, at any phase, and their directions."""
     labels = rng.integers(0, CLASSES, count)
     angle = (labels * np.pi / CLASSES)[:, None, None]
     y, x = np.mgrid[:SIDE, :SIDE]
@@ -117,14 +117,14 @@ def test_latent_weights_reach_their_clip_and_stay_within(trained):
 
 
 def results(module, variables, images):
-    """Logits, and what the layers of signs give, by one primitive operation after the other."""
+    """Logits and results of the layers of signs, computed operation by operation."""
     logits, state = module.apply(variables, images, capture_intermediates=True)
     outputs = state["intermediates"]
     return {"logits": logits} | {name: outputs[name]["__call__"][0] for name in INTEGERS}
 
 
 def assert_same(ours, expected):
-    """To the bit: norms are folded by the same operations, whether before or meanwhile."""
+    """They are equal bit by bit, because norms are folded by the same operations at any time."""
     for name, tensor in expected.items():
         np.testing.assert_array_equal(ours[name], tensor, err_msg=name)
 
@@ -139,10 +139,10 @@ def test_the_frozen_network_computes_the_same(trained, frozen, pictures):
 
 
 def test_compiled_forms_agree(trained, frozen, pictures):
-    """Up to the rounding of multiplications fused with additions, which differ between programs.
+    """They are equal up to the rounding of fused multiply-adds, which differ between programs.
 
-    A float between the layers that lies within it of 0 may flip a sign, and so change the logits
-    of its picture.
+    If a float between the layers is that close to 0, its sign may flip and change the logits of
+    its picture.
     """
     images, labels = pictures
     expected = jax.jit(Stripes().apply)(trained, images)

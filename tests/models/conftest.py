@@ -23,8 +23,8 @@ def is_binary(layer):
 
 @pytest.fixture(scope="session")
 def latent():
-    """A function name → that network with random latent weights: norms with statistics as after
-    some training, and zeros in binary kernels."""
+    """A function name → that network with random latent weights, some of which are 0 in binary
+    kernels, and norms with statistics as after some training."""
 
     @functools.cache
     def make(name):
@@ -38,7 +38,7 @@ def latent():
                 value[rng.random(leaf.shape) < 0.05] = rng.choice([0.0, -0.0])
             elif path[-1] == "kernel":
                 value *= np.prod(leaf.shape[:-1]) ** -0.5
-            elif path[-1] == "var":  # of a ReLU of sums of some thousand products
+            elif path[-1] == "var":  # after a ReLU of sums of some thousand products
                 value = 30 * rng.uniform(1, 3, leaf.shape) ** 2
                 value[::16] = 1e-4  # where epsilon counts
             elif path[-1] == "scale":
@@ -116,8 +116,8 @@ def frozen_results(results_of):
 
 @pytest.fixture(scope="session")
 def tap_shapes():
-    """A function (name, height, width) → shapes of the taps of one picture by their names, in the
-    network's order, computed by nothing but tracing."""
+    """A function (name, height, width) → shapes of the taps of one picture by name, in the
+    network's order, found by tracing alone."""
 
     def of(name, height, width):
         architecture = Architecture.published(registry.find(name))
@@ -199,9 +199,9 @@ def in_numpy():
 def assert_follows():
     """A function (results, expected taps, expected logits) that compares them.
 
-    Each tap is to be computed from those before it *as the network computed them*: compared so,
-    a rounding of a float that flips a sign cannot add up, and the integers of the binary
-    convolutions must agree exactly.
+    Each tap is expected from those before it *as the network computed them*. Thus a rounding of a
+    float that flips a sign cannot propagate, and the integers of binary convolutions must agree
+    exactly.
     """
 
     def check(results, taps, logits):

@@ -6,7 +6,7 @@ from bnnjax.models import compare, registry
 
 
 def test_the_comparison_of_the_article():
-    """Of VGG-19 and QuickNet: 548 MiB and 4.17, hence 131 times as much, for 8 per cent."""
+    """VGG-19 has 548 MiB and QuickNet 4.17, so 8 per cent of accuracy cost 131 times the memory."""
     rows = {row.name: row for row in compare.compare()}
     large, small = rows["vgg19"], rows["quicknet"]
     assert (large.top1, large.parameters, large.ratio) == (71.3, 143_667_240, 1)
@@ -21,7 +21,7 @@ def test_the_largest_come_first_and_all_have_figures():
     assert all(min(row[1:]) > 0 for row in rows)
     names = {row.name for row in rows}
     assert {"vgg16", "inception_v1", "quicknet_small", "quicknet_v0"} <= names
-    assert not {"vgg19_conv5_1", "inknet"} & names  # which have no classifier of ImageNet
+    assert not {"vgg19_conv5_1", "inknet"} & names  # without a classifier for ImageNet
 
 
 def test_sizes_may_be_compared_with_another_network():

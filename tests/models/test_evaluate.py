@@ -52,7 +52,7 @@ def test_ties_count_against_the_picture():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 3])
 def test_logits_that_are_not_numbers_are_wrong(value, place):
-    """NaN counts wherever it stands, even where comparisons with it would favour the label."""
+    """NaN anywhere counts against the network, even where comparisons would favour the label."""
     logits = np.array([9.0, 1, 2, 3, 4, 5])
     logits[place] = value
     assert accuracy_of([(logits, 0)]) == (0, 0, 1)
@@ -221,7 +221,7 @@ def test_a_network_has_its_own_names_or_imagenets_or_numbers(mean_colour):
 
 
 def test_imagenets_names_are_not_those_of_another_thousand_classes(mean_colour):
-    """A network that was published with other classes and trained on a thousand of its own."""
+    """A network that was published with other classes and trained on another thousand classes."""
     card = dataclasses.replace(mean_colour.entry.card, num_classes=117)
     entry = dataclasses.replace(mean_colour.entry, card=card)
     architecture = dataclasses.replace(mean_colour.architecture, entry=entry, num_classes=1000)

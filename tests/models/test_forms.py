@@ -96,7 +96,7 @@ def test_thawing_gives_signs_and_equivalent_norms(latent_quicknet, frozen_quickn
         if kind == "kernel" and path[1].startswith("section"):
             np.testing.assert_array_equal(leaf, sign(latent[path]), err_msg=path)
         elif kind == "scale":
-            # x / √(var + ε) must be x itself, or the multiplier would not come back.
+            # x / √(var + ε) must equal x, or the multiplier would not be recovered.
             var = leaves(thawed)[("batch_stats", *layer[1:], "var")]
             multiplier = leaf / np.sqrt(var + np.float32(1e-5))
             np.testing.assert_array_equal(multiplier, packed[(*layer, "multiplier")], err_msg=path)
@@ -109,7 +109,7 @@ def test_freezing_a_thawed_network_restores_it_exactly(frozen_quicknet, thawed):
 
 
 def test_a_norm_without_scale_and_bias_survives_the_round_trip(frozen):
-    """QuickNet of zoo 2.x has one; its multiplier passes through a variance, so not to the bit."""
+    """QuickNet of zoo 2.x has one. Its multiplier passes through a variance, so it is not exact."""
     before = leaves(frozen("quicknet"))
     after = leaves(freeze(thaw(frozen("quicknet"))))
     assert after.keys() == before.keys()
@@ -132,10 +132,10 @@ def test_the_error_names_the_layer_that_cannot_be_frozen(latent_quicknet, collec
 
 
 def test_binary_convolutions_of_both_forms_give_the_same_integers(latent_quicknet, frozen_results):
-    """Each latent layer gets what its frozen twin got in the frozen network.
+    """Each latent layer gets the input of its counterpart in the frozen network.
 
-    Whole networks are not compared: floats between the layers may be rounded differently in two
-    compiled programs, and one that lies at 0 then flips a sign.
+    Whole networks are not compared, because two compiled programs may round floats between the
+    layers differently, and the sign of a float near 0 then flips.
     """
     taps = frozen_results.taps
     inputs, before = {}, "stem"
@@ -167,7 +167,7 @@ class Block(nn.Module):
 
 
 class Nested(Tapped):
-    """Layers inside layers, channels that do not fill their words, and a parameter of its own."""
+    """Nested layers, channels that do not fill their words, and a parameter of the module."""
 
     options: Options = Options()
     num_classes: int | None = 3
@@ -207,7 +207,7 @@ def test_nested_layers_and_unfilled_words_survive_the_round_trip(nested):
     assert packed["words"].shape == (1, 2, 1, 45)
     np.testing.assert_array_equal(again["kernel"], sign(np.asarray(latent["kernel"])))
     assert_same(freeze(thawed), frozen)
-    # By primitive operations, so that no compiler rounds one of them differently.
+    # Primitive operations, so that no compiler rounds one of them differently.
     images = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 4, 5, 3)), jnp.float32)
     logits, taps = nested.apply(nested.variables, images)
     for network in (frozen, thawed):

@@ -9,7 +9,7 @@ from bnnjax.models import inception, registry, summary
 from bnnjax.models.network import Architecture
 
 ENTRY = registry.find("inception_v1")
-# Table 1 of the paper: #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5, pool proj; what goes in; side of
+# Table 1 of the paper: #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5, pool proj; input; side of
 # the map at 224 px.
 TABLE = {
     "3a": (64, 96, 128, 16, 32, 32, 192, 28),
@@ -55,7 +55,7 @@ def test_parameters_are_the_published_ones():
         name: (side, side, inputs, outputs) for name, side, inputs, outputs, _ in convolutions()
     }
     assert found == {**expected, "loss3/classifier": (1024, 1000)}
-    # 6,998,552 is the count of Caffe's bvlc_googlenet as it is deployed.
+    # 6,998,552 is the count of Caffe's deployed bvlc_googlenet.
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 6_998_552 == ENTRY.card.parameters
 
 

@@ -9,7 +9,7 @@ import pytest
 from bnnjax.models import alexnet, densenet, dorefanet, registry, resnet18, xnornet
 from bnnjax.models.network import Architecture
 
-# Rows and channels of some taps at 224 px, by the papers and larq_zoo; of the last, the channels of
+# Rows and channels of some taps at 224 px, from the papers and larq_zoo; for the last, channels of
 # the features without classifier (tests/models_test.py of larq_zoo).
 SHAPES = {
     "binary_alexnet": {"section1_conv": (56, 64), "section2": (13, 192), "section5": (6, 256)},

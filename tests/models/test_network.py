@@ -1,4 +1,4 @@
-"""Architecture and Network: what they refuse and compute, their options, and what they say."""
+"""Architecture and Network: bad input, results, options, and what they say about themselves."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
-from bnnjax.layers import Options
+from bnnjax.layers import BatchNorm, Options, QuantConv
 from bnnjax.models import network as network_module
 from bnnjax.models import registry
 from bnnjax.models.entry import Entry, Sizes
@@ -29,7 +29,7 @@ def images():
     return np.random.default_rng(0).uniform(size=(1, 32, 32, 3)).astype(np.float32)
 
 
-# --- what is refused -------------------------------------------------------------------------
+# --- bad input -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (1, 3, 32, 32), (1, 32, 32, 4), (1, 1, 32, 32, 3)])
@@ -71,7 +71,7 @@ def test_layers_behind_the_last_tap_used_are_not_computed(quicknet, images):
         if path[1].startswith(("stem", "section1", "section2_block1"))
     ]
     weights = compiled.memory_analysis().argument_size_in_bytes - images.nbytes
-    assert weights == sum(used)  # nothing else is even handed over
+    assert weights == sum(used)  # no other array is passed
 
 
 def test_equal_architectures_share_a_compilation(quicknet, images):
@@ -123,7 +123,7 @@ def test_backends_agree(quicknet, images, plain):
         assert ("population_count" in jaxpr) == counts
     y, gradient = value_and_gradient(dense, "section1_block1", images)
     np.testing.assert_allclose(y, plain[0], rtol=1e-5, atol=1e-5)
-    # Two products of a bfloat16 each, whose roundings do not add up in the same direction.
+    # Two products with one bfloat16 each, whose roundings do not add up.
     off = np.linalg.norm(gradient - plain[1]) / np.linalg.norm(plain[1])
     assert off < 2.0**-7
 
@@ -162,7 +162,7 @@ def test_wrong_options_are_refused(quicknet):
         quicknet.with_options(clp=2)
 
 
-# --- what a network says about itself, and calling it -------------------------------------------
+# --- what a network says about itself, and calling it ----------------------------------------
 
 
 def test_calling_a_network_agrees_with_apply_and_orders_the_taps(quicknet, images):
@@ -223,17 +223,41 @@ class Plain(nn.Module):
         return nn.Dense(3)(x.mean((1, 2)))
 
 
-def test_a_network_without_taps_or_options_is_a_network_all_the_same(images):
+class Trainable(nn.Module):
+    """A binary layer with a clip, and a norm."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        kernel = {"kernel_quantizer": "ste_sign", "weight_clip": 1.25}
+        x = QuantConv(4, 3, input_quantizer="ste_sign", name="conv", **kernel)(x)
+        return BatchNorm(1e-3, 0.9, name="norm")(x, train=train).mean((1, 2))
+
+
+def test_initial_variables_are_latent_and_depend_on_the_key():
+    sizes = Sizes(lambda side: True, stride=8)
+    entry = Entry("trainable", lambda **_: Trainable(), lambda x: x, sizes)
+    architecture = Architecture.published(entry)
+    first, same, other = (architecture.init(jax.random.key(seed)) for seed in (0, 0, 1))
+    assert first.keys() == {"params", "batch_stats", "weight_clip"}
+    kernels = [each["params"]["conv"]["kernel"] for each in (first, same, other)]
+    assert kernels[0].shape == (3, 3, 3, 4)
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert (kernels[0] != kernels[2]).all()
+    np.testing.assert_array_equal(first["batch_stats"]["norm"]["var"], np.ones(4))
+    assert first["weight_clip"]["conv"]["kernel"] == 1.25
+
+
+def test_a_module_without_taps_or_options_is_a_network(images):
     entry = Entry("plain", lambda **_: Plain(), lambda x: x, Sizes(lambda side: True, stride=8))
     architecture = Architecture.published(entry)
     assert architecture.taps == ()
-    variables = architecture.module.init(jax.random.key(0), images)
+    variables = architecture.init(jax.random.key(0))
     logits, taps = Network(architecture, variables, {})(images)
     assert logits.shape == (1, 3)
     assert taps == {}
 
 
-# --- training ----------------------------------------------------------------------------------
+# --- training --------------------------------------------------------------------------------
 
 
 def test_training_gives_logits_taps_and_changed_statistics(quicknet, images):

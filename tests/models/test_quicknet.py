@@ -59,7 +59,7 @@ def test_taps_have_their_names_order_and_shapes(tap_shapes, name, height, width,
 
 
 def test_the_network_computes_exactly_the_sides_it_takes(taps_of):
-    """Without the check of `Architecture.apply`, a pool is left less than its window."""
+    """Without the check of `Architecture.apply`, a map would be smaller than a pool's window."""
     module = QuickNet((4, 8, 8, 8), (1, 1, 1, 1))
     for side in (1, 7, 13, 14, *range(25, 34), 61, 97, 225):
         try:
@@ -87,7 +87,7 @@ def small_images():
 
 @pytest.fixture(scope="module")
 def results(latent, frozen, small_images, run):
-    """A function (name, "latent", or the backend of the frozen form) → what the network makes of
+    """A function (name, "latent", or the backend of the frozen form) → the network's results for
     the pictures with these options."""
 
     @functools.cache
@@ -103,7 +103,7 @@ def windows_of_four(x):
 
 
 def expected_taps(results, layers, reduce=np.max):
-    """Each from those before it."""
+    """Each tap is computed from those before it."""
     taps, name = results.taps, results.network.entry.name
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     images = (results.images.astype(np.float64) - mean) / deviation
@@ -184,8 +184,7 @@ def test_without_classes_there_are_taps_but_no_logits(results):
 
 
 def test_training_as_published():
-    """Clips of 1.25 and a momentum of 0.9 (0.99 in the stem); the blur stays as it is, all else
-    gets gradients."""
+    """Clips are 1.25, momenta 0.9 (0.99 in the stem). Everything but the blur gets gradients."""
     module = QuickNet((8, 16), (1, 1), num_classes=5)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(2, 29, 32, 3)).astype(np.float32)
@@ -227,7 +226,7 @@ def test_a_new_network_blurs_by_binomials():
         variables = QuickNet((4, 8), (1, 1)).init(key, jnp.zeros((1, 16, 16, 3)))
         return variables["params"]["section2_transition_blur"]["kernel"]
 
-    kernel = jax.jit(blur)(jax.random.key(0))  # which leaves out all else
+    kernel = jax.jit(blur)(jax.random.key(0))  # which omits everything else
     binomial = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
     np.testing.assert_array_equal(kernel, np.tile(binomial[..., None, None], (1, 1, 4, 1)))
 

@@ -40,7 +40,7 @@ def blocks_of(name):
 
 
 def weights_of(entry):
-    """As many as Keras counts: all four numbers per channel of a batch norm."""
+    """Keras counts all four numbers per channel of a batch norm."""
     return sum(int(np.prod(shape)) for shape in shapes_of(entry, frozen=False).values())
 
 
@@ -50,7 +50,7 @@ def weights_of(entry):
         ("quicknet_v0", 10_518_528),
         # The file of v0.2.1; the published number is that of v0.1.0, see below.
         ("quicknet_large_v0", 11_837_696 - 8_960),
-        # Published as Larq counts: of the norms' 8,512 channels two numbers each.
+        # Published as Larq counts: two numbers for each of the norms' 8,512 channels.
         ("quicknet_xl_v0", 22_058_368 + 2 * 8_512),
     ],
 )
@@ -135,7 +135,7 @@ def test_sides_are_multiples_of_32_or_up_to_3_less():
 
 
 def test_the_network_computes_exactly_the_sides_it_takes(taps_of):
-    """Without the check of `Architecture.apply`, shapes do not fit or no pixels are left."""
+    """Without the check of `Architecture.apply`, shapes would differ or no pixels would remain."""
     module = QuickNetV0(blocks=(1, 1, 1, 1))
     for side in (1, 2, 4, 5, 9, 13, 17, 24, 28, 29, 32, 33, 60, 61, 64, 65, 80, 96):
         try:
@@ -165,7 +165,7 @@ def halve(x, reduce):
 
 
 def expected_taps(results, layers, reduce=np.max):
-    """Each from those before it."""
+    """Each tap is computed from those before it."""
     taps, concatenates = results.taps, results.network.entry.name == "quicknet_v0"
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     images = (results.images.astype(np.float64) - mean) / deviation
@@ -253,7 +253,7 @@ def test_training_as_published():
         if path[0].startswith("section") and path[-1] == "kernel":
             size = abs(variables["params"][path[0]]["kernel"])
             assert not gradient[size > 1.25].any(), path
-            # Except where ReLU has silenced a channel.
+            # There is none where ReLU has silenced a channel.
             assert (gradient[(size > 1) & (size <= 1.25)] != 0).mean() > 0.5, path
         else:
             assert gradient.any(), path

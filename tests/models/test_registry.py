@@ -1,4 +1,4 @@
-"""What the rows of the registry promise, unknown names, and networks of your own."""
+"""The promises of the registry's rows, unknown names, and networks of your own."""
 
 import dataclasses
 import re
@@ -176,7 +176,7 @@ def test_an_unknown_name_lists_all_names():
 
 @pytest.fixture
 def own(monkeypatch):
-    """An entry that the registry does not know, and may learn for the time of a test."""
+    """An entry that the registry does not know; a test may register it for its duration."""
     monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
     return dataclasses.replace(registry.find("quicknet"), name="my_net-2")
 

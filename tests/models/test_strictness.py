@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
 
-FLOATS = ("vgg16", "vgg19", "vgg19_conv5_1", "inception_v1")  # which are not trained here
+FLOATS = ("vgg16", "vgg19", "vgg19_conv5_1", "inception_v1")  # which cannot be trained here
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Counts against those of Larq, published ones, and those of a small network by hand."""
+"""Counts against Larq's, against published ones, and for a small network against manual ones."""
 
 import dataclasses
 import itertools
@@ -18,8 +18,8 @@ from bnnjax.models.network import Architecture
 
 LARQ = np.load(Path(__file__).parents[1] / "reference" / "networks.npz")
 
-# As published in the docstrings of larq_zoo, or recomputed from its code: parameters as Larq counts
-# them, of them 1-bit; MiB with floats of 32 and of 8 bits; products at 224 px, of them 1-bit.
+# Published in the docstrings of larq_zoo, or recomputed from its code: parameters as Larq counts
+# them, 1-bit ones; MiB with floats of 32 and of 8 bits; products at 224 px, 1-bit ones.
 PUBLISHED = {
     "quicknet_small": (12_655_688, 11_980_800, 4.003, 2.072, 1_171_996_160, 1_156_055_040),
     "quicknet": (13_234_088, 12_533_760, 4.166, 2.162, 1_879_339_776, 1_849_688_064),
@@ -86,13 +86,13 @@ def test_products_of_activations_of_two_bits_are_of_two_bits(counted):
     assert counted["dorefanet"].macs_of(2) == 2_924_609_536
 
 
-# Of these Larq's counts were published; of quicknet_large_v0, those of another file.
+# Networks whose counts by Larq were published; those of quicknet_large_v0 are of another file.
 LARQS = ("quicknet_small", "quicknet", "quicknet_large", "quicknet_xl_v0", "meliusnet22")
 
 
 @NAMES
 def test_the_registry_has_the_published_sizes(counted, name):
-    """Of most networks Keras' count, which has a norm's scale and bias besides Larq's numbers."""
+    """For most networks this is Keras' count, which includes a norm's scale and bias as well."""
     if name == "quicknet_large_v0":
         pytest.skip("published are the figures of an older file")
     entry, found = registry.find(name), counted[name]
@@ -100,7 +100,7 @@ def test_the_registry_has_the_published_sizes(counted, name):
     norms = [shape for path, shape in shapes.items() if path[0].endswith("norm")]
     more = 0 if name in LARQS else sum(shape.size for shape in norms)
     assert found.parameters + more == entry.card.parameters
-    if name == "real_to_binary_net":  # of whose size Larq's was published
+    if name == "real_to_binary_net":  # whose size by Larq was published
         more = 0
     assert round((found.bytes + 4 * more) / 2**20, 2) == entry.card.mebibytes
 
@@ -142,7 +142,7 @@ def test_a_size_that_only_the_features_take_is_refused_with_the_classifier():
 
 
 class Tiny(nn.Module):
-    """One layer of each convention."""
+    """One layer for each convention."""
 
     @nn.compact
     def __call__(self, x):
@@ -176,16 +176,16 @@ class Tiny(nn.Module):
 
 
 # Name, input bits, output, parameters and products by bits, of a picture of 8×8 px. Larq itself
-# (0.13.3) gives these numbers for the same layers of its own.
+# (0.13.3) gives these numbers for the same layers.
 TINY = [
     # Signs times floats are products of floats; a bias costs none.
     ("float_input", None, (8, 8, 4), {1: 9 * 3 * 4, 32: 4}, {32: 9 * 3 * 4 * 64}),
-    # Two numbers per channel, also of a norm that has neither scale nor bias.
+    # Two numbers per channel, even for a norm that has neither scale nor bias.
     ("norm", None, (8, 8, 4), {32: 2 * 4}, {}),
     ("ternary", 1, (4, 4, 8), {2: 9 * 4 * 2}, {2: 9 * 4 * 2 * 16}),
     # The scales of a kernel of scaled signs do not count.
     ("levels", 3, (4, 3, 5), {1: 2 * 8 * 5}, {3: 2 * 8 * 5 * 12}),
-    # Both halves count as of quantized input. Larq lists them as one layer.
+    # Both halves count as having quantized input. Larq lists them as one layer.
     ("separable/depthwise", 1, (2, 1, 5), {1: 9 * 5}, {1: 9 * 5 * 2}),
     ("separable/pointwise", 1, (2, 1, 6), {1: 5 * 6}, {1: 5 * 6 * 2}),
     ("dense", None, (7,), {32: 6 * 7 + 7}, {32: 6 * 7}),
@@ -233,7 +233,7 @@ def test_the_table_has_one_row_per_layer_and_columns_that_add_up(tiny):
 
 
 def test_totals_are_readable(counted):
-    """The figures of ``lq.models.summary`` of QuickNet, which prints fewer digits."""
+    """The figures of ``lq.models.summary`` for QuickNet; it prints fewer digits."""
     assert dict(summary.totals(counted["quicknet"])) == {
         "parameters": "13,234,088",
         "model size": "4.17 MiB",

@@ -1,4 +1,4 @@
-"""What modules record, and when."""
+"""The taps that modules record, and when they do."""
 
 import jax
 import jax.numpy as jnp

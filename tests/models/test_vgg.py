@@ -1,4 +1,4 @@
-"""VGG-16 and VGG-19 against Keras' and against NumPy, and their conventions."""
+"""VGG-16 and VGG-19 against Keras and NumPy, and their conventions."""
 
 from functools import partial
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_wrong_images_are_refused(variables, shape):
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg19"])
 def test_convolutions_are_those_of_keras(name, draws):
-    """From sRGB pictures on, so preprocessing included; weights are drawn from the same seeds."""
+    """The comparison starts from sRGB pictures, so it includes preprocessing."""
     entry = registry.find(name)
     architecture = Architecture(entry, entry.options, None)
     layers = KERAS[f"{name} layers"].tolist()
@@ -126,7 +126,7 @@ def test_convolutions_are_those_of_keras(name, draws):
         expected = KERAS[f"{name} {layer}"]
         found = found[draws.positions(layer, found.size, 400)]
         np.testing.assert_allclose(found, expected, atol=2e-5 * expected.max(), err_msg=layer)
-        assert 0 < np.mean(expected > 0) < 1  # ReLU was at work, and left something
+        assert 0 < np.mean(expected > 0) < 1  # ReLU has silenced some values, but not all
 
 
 @pytest.mark.parametrize(

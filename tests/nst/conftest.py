@@ -1,4 +1,4 @@
-"""A network that compiles in a moment and has all that style transfer looks at."""
+"""A network that compiles in a moment and has everything that style transfer needs."""
 
 import jax.numpy as jnp
 import pytest

@@ -1,4 +1,4 @@
-"""Colours moved from a painting to a photograph."""
+"""The transfer of colours from a painting to a photograph."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +34,7 @@ def test_the_result_has_the_paintings_mean_and_covariance(seed):
 
 
 def test_the_map_is_affine_symmetric_and_positive():
-    """Which tells optimal transport from all other maps of one Gaussian to another."""
+    """This distinguishes optimal transport from all other maps between two Gaussians."""
     photograph, painting = muted(0), muted(1)
     matched = np.asarray(color.match(jnp.asarray(photograph), jnp.asarray(painting)))
     rows = np.c_[photograph.reshape(-1, 3), np.ones(40 * 50)].astype(np.float64)

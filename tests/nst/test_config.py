@@ -1,4 +1,4 @@
-"""Options: names and help, what is refused, what takes precedence, and weights per picture."""
+"""Options: names and help, invalid values, precedence, and weights per picture."""
 
 import dataclasses
 import typing
@@ -20,9 +20,9 @@ from bnnjax.nst.config import (
 )
 
 SCALARS = [name for name in TRACED if name != "style_tap_weights"]
-TAPS = ("style_taps", "content_taps")  # any sequence is taken, a tuple is kept
+TAPS = ("style_taps", "content_taps")  # any sequence is accepted and stored as a tuple
 
-# --- what there is -------------------------------------------------------------------------
+# --- names ---------------------------------------------------------------------------------
 
 
 def test_config_and_keyword_arguments_have_the_same_options_of_the_same_types():
@@ -95,7 +95,7 @@ def test_a_config_is_hashable_and_frozen():
         ("content_taps", "stem"),
     ],
 )
-def test_an_invalid_value_is_named_with_what_is_needed(name, value):
+def test_an_invalid_value_is_named_with_the_valid_ones(name, value):
     with pytest.raises(ValueError, match=f"^{name} is {value!r}, needs") as raised:
         StylizeConfig(**{name: value})
     assert len(str(raised.value).splitlines()) == 1
@@ -103,7 +103,7 @@ def test_an_invalid_value_is_named_with_what_is_needed(name, value):
 
 @pytest.mark.parametrize("seed", [2**32, 10**30])
 def test_a_seed_that_would_be_cut_off_is_refused(seed):
-    """JAX keeps 32 bits of a seed: beyond, other seeds would give the same picture."""
+    """JAX uses 32 bits of a seed; larger seeds would repeat the pictures of smaller ones."""
     with pytest.raises(ValueError, match="seed"):
         StylizeConfig(seed=seed)
 
@@ -252,7 +252,7 @@ def test_tap_weights_that_are_not_given_are_equal():
 
 @given(data=st.data(), count=st.integers(1, 4), taps=st.integers(1, 4))
 def test_each_picture_of_a_batch_has_its_own_weights(data, count, taps):
-    """Also with as many pictures as taps, where one list of tap weights must stay whole."""
+    """This also holds with as many pictures as taps, where one list of tap weights is not split."""
     weights = {}
     for name in TRACED:
         full = (count, taps) if name == "style_tap_weights" else (count,)

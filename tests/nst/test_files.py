@@ -1,4 +1,4 @@
-"""A stylization's files: what is written, and what is left alone. Recipes: see test_recipe."""
+"""A stylization's files: what is written, and what is left alone. test_recipe covers recipes."""
 
 import csv
 import sys
@@ -137,7 +137,7 @@ def test_without_matplotlib_all_but_the_curve_is_written(save_figures, monkeypat
 @pytest.mark.parametrize("losses", [[{}, {}], [{}, LOSSES[1]]])
 @pytest.mark.filterwarnings("ignore:No artists with labels")
 def test_pictures_without_a_step_are_not_in_the_table(save_figures, tmp_path, losses):
-    """As an interruption may leave them."""
+    """An interruption may leave such losses."""
     assert all(path.exists() for path in save_figures(losses))
     rows = read_table(tmp_path / "losses.csv")
     assert [row["picture"] for row in rows] == [NAMES[1]] * (4 if losses[1] else 0)

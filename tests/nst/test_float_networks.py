@@ -1,4 +1,4 @@
-"""A few steps through each float network; weights from seeds."""
+"""A few steps through each float network, with random weights."""
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +14,15 @@ from bnnjax.nst.stylize import make_objective
 from bnnjax.nst.transfer import random_jitters
 
 KEY = jax.random.key(0)
-EARLY = {"style_taps": ["conv2"], "content_taps": ["inception_3a"]}  # which compile soon
-OPTIONS = {  # and with each an option that is tried nowhere else
+EARLY = {"style_taps": ["conv2"], "content_taps": ["inception_3a"]}  # which compile quickly
+OPTIONS = {  # each with an option that no other test uses
     "vgg19": {"parametrization": "fourier"},
     "inception_v1": {"pooling": "avg", **EARLY},
 }
 
 
 def with_random_weights(name):
-    """Without its classifier; kernels after which ReLU keeps activations of one size."""
+    """A network without its classifier, whose kernels keep the size of activations after ReLU."""
     entry = registry.find(name)
     architecture = Architecture(entry, entry.options, None)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What users hand over: names, pairs, canvases, and what is refused."""
+"""Users' inputs: names, pairs, canvases, and bad ones."""
 
 import hashlib
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_different_pictures_have_different_names(sources):
     names = inputs.names_of(sources, kind="content")
     stands_for = {}
     for number, (name, source) in enumerate(zip(names, sources, strict=True)):
-        what = source if isinstance(source, str) else number  # arrays are never the same
+        what = source if isinstance(source, str) else number  # arrays always differ
         assert stands_for.setdefault(name, what) == what
     files = {source: n for n, source in zip(names, sources, strict=True) if isinstance(source, str)}
     for name, source in zip(names, sources, strict=True):

@@ -1,9 +1,10 @@
-"""Recipes: kept in pictures, they make the same pictures again, and nothing else in their stead."""
+"""Recipes: stored in pictures, they reproduce these pictures or refuse to."""
 
 import dataclasses
 import json
 import shutil
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -14,6 +15,7 @@ from bnnjax import Recipe, StylizeConfig, images
 from bnnjax.nst import recipe as recipes
 from bnnjax.nst.config import OPTIONS, PRESETS
 from bnnjax.nst.recipe import Source
+from bnnjax.nst.terms import Term
 from bnnjax.port.storage.download import file_sha256
 
 WEIGHTS = {
@@ -30,7 +32,7 @@ def write(path, picture):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, make_picture):
-    """A user's folder; nothing of it may be changed."""
+    """A user's folder, which tests must not change."""
     folder = tmp_path_factory.mktemp("user")
     write(folder / "boat.png", make_picture(0, 32, 32))
     write(folder / "wave.png", make_picture(1, 32, 32))
@@ -39,7 +41,7 @@ def folder(tmp_path_factory, make_picture):
 
 @pytest.fixture(scope="module")
 def result(toy, folder, make_picture):
-    """Of a file and of an array, each with weights of its own."""
+    """The result for a file and for an array, each with its own weights."""
     contents = [folder / "boat.png", make_picture(2, 32, 32)]
     options = {"size": np.int64(32), "steps": np.array(4), "clip": np.float32(1.25), **WEIGHTS}
     return bnnjax.stylize_batch(contents, folder / "wave.png", model=toy, progress=False, **options)
@@ -47,7 +49,7 @@ def result(toy, folder, make_picture):
 
 @pytest.fixture(scope="module")
 def painted(result, folder):
-    """The picture made from files."""
+    """The picture that was made from files."""
     return result.save(folder / "painted")[0]
 
 
@@ -56,7 +58,7 @@ def text_of(path):
 
 
 def with_recipe(path, **changes):
-    """A picture with a recipe of these values."""
+    """A picture whose recipe has these values."""
     values = {
         "bnnjax": "0.1.0",
         "content": {"name": "boat.png", "sha256": "0" * 64},
@@ -70,7 +72,20 @@ def with_recipe(path, **changes):
     return path
 
 
-# --- what is kept --------------------------------------------------------------------------
+# --- what is stored ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clip", [1.25, float("inf")])
+def test_every_json_parser_reads_a_recipe(result, tmp_path, clip):
+    """JSON (RFC 8259) has no infinity, which Python's parser accepts as an extension."""
+    recipe = result.recipe(0).changed(clip=clip)
+    values = json.loads(recipe.to_json(), parse_constant=pytest.fail)
+    assert Recipe.read(with_recipe(tmp_path / "made.png", **values)).config.clip == clip
+
+
+def test_a_recipe_with_the_infinity_of_earlier_versions_is_read(tmp_path):
+    path = with_recipe(tmp_path / "earlier.png", options={"clip": float("inf")})
+    assert Recipe.read(path).config == StylizeConfig(clip=float("inf"))
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -123,12 +138,12 @@ def test_paths_are_kept_on_request(result, folder, tmp_path):
         ("somewhere/deployed.tflite", "deployed.tflite"),
     ],
 )
-def test_the_network_is_kept_by_what_it_is_loaded_by(result, path, model):
+def test_the_network_is_stored_by_the_name_that_loads_it(result, path, model):
     network = dataclasses.replace(result.network, path=path)
     assert dataclasses.replace(result, network=network).recipe(0).model == model
 
 
-# --- making it again -----------------------------------------------------------------------
+# --- repeating -----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -208,7 +223,45 @@ def test_a_preset_takes_precedence_over_the_recipes_options(run_beside, result):
     assert run_beside(preset="preview") == own.changed(**PRESETS["preview"])
 
 
-# --- pictures that are not there -----------------------------------------------------------
+# --- additional terms ----------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Bright(Term):
+    """One minus the mean of the picture."""
+
+    name = "bright"
+
+    def loss(self, seen, target, weights):
+        return 1 - jnp.mean(seen.picture)
+
+
+@pytest.fixture(scope="module")
+def brightened(result, toy, folder):
+    """Two pictures, the second of which has an additional term of some weight."""
+    return bnnjax.stylize_batch(
+        [folder / "boat.png"] * 2, folder / "wave.png", model=toy, size=32, steps=4,
+        extra_terms={Bright(): [0.0, 5.0]}, progress=False,
+    )  # fmt: skip
+
+
+def test_a_recipe_names_additional_terms_and_their_weights(brightened, result, tmp_path):
+    path = brightened.save(tmp_path)[1]
+    assert Recipe.read(path).extra_terms == {"bright": 5.0}
+    assert brightened.run["extra_terms"] == {"bright": [0.0, 5.0]}
+    assert result.recipe(0).extra_terms == {}
+
+
+def test_a_recipe_is_repeated_only_with_its_additional_terms(brightened, toy, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    recipe = brightened.recipe(1)
+    refused(r"made with extra terms, .* bright \(5\); pass them", run, recipe, toy)
+    refused("extra_terms is .*, needs a dict", run, recipe, toy, extra_terms=[Bright()])
+    again = run(recipe, toy, extra_terms={Bright(): recipe.extra_terms["bright"]})
+    np.testing.assert_array_equal(again.images[0], brightened.images[1])
+
+
+# --- missing pictures ----------------------------------------------------------------
 
 
 def refused(message, attempt, *args, **keywords):
@@ -219,7 +272,7 @@ def refused(message, attempt, *args, **keywords):
 
 
 def test_a_photograph_that_was_an_array_cannot_be_found(result, folder, toy, monkeypatch):
-    """And nothing else is painted in its place."""
+    """No other picture is used in its place."""
     monkeypatch.chdir(folder)
     refused("photograph was an array, not a file", run, result.recipe(1), toy)
 
@@ -236,7 +289,7 @@ def test_another_picture_of_the_same_name_is_not_taken(result, elsewhere, folder
     refused("photograph, boat.png .* is neither here nor", run, result.recipe(0), toy)
 
 
-# --- networks ------------------------------------------------------------------------------
+# --- networks ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -277,7 +330,7 @@ def test_a_missing_network_is_refused(result):
     refused("toyy", recipe.network)
 
 
-# --- recipes that are none -----------------------------------------------------------------
+# --- invalid recipes -----------------------------------------------------------------
 
 
 def test_a_picture_without_a_recipe_is_refused(tmp_path):
@@ -305,6 +358,8 @@ def test_a_damaged_recipe_is_refused(tmp_path, text):
         {"options": None},
         {"options": {"size": "large"}},
         {"options": {"content_weight": [-1]}},
+        {"options": {"clip": "wide"}},
+        {"extra_terms": ["bright"]},
     ],
 )
 def test_a_recipe_with_invalid_values_is_refused(tmp_path, changes):
@@ -326,7 +381,7 @@ def test_files_that_are_not_png_are_refused(tmp_path):
 
 
 def test_an_optimizer_without_a_name_cannot_be_kept(result, toy, folder, monkeypatch):
-    """Only shown; to make the picture again it must be given."""
+    """It is only described; repeating the picture requires passing it."""
     monkeypatch.chdir(folder)
     config = result.config.changed(optimizer=optax.sgd(0.1), steps=1)
     made = dataclasses.replace(result, config=config).recipe(0).to_json()

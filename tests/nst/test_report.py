@@ -1,4 +1,4 @@
-"""What the command line shows: previews under way, a table and a line at the end."""
+"""The output of the command line: previews during the run, a table and a line at the end."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def result(toy, make_picture):
     )
 
 
-def test_previews_are_kept_up_to_date(tmp_path):
+def test_previews_are_updated_during_the_run(tmp_path):
     write = folder.previewer(tmp_path / "out")
     for grey in (0.0, 1.0):
         write(1, ["a", "b"], [np.full((4, 5, 3), grey, np.float32)] * 2)

@@ -1,4 +1,4 @@
-"""What a stylization gives back: pictures, losses, problems, files, and what notebooks show."""
+"""The result of a stylization: pictures, losses, problems, files, and its display in notebooks."""
 
 import base64
 import dataclasses
@@ -25,7 +25,7 @@ WEIGHTS = {
 
 @pytest.fixture(scope="module")
 def result(toy, tmp_path_factory, make_picture):
-    """Of a photograph with a name that HTML must not take for a tag, and of two arrays."""
+    """The result for a photograph whose name looks like an HTML tag, and for two arrays."""
     folder = tmp_path_factory.mktemp("pictures")
     paths = [folder / "<b>oat & sea.png", folder / "wave.png"]
     for seed, path in enumerate(paths):
@@ -51,7 +51,7 @@ def test_pictures_and_losses_come_in_the_order_of_their_pairs(result):
 
 
 def test_pictures_are_made_once(result):
-    """Who looks at them twice must not wait twice."""
+    """Looking at them twice does not compute them twice."""
     assert result.images is result.images
 
 

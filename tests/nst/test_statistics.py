@@ -24,7 +24,7 @@ def numpy_gram(x):
     return np.einsum("pi,pj->ij", flat, flat) / len(flat)
 
 
-# Few channels are multiplied several positions at a time; 35 positions do not divide evenly.
+# With few channels, several positions are multiplied at a time, which do not divide 35.
 CHANNELS = (3, 8, 20)
 
 
@@ -70,7 +70,7 @@ def test_positions_do_not_matter(kind):
 
 @pytest.mark.parametrize(("channels", "tolerance"), [(3, 1e-5), (8, 1e-5), (20, 2**-7)])
 def test_gradients_are_those_of_the_formulae(channels, tolerance):
-    """For many channels up to the 8 bits of bfloat16 factors."""
+    """For many channels, they agree up to the 8 bits of bfloat16 factors."""
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(1, 1, (5, 7, channels)), jnp.float32)
     a, b = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in (channels, (channels,) * 2))

@@ -1,4 +1,4 @@
-"""`stylize_batch` from what a user hands over to what comes back, through a small network."""
+"""`stylize_batch` from a user's inputs to the result, through a small network."""
 
 import inspect
 from functools import partial
@@ -45,7 +45,7 @@ def photographs(photograph, make_picture):
 
 @pytest.fixture(scope="module")
 def singles(stylize, photographs, painting):
-    """Each photograph run by itself."""
+    """Each photograph in a separate run."""
     return [stylize(photograph, painting, steps=6) for photograph in photographs]
 
 
@@ -55,7 +55,7 @@ def assert_same_run(found, place, single):
         np.testing.assert_array_equal(found.losses[place][name], values, name)
 
 
-# --- what becomes of a picture -------------------------------------------------------------
+# --- the pictures --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_loss_falls(sixty_steps):
 
 
 def test_the_picture_moves_towards_the_painting(sixty_steps, toy, photograph, painting):
-    """Measured by NumPy at a tap of the network, outside of all losses."""
+    """NumPy measures this at a tap of the network, independently of the losses."""
 
     def colours(picture):
         return np.cov(picture.reshape(-1, 3), rowvar=False)
@@ -87,7 +87,7 @@ def test_the_picture_moves_towards_the_painting(sixty_steps, toy, photograph, pa
 
 @pytest.mark.parametrize("init", ["content", "matched"])
 def test_without_a_real_step_the_first_picture_comes_back(stylize, photograph, painting, init):
-    """But for values near 0 and 1, which the pyramid's logits cannot take."""
+    """Values near 0 and 1 are excepted, because the pyramid's logits cannot represent them."""
     found = stylize(photograph, painting, steps=1, learning_rate=0.0, init=init).images[0]
     first = photograph
     if init == "matched":
@@ -197,7 +197,7 @@ def test_product_pairs_everything_in_order(stylize, photographs, make_picture):
 
 @pytest.fixture
 def without_steps(monkeypatch):
-    """Leaves the optimisation out."""
+    """Skips the optimisation."""
 
     def minimize(objective, variables, pictures, *_, **__):
         return optimize.Minimized(pictures, [{} for _ in pictures])
@@ -207,7 +207,7 @@ def without_steps(monkeypatch):
 
 @pytest.fixture
 def paint_by_tflite(photograph, painting, tmp_path):
-    """A call whose ``model`` is Larq Compute Engine's file."""
+    """A call whose ``model`` is a file of Larq Compute Engine."""
     pytest.importorskip("tflite")
     path = tmp_path / "deployed.tflite"
     archive = np.load(Path(__file__).parents[1] / "reference" / "lce.npz")
@@ -234,11 +234,11 @@ def test_preprocessing_is_chosen_for_tflite_files_alone(paint_by_tflite, toy):
         paint_by_tflite(model=toy, preprocessing="unit")
 
 
-# --- in company ----------------------------------------------------------------------------
+# --- batches -------------------------------------------------------------------------------
 
 
 def test_a_batch_equals_single_runs(stylize, photographs, painting, singles):
-    """To the bit on a CPU, where every picture is run by itself, by the same compiled step."""
+    """On a CPU they are equal bit by bit: each picture is run alone, by the same compiled step."""
     order = [3, 1, 0, 2]
     found = stylize([photographs[i] for i in order], painting, steps=6)
     for place, i in enumerate(order):
@@ -246,8 +246,8 @@ def test_a_batch_equals_single_runs(stylize, photographs, painting, singles):
 
 
 def test_wide_groups_agree_with_single_runs(stylize, photographs, painting, singles, monkeypatch):
-    """Close and not equal: sums over a wider array may be ordered otherwise, and a sign may flip
-    at a zero. Every second group is filled up."""
+    """They are close but not equal: sums over a wider array may be in another order, and a sign
+    near 0 may flip. Every second group is padded."""
     monkeypatch.setattr(devices, "find", lambda: devices.Devices(CPU, most=2, shared=True))
     found = stylize(photographs, painting, steps=6)
     for place, single in enumerate(singles):
@@ -269,7 +269,7 @@ def test_weights_of_each_picture_are_its_own(stylize, photographs, painting):
 
 @pytest.fixture(scope="module")
 def swept(stylize, photographs, painting):
-    """Two photographs, with learning rates of their own, by two weights of content and of style."""
+    """Two photographs with different learning rates, two weights of content and two of style."""
     sweep = {"content_weight": [0, 5], "style_weight": np.array([0.5, 2])}
     return stylize(photographs[:2], painting, steps=4, learning_rate=[0.01, 0.03], sweep=sweep)
 
@@ -373,7 +373,7 @@ def test_the_signature_names_every_option_with_its_default():
 
 @pytest.fixture
 def config_of(photograph, painting, without_steps):
-    """A function options of a call → all its options."""
+    """A function from the options of a call to the complete options."""
     return lambda **options: bnnjax.stylize_batch(photograph, painting, **options).config
 
 
@@ -388,7 +388,7 @@ def test_other_networks_have_the_defaults(config_of, toy):
     assert config_of(model=toy) == StylizeConfig()
 
 
-# --- signs of life -------------------------------------------------------------------------
+# --- progress ------------------------------------------------------------------------------
 
 
 def test_previews_show_names_and_the_best_pictures_so_far(stylize, photographs, painting):
@@ -440,7 +440,7 @@ def test_an_interruption_keeps_the_best_so_far(stylize, photograph, painting):
 def test_an_interruption_between_two_pictures_keeps_both(
     stylize, photographs, painting, monkeypatch, tmp_path
 ):
-    """The first has made a step and the second none; both are saved."""
+    """The first picture has made a step, the second none; both are saved."""
     monkeypatch.setattr(devices, "find", lambda: devices.Devices(CPU, most=1, shared=True))
 
     def interrupt(*_):
@@ -483,7 +483,7 @@ def test_a_killed_run_resumes_from_its_snapshots(
 # --- divergence ----------------------------------------------------------------------------
 
 
-def test_a_picture_that_diverges_is_named_and_kept_as_it_was(stylize, photograph, painting):
+def test_a_picture_that_diverges_is_named_and_does_not_change(stylize, photograph, painting):
     options = {"steps": 6, "init": "content"}
     found = stylize([photograph] * 3, painting, learning_rate=[0.03, 3e38, 0.03], **options)
     healthy = stylize(photograph, painting, **options)
@@ -498,7 +498,7 @@ def test_a_picture_that_diverges_is_named_and_kept_as_it_was(stylize, photograph
 
 @pytest.fixture(scope="module")
 def poison():
-    """An optimizer all of whose updates are NaN once it has made three steps."""
+    """An optimizer whose updates are all NaN after three steps."""
     descent = optax.adam(0.01)
 
     def update(updates, state, params=None, **_):
@@ -521,7 +521,7 @@ def test_the_best_picture_before_divergence_is_kept(stylize, photograph, paintin
     )
     total = found.losses[0]["total"]
     assert np.isfinite(total[:4]).all()
-    assert np.isnan(total[4])  # of the picture that the fourth step made
+    assert np.isnan(total[4])  # of the picture that the fourth step computed
     assert found.problems[0].startswith("content1__style1: the loss was no longer finite at step 5")
     assert np.isfinite(found.images[0]).all()
     last_good = max(done for done in shown if done <= 3)
@@ -529,14 +529,14 @@ def test_the_best_picture_before_divergence_is_kept(stylize, photograph, paintin
 
 
 def test_divergence_in_the_last_step_is_a_problem(stylize, photograph, painting, poison):
-    """The loss is that of the picture before a step, so it cannot tell."""
+    """The loss belongs to the picture before a step, so it does not show this."""
     found = stylize(photograph, painting, steps=4, optimizer=poison)
     assert np.isfinite(found.losses[0]["total"]).all()
     assert np.isfinite(found.images[0]).all()
     assert found.problems
 
 
-# --- refusals ------------------------------------------------------------------------------
+# --- bad input -----------------------------------------------------------------------------
 
 
 def refused(stylize, message, content, style, **options):

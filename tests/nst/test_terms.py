@@ -1,4 +1,4 @@
-"""Each term against NumPy, its gradient against finite differences, and a term of one's own.
+"""Each term against NumPy, its gradient against finite differences, and custom terms.
 
 The "network" of these tests is a function of the picture that NumPy computes as well.
 """
@@ -41,7 +41,7 @@ def scene_of(photograph, painting, *, scale=1.0):
 
 
 def loss_of(term, picture, scene, *, jitter=0):
-    """The term of a picture, as a step computes it."""
+    """The value of the term for a picture, as a step computes it."""
     rolled = jnp.roll(picture, scene.jitters[jitter], (0, 1))
     seen = Seen(picture, scene.look(rolled), jnp.asarray(jitter))
     return term.loss(seen, term.target(scene), {"style_tap_weights": jnp.asarray(TAP_WEIGHTS)})
@@ -115,7 +115,7 @@ def test_the_target_itself_costs_nothing():
 
 
 def test_content_at_another_jitter_is_other_content():
-    """What a stride sees depends on where it starts, hence a target for each jitter."""
+    """The features of a strided layer depend on its offset, so each jitter has its own target."""
     seen = Seen(PHOTOGRAPH, look(np.roll(PHOTOGRAPH, JITTERS[1], (0, 1))), jnp.asarray(0))
     assert CONTENT.loss(seen, CONTENT.target(SCENE), {}) > 0.01
 
@@ -130,7 +130,7 @@ def test_a_term_without_taps_is_zero(term):
 
 @pytest.mark.parametrize("exponent", [-8, -1, 1, 8])
 def test_the_amplitude_of_the_taps_does_not_matter(exponent):
-    """To the bit, since powers of 2 leave mantissas alone."""
+    """They are equal bit by bit, because powers of 2 do not change mantissas."""
     scaled = scene_of(PHOTOGRAPH, PAINTING, scale=2.0**exponent)
     for term in (CONTENT, *STYLES.values()):
         found, expected = loss_of(term, PICTURE, scaled), loss_of(term, PICTURE, SCENE)
@@ -171,7 +171,7 @@ def test_gradients_agree_with_finite_differences(term):
             np.testing.assert_allclose(jnp.vdot(gradient, direction), slope, rtol=1e-5, atol=1e-9)
 
 
-# --- a term of one's own -------------------------------------------------------------------
+# --- custom terms --------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +204,7 @@ def test_a_custom_term_is_added_to_the_others(stylize):
         assert found.keys() == {"total", *weights}
         total = sum(weight * found[name] for name, weight in weights.items())
         np.testing.assert_allclose(found["total"], total, rtol=1e-5)
-    np.testing.assert_allclose(losses[0]["quiet"][0], 1, atol=0.05)  # but for clipped pixels
+    np.testing.assert_allclose(losses[0]["quiet"][0], 1, atol=0.05)  # except for clipped pixels
     assert losses[1]["quiet"][-1] < 0.9 * losses[0]["quiet"][-1]
 
 
@@ -213,12 +213,20 @@ class SecondStyle(Term):
     name = "style"
 
 
+class Nameless(Term):
+    pass
+
+
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
         ({Quiet(("stemm",)): 1.0}, "toy has no tap 'stemm'; did you mean 'stem'"),
         ({SecondStyle(): 1.0}, "terms are called content, style, tv, color, style"),
         ({Quiet(): [1.0, 2.0, 3.0]}, r"quiet_weight has shape \(3,\), needs \(\) or \(2,\)"),
+        ({Quiet(): "much"}, "quiet_weight is 'much', needs numbers"),
+        ([Quiet()], r"extra_terms is \[Quiet.*, needs a dict \{MyTerm\(\): weight\}"),
+        ({Quiet: 1.0}, "needs instances of bnnjax.nst.terms.Term"),
+        ({Nameless(): 1.0}, "Nameless needs a class attribute `name`"),
     ],
 )
 def test_a_term_that_does_not_fit_is_refused(stylize, terms, message):

@@ -1,5 +1,6 @@
-"""The loss of one picture, put together again by NumPy from the network's taps."""
+"""The loss of one picture, recomputed by NumPy from the network's taps."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -7,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bnnjax.models import entry as entries
+from bnnjax.nst import transfer
+from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.terms import Color, Content, Style, TotalVariation
 from bnnjax.nst.transfer import JITTERS, StyleTransfer, random_jitters
 
@@ -81,7 +85,7 @@ def picture(make_picture):
 
 @pytest.fixture(scope="module")
 def singles(toy, objective, photograph, painting, picture):
-    """(total, terms) of the picture at each jitter, had it been the only one."""
+    """(total, terms) of the picture for each jitter alone."""
     found = []
     for jitter in THREE:
         data = objective.measure(toy.variables, photograph, painting, jnp.asarray([jitter]))
@@ -126,7 +130,7 @@ def test_the_photograph_keeps_its_own_content_at_every_jitter(toy, objective, ph
 
 
 def test_content_is_measured_at_the_jitter_of_the_step(toy, objective, photograph, data):
-    """What a stride sees depends on where it starts: against the targets of others it differs."""
+    """Features after a stride depend on its offset, so they differ from other jitters' targets."""
     exchanged = {**data, "jitters": jnp.roll(data["jitters"], 1, axis=0)}
     _, terms = losses(objective, toy.variables, photograph, exchanged, KEYS)
     assert terms["content"].min() > 0.01
@@ -161,6 +165,19 @@ def test_terms_without_taps_are_zero(toy, photograph, painting):
     assert totals.min() > 0
 
 
+def test_a_network_without_taps_of_its_own_needs_some(toy):
+    """Without them, pictures would silently have neither style nor content."""
+    entry = dataclasses.replace(toy.entry, style=entries.Style())
+    architecture = dataclasses.replace(toy.architecture, entry=entry)
+    network = dataclasses.replace(toy, architecture=architecture)
+    config = StylizeConfig(style_taps=("stem",), content_taps=())
+    assert transfer.make_objective(network, config).terms[:2] == (Content(), Style(("stem",)))
+    for name in ("style_taps", "content_taps"):
+        message = rf"toy has no {name} of its own; choose some of its taps \(stem, binary_conv"
+        with pytest.raises(ValueError, match=message):
+            transfer.make_objective(network, config.changed(**{name: None}))
+
+
 def test_jitters_begin_with_none_and_stay_within_reach():
     seen = set()
     for seed in range(5):
@@ -176,5 +193,5 @@ def test_without_reach_there_is_no_jitter():
 
 
 def test_objectives_are_equal_by_value(toy):
-    """By which compiled steps are found again."""
+    """Compiled steps are found by this equality."""
     assert len({make_objective(toy), make_objective(toy), make_objective(toy, content=())}) == 2

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Bowl:
-    """Distance of the picture from ``data["goal"]``, as far as ``noise`` lets it be seen."""
+    """Distance of the picture from ``data["goal"]``, with some ``noise``."""
 
     noise: float = 0.0
 

@@ -14,13 +14,13 @@ def bowl():
 
 @pytest.fixture(scope="session")
 def goals():
-    """Five pictures [5, 16, 20, 3] away from the ends of the range."""
+    """Five pictures [5, 16, 20, 3] whose values are not near 0 or 1."""
     return np.random.default_rng(0).uniform(0.2, 0.8, (5, 16, 20, 3)).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
 def grey(goals):
-    """As many grey ones."""
+    """As many grey pictures."""
     return np.full_like(goals, 0.5)
 
 

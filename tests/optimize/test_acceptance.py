@@ -1,4 +1,4 @@
-"""What the engine is for: objectives of another kind, and nothing of its loop written again."""
+"""The engine serves objectives of other kinds, without any new code for the loop."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ def network():
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
-    """The opposite of the classifier's cross entropy: an untargeted attack."""
+    """The negative cross entropy of the classifier: an untargeted attack."""
 
     architecture: Architecture
 
@@ -53,7 +53,7 @@ def test_an_attack_within_a_small_ball(network, make_picture):
 
 @dataclasses.dataclass(frozen=True)
 class Channel:
-    """How little a channel of a tap responds, under random shifts."""
+    """The negative response of a tap's channel, under random shifts."""
 
     architecture: Architecture
     tap: str
@@ -67,7 +67,7 @@ class Channel:
 
 
 def test_channels_side_by_side(network):
-    """Each picture drives its own channel further than any other picture does."""
+    """Each picture excites its own channel more than any other picture does."""
     channels = np.arange(4)
     grey = np.full((4, 64, 64, 3), 0.5, np.float32)
     found = minimize(

@@ -44,7 +44,7 @@ print(json.dumps({"same": same, "moved": moved}))
 
 
 def test_eight_devices_give_the_pixels_of_one(tmp_path):
-    """Three pictures over eight devices; each computes what it would by itself."""
+    """Three pictures on eight devices; each has the same result as alone."""
     flags = "--xla_force_host_platform_device_count=8"
     ended = subprocess.run(
         [sys.executable, "-c", EIGHT],
@@ -68,7 +68,7 @@ def test_a_cpu_of_one_device_has_a_thread_for_each_core():
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_the_whole_step_lowers_for_accelerators(platform, monkeypatch):
-    """With the arithmetic that they would choose; lowering needs none of them."""
+    """Each platform uses its own arithmetic; lowering does not need the device."""
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
     network = bnnjax.load_model()
     network = configured(network, resolve({}))

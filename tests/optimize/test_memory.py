@@ -1,4 +1,4 @@
-"""What memory there is, and what a step takes of it."""
+"""The available memory, and the memory of a step."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def test_a_container_has_no_more_than_its_limit(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("limit", ["max", "", None])
-def test_a_container_without_a_limit_has_what_the_system_has(tmp_path, limit):
+def test_a_container_without_a_limit_has_the_memory_of_the_system(tmp_path, limit):
     if limit is not None:
         (tmp_path / "memory.max").write_text(limit)
         (tmp_path / "memory.current").write_text("300000")

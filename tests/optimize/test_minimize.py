@@ -1,4 +1,4 @@
-"""The host's loop: many pictures, in company and alone, watched, interrupted and refused."""
+"""The host's loop: batches, progress, interruption, and bad input."""
 
 import dataclasses
 import itertools
@@ -83,7 +83,7 @@ def test_shapes_may_differ(descend, goals, grey):
 
 @pytest.fixture
 def wide(monkeypatch):
-    """As on an accelerator, only narrower."""
+    """Groups are formed as on an accelerator, but are smaller."""
     monkeypatch.setattr(devices, "find", lambda: Devices(CPU, most=4, shared=True))
 
 
@@ -93,7 +93,7 @@ def test_wide_groups_agree_with_single_runs(descend, goals, grey, monkeypatch):
     begin = groups.Group.begin
     monkeypatch.setattr(groups.Group, "begin", lambda *args: sizes.append(args[-2]) or begin(*args))
     found = descend(grey, goals)
-    assert set(sizes) == {3}  # five in two groups of three, one of them filled up
+    assert set(sizes) == {3}  # five in two groups of three, one of which is padded
     monkeypatch.undo()
     for place in range(5):
         single = descend(grey[place : place + 1], goals[place : place + 1])
@@ -151,7 +151,7 @@ def test_updates_come_from_the_calling_thread_and_end_with_the_result(descend, g
 
 
 def test_pixels_do_not_depend_on_how_fast_the_machine_is(descend, goals, grey, monkeypatch):
-    """A fast machine makes many steps between two signs of life, a slow one few."""
+    """A fast machine makes many steps between two updates, a slow one few."""
     runs = []
     for pace in (0.0, 10.0):  # seconds between two looks at the clock
         with monkeypatch.context() as patch:
@@ -195,12 +195,12 @@ def test_an_interruption_keeps_the_best_so_far(descend, goals, grey):
             np.testing.assert_array_equal(found.pictures[member], grey[member])
 
 
-# --- not a number --------------------------------------------------------------------------
+# --- divergence ----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def poison():
-    """An optimiser all of whose updates are NaN once it has made three steps."""
+    """An optimiser whose updates are all NaN after three steps."""
     descent = optax.adam(0.01)
 
     def update(updates, state, params=None, **_):
@@ -214,7 +214,7 @@ def poison():
 
 def test_the_best_picture_before_divergence_is_kept(descend, goals, grey, poison):
     found = descend(grey[:2], goals[:2], steps=20, optimizer=poison)
-    assert found.diverged == {0: 5, 1: 5}  # the loss of the picture that the fourth step made
+    assert found.diverged == {0: 5, 1: 5}  # the loss of the picture that the fourth step computed
     healthy = descend(grey[:2], goals[:2], steps=4, optimizer=optax.adam(0.01))
     for place in range(2):
         assert np.isfinite(found.history[place]["total"][:4]).all()
@@ -222,7 +222,7 @@ def test_the_best_picture_before_divergence_is_kept(descend, goals, grey, poison
 
 
 def test_divergence_in_the_last_step_is_reported(descend, goals, grey, poison):
-    """The loss is of the picture before a step, so that the last step has none."""
+    """The loss belongs to the picture before a step, so the last picture has none."""
     found = descend(grey[:1], goals[:1], steps=4, optimizer=poison)
     assert found.diverged == {0: 4}
     assert np.isfinite(found.pictures[0]).all()
@@ -256,7 +256,7 @@ def test_a_second_call_with_other_numbers_compiles_nothing(descend, goals, grey,
 
 
 def test_pictures_of_one_kind_share_a_compilation(goals, grey, descend):
-    """Traced once for all five, whatever the turns."""
+    """It is traced once for all five pictures, however many turns there are."""
     traced = []
 
     class Counting(Bowl):
@@ -270,7 +270,7 @@ def test_pictures_of_one_kind_share_a_compilation(goals, grey, descend):
     assert len(traced) == once
 
 
-# --- refusals ------------------------------------------------------------------------------
+# --- bad input -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_invalid_values_are_refused(bowl, goals, grey, changes, message):
 
 @dataclasses.dataclass(frozen=True)
 class Odd:
-    """An objective that returns what it is given."""
+    """An objective that returns the given values."""
 
     total: tuple | float
     terms: tuple
@@ -328,7 +328,7 @@ class Unhashable(Bowl):
         (Odd((1.0, 2.0), ()), r"total has shape \(2,\), needs to be a scalar"),
     ],
 )
-def test_what_is_no_objective_is_refused(grey, objective, message):
+def test_an_invalid_objective_is_refused(grey, objective, message):
     with pytest.raises(ValueError, match=message):
         minimize(objective, {}, grey, progress=False)
 

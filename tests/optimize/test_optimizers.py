@@ -12,7 +12,7 @@ from bnnjax.optimize.optimizers import factory
 
 @pytest.mark.parametrize("part", [0, 0.25, 0.5, 1])
 def test_the_cosine_falls_to_a_tenth(part):
-    # (1 + cos πp) / 2 of the way from a tenth up to the whole
+    # (1 + cos πp) / 2 of the way from 0.1 to 1
     way = {0: 1, 0.25: (1 + 2**-0.5) / 2, 0.5: 0.5, 1: 0}[part]
     np.testing.assert_allclose(cosine(jnp.float32(part)), 0.1 + 0.9 * way, rtol=1e-5)
     assert constant(jnp.float32(part)) == 1
@@ -22,7 +22,7 @@ def test_the_cosine_falls_to_a_tenth(part):
     "name", ["adam", "sgd", "adamw", "rmsprop", "adagrad", "lion", "nadam", "adabelief", "lbfgs"]
 )
 def test_optimisers_of_optax_are_found_by_name(name):
-    """Each finds its way down a bowl."""
+    """Each descends a bowl."""
     optimizer = optax.with_extra_args_support(factory(name)(optax.constant_schedule(0.1)))
 
     def value(z):
@@ -42,7 +42,7 @@ def test_optimisers_of_optax_are_found_by_name(name):
     assert value(z) < 0.7 * value(jnp.zeros(2))
 
 
-def test_an_optimiser_of_optax_brings_its_own_learning_rate():
+def test_an_optax_optimiser_keeps_its_own_learning_rate():
     optimizer = factory(optax.sgd(0.5))(optax.constant_schedule(99.0))
     updates, _ = optimizer.update(jnp.ones(3), optimizer.init(jnp.ones(3)))
     np.testing.assert_array_equal(updates, -0.5 * np.ones(3))

@@ -1,4 +1,4 @@
-"""Parametrisations: they lose nothing, keep within bounds, and are reused."""
+"""Parametrizations: they preserve pictures, respect bounds, and are reused."""
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def test_pyramids_are_linear_and_their_levels_halve():
 
 
 def test_levels_are_doubled_bilinearly():
-    """As `jax.image.resize` does, by a matrix of its own."""
+    """The result equals that of `jax.image.resize`."""
     coarse = jnp.asarray(picture_of(0, 7, 9))
     zero = jnp.zeros((14, 18, 3))
     found = laplacian.merge([zero, coarse])
@@ -62,13 +62,13 @@ def test_levels_are_doubled_bilinearly():
 
 
 def test_fourier_coefficients_are_those_of_numpy():
-    """Grey has one colour axis alone: each is the spectrum of the logits over 1 / frequency."""
+    """Every colour axis of a grey picture is the logits' spectrum divided by 1 / frequency."""
     grey = np.repeat(picture_of(3, 12, 10)[..., :1], 3, axis=2)
     params = np.asarray(fourier().encode(jnp.asarray(grey), {}))
     spectrum = np.fft.rfft2(np.log(grey / (1 - grey))[..., 0], norm="ortho")
     frequency = np.hypot(np.fft.fftfreq(12)[:, None], np.fft.rfftfreq(10))
     expected = spectrum * np.maximum(frequency, 1 / 12)
-    # The three axes' shares of grey are the same at every frequency.
+    # Grey has the same proportions on the three axes at every frequency.
     shares = (params[0] + 1j * params[1]) / expected[..., None]
     np.testing.assert_allclose(shares, np.broadcast_to(shares[0, 0], shares.shape), atol=2e-3)
 
@@ -103,7 +103,7 @@ def test_unknown_norms_are_refused():
 
 
 def test_the_same_parametrisation_is_the_same_object():
-    """So that a step is not compiled again."""
+    """Otherwise a step would be compiled again."""
     for make in (pixels, pyramid, fourier, lambda: ball("l2"), lambda: fourier(decay=0.5)):
         assert make() is make()
     assert hash(pyramid()) != hash(pixels())

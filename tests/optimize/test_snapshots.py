@@ -12,7 +12,7 @@ import pytest
 from bnnjax.optimize import minimize, pyramid, snapshots
 from tests.optimize.bowl import VARIABLES, WEIGHTS, Bowl
 
-# Noise, so that the key counts; slow, so that there is time to kill it.
+# Noise makes the key matter; slowness leaves time to kill the run.
 KILLED = """
 import sys, time
 import numpy as np
@@ -43,7 +43,7 @@ def run(goals):
 
 
 def saved(folder):
-    """Each group's folder → the step of its latest snapshot that is written to the end."""
+    """Each group's folder → the step of its latest complete snapshot."""
     return {p.parent.name: int(p.name) for p in folder.glob("group*/*") if p.name.isdigit()}
 
 

@@ -1,4 +1,4 @@
-"""Steps against a loop that is written out here."""
+"""Steps against an explicit loop."""
 
 import jax
 import numpy as np
@@ -28,7 +28,7 @@ def run(goals, grey):
 
 
 def test_steps_are_those_of_gradient_descent_written_out(run, goals, grey):
-    """z ← clip(z − rate · ∇loss), the rate along its cosine, for each picture by itself."""
+    """z ← clip(z − rate · ∇loss) with a rate that follows its cosine, for each picture alone."""
     state, history = run(0, 4, 10)
     for place, (distance_weight, brightness_weight, rate) in enumerate([(3, 0.25, 0.5), (5, 1, 2)]):
         z, goal = grey[place].astype(np.float64), goals[place]
@@ -57,7 +57,7 @@ def test_a_chunk_runs_the_requested_number_of_steps(run, grey):
     for values in history.values():
         assert values.shape == (CHUNK, 2)
         assert (values[:3] != 0).all()
-        assert (values[3:] == 0).all()  # and no NaN, which jax_debug_nans would stop at
+        assert (values[3:] == 0).all()  # without a NaN, at which jax_debug_nans would stop
     unchanged, _ = run(0, 0, 10)
     np.testing.assert_array_equal(unchanged.params, grey[:2])
 

@@ -1,4 +1,4 @@
-"""What tests of ports and downloads share: a network that is soon ported, and a server."""
+"""Fixtures for tests of ports and downloads: a network that is ported quickly, and a server."""
 
 import dataclasses
 import threading
@@ -32,19 +32,19 @@ def tiny_layers(tiny, keras_layers):
 
 @dataclasses.dataclass
 class Server:
-    """What the server on the loopback address has, how it behaves, and what it was asked for."""
+    """The files and behaviour of a server on the loopback address, and its requests."""
 
     url: str = ""
     files: dict[str, bytes] = dataclasses.field(default_factory=dict)
-    ranges: bool = True  # whether it can begin in the middle
-    cut: int | None = None  # bytes after which it breaks the connection off
-    hangs: bool = False  # instead of breaking off
+    ranges: bool = True  # whether it can start in the middle of a file
+    cut: int | None = None  # bytes after which it closes the connection
+    hangs: bool = False  # instead of closing it
     requests: list[tuple[str, str | None]] = dataclasses.field(default_factory=list)
 
 
 @pytest.fixture
 def server(monkeypatch):
-    """A `Server` that listens as long as the test runs."""
+    """A `Server` that listens during the test."""
     state = Server()
     ended = threading.Event()
 

@@ -20,7 +20,7 @@ from bnnjax.port.storage import network_file
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of this test's own; and nobody there who could be asked for what it lacks."""
+    """A separate cache for this test, without a server for missing files."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     monkeypatch.setenv("BNNJAX_ZOO_URL", url)
@@ -157,8 +157,8 @@ def test_files_that_cannot_be_ported_are_named(tmp_path, name, model, message):
 
 @pytest.fixture
 def publish(server, keras_layers, write_keras, tmp_path, monkeypatch):
-    """A function entry → its file, which the server has and the registry expects; and what the
-    cache calls it."""
+    """A function entry → its file, which the server has and the registry expects, and the file's
+    name in the cache."""
 
     def publish(entry):
         path = write_keras(tmp_path / "published.h5", keras_layers(entry))
@@ -180,7 +180,7 @@ def assert_same_variables(found, expected):
 
 
 def names(folder):
-    """The files of a folder, but for locks, which may stay or not."""
+    """The files of a folder, except for locks, which may remain or not."""
     return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
 
 
@@ -264,7 +264,7 @@ def test_a_partial_download_is_reused(publish, server, cache, tiny, monkeypatch)
 def test_a_download_that_was_damaged_since_is_made_again(publish, server, cache, tiny):
     path, name = publish(tiny)
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1  # in the weights, where only the sha256 tells
+    content[len(content) // 2] ^= 1  # in the weights, where only the sha256 reveals it
     cache.mkdir(parents=True)
     (cache / name).with_suffix(".h5").write_bytes(content)
     assert_same_variables(bnnjax.load_model("tiny"), load.port_file(path, model="tiny"))
@@ -297,7 +297,7 @@ def test_two_processes_at_once_download_once(publish, server, cache, tiny):
     assert len(server.requests) == 1
 
 
-# --- the published network -----------------------------------------------------------------
+# --- the published network -------------------------------------------------------------------
 
 
 def test_the_published_file_is_ported_with_its_origin(real_quicknet, real_tflite, tmp_path):
@@ -337,8 +337,8 @@ def assert_refused(content, tmp_path):
 
 
 def test_the_published_network_knows_its_pictures(real_quicknet, data_dir):
-    """66.3 % and 88.3 % of these 300 pictures, measured by a program of its own; the resize of
-    another version of Pillow may cost a picture or two."""
+    """An independent program measured 66.3 % and 88.3 % on these 300 pictures; another version of
+    Pillow may resize differently and change a picture or two."""
     folder = data_dir / "images" / "val"
     if not folder.is_dir():
         pytest.skip(f"no {folder}; set BNNJAX_DATA")

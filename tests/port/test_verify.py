@@ -22,7 +22,7 @@ CONVOLUTIONS = [
 
 @pytest.fixture(scope="module")
 def ported(real_quicknet):
-    """In the form whose operators compile soonest; that all forms agree is tested apart."""
+    """The form whose operators compile fastest; other tests compare the forms."""
     return real_quicknet.with_options(backend="dense")
 
 
@@ -54,7 +54,7 @@ def test_one_wrong_bit_is_detected(ported, real_tflite, pictures):
     params["section1_block2_conv"] = {"words": jnp.asarray(words)}
     altered = dataclasses.replace(ported, variables={"params": params})
     found = verify.verify_tflite(altered, real_tflite, pictures[:1])
-    # One weight of the centre: every position of that channel's sum changes by 2.
+    # One weight of the centre changes that channel's sum by 2 at every position.
     assert found.differing >= 56**2
     assert not found.agrees
 
@@ -117,7 +117,7 @@ def keras_file(tiny_layers, write_keras, tmp_path):
 
 @pytest.fixture
 def altered(keras_file, tiny):
-    """A function: of the network out of that file, one array is changed."""
+    """A function that changes one array of the network from that file."""
     network = importer.read_network(keras_file, tiny)
 
     def change(layer, name, change):
@@ -159,7 +159,7 @@ def test_one_wrong_bit_of_a_keras_file_is_detected(altered, keras_file):
     ("layer", "name"),
     [
         ("stem_conv", "kernel"),
-        ("stem_depthwise_norm", "bias"),  # which in the file are a mean and a variance
+        ("stem_depthwise_norm", "bias"),  # which the file stores as a mean and a variance
         ("section2_transition_blur", "kernel"),
         ("section1_block1_norm", "multiplier"),
         ("section2_block1_norm", "bias"),

@@ -1,8 +1,8 @@
-"""Weights and pictures from seeds, for both sides of a comparison; needs NumPy and nothing else.
+"""Weights and pictures from seeds, for both sides of a comparison; needs only NumPy.
 
 A weight depends on the network's name, the Keras class prefix of its layer, the layer's place among
-those of that class, and its own name and shape; so Keras, in its order, and bnnjax, in its own,
-draw the same.
+those of that class, and its own name and shape. Keras and bnnjax thus draw the same weights,
+although they create layers in different orders.
 """
 
 import zlib
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def rng(*words: object) -> np.random.Generator:
-    """A generator that depends on the words alone."""
+    """A generator that depends only on the words."""
     return np.random.default_rng([zlib.crc32(str(word).encode()) for word in words])
 
 
@@ -63,7 +63,7 @@ def positions(layer: str, size: int, count: int) -> np.ndarray:
 
 
 def float_kernel(network: str, layer: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A kernel [..., in, out] after which ReLU leaves activations as large as they were."""
+    """A kernel [..., in, out] that preserves the size of activations after ReLU."""
     deviation = np.sqrt(2 / np.prod(shape[:-1]))
     return rng(network, layer, "kernel").normal(0, deviation, shape).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Asks Larq and Keras for their layers; tests/layers reads the answers.
+"""Stores results of Larq's and Keras' layers, which tests/layers reads.
 
 Run in the environment of make_environment.sh:
 
@@ -83,7 +83,7 @@ def normal(*shape: int) -> np.ndarray:
 
 
 class Settings(dict):
-    """Settings of a case: quantizers and paddings as they are called, all else whole numbers."""
+    """Settings of a case: names of quantizers and paddings, and integers for everything else."""
 
     def number(self, name: str) -> int:
         return int(self[name])
@@ -118,7 +118,7 @@ def answer(layer: tf.keras.layers.Layer, x: np.ndarray, **options: bool) -> dict
 
 
 def with_random_weights(layer: tf.keras.layers.Layer, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Of the size that quantizers meet: some beyond their clips, some not."""
+    """Values inside and outside the quantizers' clips."""
     layer.build(x.shape)
     layer.set_weights([normal(*weight.shape) for weight in layer.weights])
     return answer(layer, x)
@@ -200,7 +200,7 @@ def pool(layer: type[tf.keras.layers.Layer], settings: Settings, x: np.ndarray) 
 
 
 def max_pool(settings: Settings) -> dict:
-    """Of few different values, so that most windows have several maxima."""
+    """Values that often repeat, so that most windows have several maxima."""
     shape = (2, settings.number("height"), settings.number("width"), 4)
     x = RNG.integers(-3, 0, shape).astype(np.float32)
     return pool(tf.keras.layers.MaxPool2D, settings, x)

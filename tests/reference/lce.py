@@ -1,4 +1,4 @@
-"""Converts small networks with Larq Compute Engine and asks its interpreter; tests/port reads it.
+"""Converts small networks with Larq Compute Engine and stores its interpreter's results.
 
 Run in the environment of make_lce_environment.sh:
 
@@ -6,16 +6,16 @@ Run in the environment of make_lce_environment.sh:
 
 Writes lce.npz beside this file, for each network
     NAME file      the bytes of its .tflite file
-    NAME y         what the interpreter makes of the picture of `draws.picture_for`
-    NAME logits    what Keras makes of it, before a softmax at the end
+    NAME y         the interpreter's result for the picture of `draws.picture_for`
+    NAME logits    Keras' result, before a softmax at the end
     NAME cotangent, NAME of_x
                    a cotangent of the logits, and TensorFlow's gradient of the Keras model for x;
                    for networks with float tensors between the binary layers
 
-The interpreter computes with LCE's reference kernels: of maps that are smaller than a zero-padded
-kernel the optimized ones make something else than Keras does (the script prints by how much), the
-reference kernels the same. All networks are drawn so that Keras and the interpreter agree within
-float rounding: no sign is so near to 0 that they would take it differently.
+The interpreter uses LCE's reference kernels, which agree with Keras. The optimized kernels differ
+for maps that are smaller than a zero-padded kernel (the script prints by how much). All networks
+are drawn so that Keras and the interpreter agree within float rounding: no value is so near to 0
+that its sign differs.
 
     python tests/reference/lce.py --zoo FOLDER [NETWORK ...]
 
@@ -71,7 +71,7 @@ def on_picture():
 
 
 def sequential():
-    """Packed tensors, a max-pool of them among others, and a flattened map: only one size."""
+    """Packed tensors, a max-pool of them, and a flattened map, which allows one size only."""
     picture = K.Input((17, 19, 3))
     x = K.Conv2D(12, 3, strides=2, padding="same", use_bias=False)(picture)
     x = K.BatchNormalization()(x)
@@ -83,7 +83,7 @@ def sequential():
 
 
 def packed_pool():
-    """A max-pool of signs, as the converter likes it."""
+    """A max-pool of signs, in the form that the converter supports."""
     picture = K.Input((15, 18, 3))
     x = K.BatchNormalization()(K.Conv2D(40, 3, padding="same", use_bias=False)(picture))
     x = K.MaxPool2D((2, 3), 2, "same")(K.Activation(SIGN)(x))
@@ -164,7 +164,7 @@ INT8_RANGE = (-8.0, 8.0)
 
 
 def fill(model, name):
-    """Weights from seeds, norms that have run a while."""
+    """Weights from seeds, and norms with statistics as after some training."""
     places = Counter()
     for layer in model.layers:
         kind = type(layer).__name__
@@ -185,7 +185,7 @@ def convert(model, name):
 
 
 def asked(model, name):
-    """What the interpreter makes of a picture, and the gradient, under the names of the archive."""
+    """The interpreter's result for a picture, and the gradient, under the names of the archive."""
     file = convert(model, name)
     x = draws.picture_for(name, model.input_shape[1:3])
     interpreter = Interpreter(file, use_reference_bconv=True)
@@ -210,7 +210,7 @@ def asked(model, name):
     cotangent = draws.rng(name, "cotangent").normal(size=y.shape).astype(np.float32)
     difference = abs(model(x).numpy() - y).max() / abs(y).max()
     print(f", Keras by {difference:.1e} of the largest")
-    if name in ZOO:  # so deep that some sign is always near to 0
+    if name in ZOO:  # so deep that some value is always near 0
         return {**answers, "x": x}
     assert difference < WIDEST_DIFFERENCE, "a sign is too near to 0: take another seed"
     if name in NO_GRADIENT:
@@ -227,7 +227,7 @@ def quantized(x, interpreter):
 
 
 def write_small(names):
-    """The networks, or those of these names anew."""
+    """All networks, or updated ones with these names."""
     path = Path(__file__).with_name("lce.npz")
     archive = dict(np.load(path)) if names and path.exists() else {}
     for name in names or NETWORKS:

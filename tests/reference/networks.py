@@ -1,4 +1,4 @@
-"""Asks Larq Zoo what its networks compute; tests/port/keras/test_importer.py reads the answers.
+"""Stores results of Larq Zoo's networks, which tests/port/keras/test_importer.py reads.
 
 Run in the environment of make_environment.sh:
 
@@ -9,13 +9,13 @@ Run in the environment of make_environment.sh:
 Weights are those of draws.py. For each layer with weights, NAME/PREFIX:PLACE is its class' prefix
 and its place among those (of layers with names of their own, that name and 0); entries below it are
 ``input``, ``output`` and the ``activation`` that the output includes.
-The small answers of AlexNet's kin are of classifiers 128 channels wide in place of 4096, and of
-pictures of 224 px, because other sides do not fit their classifiers.
+The small results of AlexNet's relatives are for classifiers with 128 channels instead of 4096, and
+for pictures of 224 px, because their classifiers do not accept other sides.
 Further entries: ``logits``, ``gradient`` of the picture for draws.cotangent, and ``counts`` of
 lq.models.summary: parameters, memory in bits, 1-bit and other multiply-accumulates at 224 px.
-The gradient of a max-pool goes to one of the largest numbers. Where scaled sums of signs are
-pooled, many are equal but for Larq's rounding, which then decides: of these networks (TIES) the
-gradient is that of mean-pools in place of the others.
+The gradient of a max-pool goes to one of the largest values. Where scaled sums of signs are pooled,
+many are equal except for Larq's rounding, which then decides. For these networks (TIES), the
+gradient is therefore computed with mean-pools.
 """
 
 import argparse
@@ -33,7 +33,7 @@ import tensorflow as tf
 from larq.models import ModelProfile
 
 SIDE = 64
-HIDDEN = 128  # in place of 4096
+HIDDEN = 128  # instead of 4096
 FILTERS = (64, 128, 256, 512)
 LAYERS = tf.keras.layers
 CONV = {"use_bias": False}
@@ -147,7 +147,7 @@ def narrow(network: str, side: int) -> tf.keras.Model:
         return NETWORKS[network](side)
 
 
-# --- questions ---------------------------------------------------------------------------------
+# --- results ---------------------------------------------------------------------------------
 
 
 def weighted_layers(model: tf.keras.Model) -> dict[str, tf.keras.layers.Layer]:
@@ -181,7 +181,7 @@ def answers(network: str, side: int | None, folder: Path | None) -> dict[str, np
     tf.keras.backend.clear_session()
     side = side or (224 if network in ALEXNETS else SIDE)
     if network != "quicknet_small":
-        NETWORKS["quicknet_small"](64)  # counters that do not start at nought
+        NETWORKS["quicknet_small"](64)  # counters that do not start at 0
     build = NETWORKS[network] if folder else partial(narrow, network)
     model = build(side)
     layers = weighted_layers(model)
@@ -222,7 +222,7 @@ def counts(network: str) -> np.ndarray:
 
 
 def samples(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A few values of each output, all logits, some of the gradient."""
+    """A few values of each output, all logits, and a part of the gradient."""
     few = {"logits": found["logits"], "counts": found["counts"]}
     for name, value in found.items():
         if name.endswith("/activation"):

@@ -1,4 +1,4 @@
-"""Asks Larq and larq_zoo for their quantizers; tests/test_quant.py reads the answers.
+"""Stores results of Larq's and larq_zoo's quantizers, which tests/test_quant.py reads.
 
 Run in the environment of make_environment.sh:
 
@@ -11,8 +11,8 @@ Writes quantizers.npz beside this file. For every input C of `inputs` and quanti
     cotangent C   float32 of the same shape
     output C Q    float32, Q of input C
     gradient C Q  float32, gradient of the input for that cotangent
-    precisions    bits a value, of each quantizer
-    versions      the packages that answered
+    precisions    bits per value of each quantizer
+    versions      those of the packages
 """
 
 from collections.abc import Callable

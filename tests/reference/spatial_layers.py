@@ -1,8 +1,7 @@
-"""Asks Larq what its 1-D, 3-D and transposed layers compute; tests/layers/test_spatial.py reads
-the answers.
+"""Stores results of Larq's 1-D, 3-D and transposed layers for tests/layers/test_spatial.py.
 
-Run as layers.py, whose conventions these cases keep. ``dilation`` and ``stride`` are the same along
-every axis, ``more`` is ``output_padding``, and -1 is none.
+Run it like layers.py, whose conventions these cases follow. ``dilation`` and ``stride`` are the
+same along every axis, ``more`` is ``output_padding``, and -1 is none.
 """
 
 from importlib.metadata import version

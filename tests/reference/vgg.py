@@ -1,4 +1,4 @@
-"""Asks Keras what its VGG-16 and VGG-19 compute; tests/models/test_vgg.py reads the answers.
+"""Stores results of Keras' VGG-16 and VGG-19, which tests/models/test_vgg.py reads.
 
 Run in the environment of make_environment.sh:
 
@@ -51,7 +51,7 @@ def samples(name: str) -> dict[str, np.ndarray]:
 
 
 def layout(model: tf.keras.Model) -> np.ndarray:
-    """What the file holds; Keras' own list of its layers and their weights."""
+    """The contents of the file: Keras' list of its layers and their weights."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "weights.h5")
         model.save_weights(path)

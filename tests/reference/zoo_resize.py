@@ -1,4 +1,4 @@
-"""Asks larq_zoo and TensorFlow for their crop and resize, for tests/images/test_sizes.py.
+"""Stores results of larq_zoo's crop and resize, which tests/images/test_sizes.py reads.
 
 Run in the environment of make_environment.sh:
 
@@ -7,8 +7,8 @@ Run in the environment of make_environment.sh:
 
 Writes zoo_resize.npz beside this file:
     cases      int64 [N, 4]: height, width, size, stride
-    output_k   float32 [m, m, 3]: every stride-th pixel both ways of what the zoo makes of input k
-    versions   the packages that answered
+    output_k   float32 [m, m, 3]: every stride-th pixel, in both directions, of result k
+    versions   those of the packages
 Input k is `default_rng(k).uniform(0, 255, (height, width, 3))` rounded to float32.
 """
 

@@ -26,7 +26,7 @@ def narrow():
 
 @pytest.fixture(scope="session")
 def narrow_teacher(with_random_weights, narrow):
-    """A frozen network of random weights like it, but for seven classes."""
+    """A frozen network like it with random weights, but for seven classes."""
     return with_random_weights(
         dataclasses.replace(narrow, name="narrow_teacher", card=Card(num_classes=7))
     )
@@ -34,7 +34,7 @@ def narrow_teacher(with_random_weights, narrow):
 
 @pytest.fixture(scope="session")
 def photographs():
-    """40 pictures of 48 px, whose class is their colour, with grain."""
+    """40 grainy pictures of 48 px, whose class is their colour."""
     rng = np.random.default_rng(0)
     labels = np.arange(40, dtype=np.int32) % NUM_CLASSES
     colors = rng.integers(40, 215, (NUM_CLASSES, 3))

@@ -1,4 +1,4 @@
-"""Augmentation: crops of pictures that have a formula, and the jitter of colours."""
+"""Augmentation: crops of pictures with a formula, and the jitter of colours."""
 
 import jax
 import jax.numpy as jnp

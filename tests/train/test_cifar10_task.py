@@ -1,4 +1,4 @@
-"""Training BinaryNet on pictures that are simple enough to be learned in seconds."""
+"""Training BinaryNet on simple pictures, which it learns in seconds."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ CONFIG = Cifar10Config(epochs=3, batch_size=20)
 
 
 def bands(seed, count, side=10):
-    """Noisy pictures that are brighter at the top, to the left, or nowhere."""
+    """Noisy pictures that are brighter at the top, on the left, or nowhere."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, count).astype(np.int32)
     images = rng.integers(60, 130, (count, side, side, 3))
@@ -75,7 +75,7 @@ def test_each_epoch_visits_every_picture_once_in_its_own_order(make):
         assert len(set(epoch)) == 120
     assert (first != second).any()
     task.step(None, 3)
-    np.testing.assert_array_equal(seen[-1], seen[3])  # whatever came before
+    np.testing.assert_array_equal(seen[-1], seen[3])  # whatever the previous steps were
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "bop"])

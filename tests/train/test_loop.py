@@ -15,11 +15,11 @@ STEPS_PER_EPOCH, EPOCHS = 40, 3
 
 
 class Interruption(Exception):
-    """What ends a run too early."""
+    """The error that ends a run early."""
 
 
 class Wanderer:
-    """A state that moves chaotically: the slightest difference shows a hundred steps later."""
+    """A chaotic state: the slightest difference is visible a hundred steps later."""
 
     epochs, steps_per_epoch = EPOCHS, STEPS_PER_EPOCH
 
@@ -172,7 +172,7 @@ def test_a_run_may_get_more_epochs_but_not_fewer(tmp_path, capsys):
     state = loop.train(longer, tmp_path, progress=False)
     assert longer.seen == list(range(80, 120))
     np.testing.assert_array_equal(state["x"], wanderings()[-1])
-    assert "begun with epochs=2; " in capsys.readouterr().err
+    assert "started with epochs=2; " in capsys.readouterr().err
     assert json.loads((tmp_path / "config.json").read_text())["epochs"] == 3
     with pytest.raises(ValueError, match="holds a run with epochs=3 or more, got 2"):
         loop.train(task(2), tmp_path, progress=False)

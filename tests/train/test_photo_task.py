@@ -38,7 +38,7 @@ def start(task):
 
 
 def first_crops(photographs):
-    """What the first step of a run with `CONFIG` shows the network, and the labels."""
+    """The network's input in the first step of a run with `CONFIG`, and the labels."""
     order = np.random.default_rng((CONFIG.seed, 0)).permutation(40)[:8]
     key = jax.random.fold_in(jax.random.key(CONFIG.seed), 0)
     chosen = np.sort(order)
@@ -149,7 +149,9 @@ def test_a_network_with_logits_that_are_not_finite_is_never_right(task, start):
     state = start()
     nan = jax.tree.map(lambda w: jnp.full_like(w, jnp.nan), state.params)
     assert task.evaluate(state._replace(params=nan)) == {"top1": 0, "top5": 0}
-    zero = jax.tree.map(jnp.zeros_like, state.params)  # all classes tie, which counts against it
+    zero = jax.tree.map(
+        jnp.zeros_like, state.params
+    )  # all classes tie, which counts against the network
     assert task.evaluate(state._replace(params=zero))["top1"] == 0
 
 
@@ -203,7 +205,7 @@ def test_the_hints_compare_the_taps_of_the_config(narrow, photographs, narrow_te
     assert hint_maps.keys() == {"stem", "section1", "logits"}
 
 
-# --- what is refused -------------------------------------------------------------------------
+# --- bad input -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_class_that_is_not_an_integer_is_named(label, write):
 
 def test_two_pictures_of_one_name_are_refused(write):
     members = {f"1.{ending}": encoded(picture(1, 20, 20)) for ending in ("png", "jpg")}
-    with pytest.raises(ValueError, match=r"twice\.tar: 1\.jpg is the second of its name"):
+    with pytest.raises(ValueError, match=r"twice\.tar: 1\.jpg occurs twice"):
         load_shards([write("twice.tar", {**members, "1.cls": b"1"})], side=20)
 
 
@@ -184,7 +184,7 @@ def test_pictures_are_turned_upright(write, tmp_path):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Three classes to train on, of which one is validated; and files that are not pictures."""
+    """Three classes to train on, one of which is validated, and files that are not pictures."""
     for place, name in enumerate(
         ("train/dog/b.PNG", "train/dog/more/a.png", "train/cat/1.png", "train/emu/1.png")
     ):

@@ -1,4 +1,4 @@
-"""Reading .h5 files of Keras: their layers in the order of creation, and damaged files."""
+"""Reading Keras .h5 files: their layers in the order of creation, and damaged files."""
 
 import sys
 
@@ -19,7 +19,7 @@ LAYERS = [
     *[("conv2d", {"kernel": weight(1, 1, 8, 8)}) for _ in range(11)],
     ("batch_normalization", {"gamma": weight(8), "moving_mean": weight(8)}),
     ("depthwise_conv2d", {"depthwise_kernel": weight(3, 3, 8, 1)}),
-    ("quant_conv2d_transpose", {"kernel": weight(3, 3, 8, 8)}),  # no counter, though a figure
+    ("quant_conv2d_transpose", {"kernel": weight(3, 3, 8, 8)}),  # a digit, but not a counter
     ("dense", {"kernel": weight(8, 10), "bias": weight(10)}),
     ("p_re_lu", {"alpha": weight(1, 1, 8)}),
 ]
@@ -31,7 +31,7 @@ def file(write_keras, tmp_path):
 
 
 def refusal(path):
-    """The one line with which a file is refused."""
+    """The one-line error for a file."""
     with pytest.raises(ValueError) as raised, opened(path):  # noqa: PT011
         pass
     assert str(raised.value).startswith(f"{path}: ")
@@ -82,7 +82,7 @@ def test_names_may_be_texts_of_any_length_instead_of_bytes(file):
         assert len(sources) == len(LAYERS)
 
 
-# --- what cannot be read ---------------------------------------------------------------------
+# --- damaged files ---------------------------------------------------------------------
 
 
 def test_every_truncation_is_refused(file):

@@ -30,10 +30,10 @@ from bnnjax.port.keras import importer
 pytest.importorskip("h5py")
 
 LARQ = np.load(Path(__file__).parents[2] / "reference" / "networks.npz")
-# Found: 1.1e-6. One sign that flipped on the way to a binary convolution would make it 1e-3.
+# We measured 1.1e-6. A single flipped sign in the input of a binary convolution makes it 1e-3.
 CLOSE = 1e-5  # relative to the largest value
 
-# What a file looks like; counters that pass 10 and 100 are no longer in the order of the alphabet.
+# Variants of a file; counters that pass 10 and 100 are not in alphabetical order.
 FORMS = {
     "weights only": {},
     "a whole model": {"full": True},
@@ -62,17 +62,17 @@ NETWORKS = {  # binary convolutions
     "meliusnet22": 34,
     "real_to_binary_net": 16,
 }
-NARROW = {"hidden": 128}  # the classifiers that Larq was asked about
+NARROW = {"hidden": 128}  # the classifiers of Larq's stored results
 TIES = ("xnornet", "dorefanet")  # whose gradients are those of mean-pools
-SIDES = {"binary_alexnet": 224, "xnornet": 224, "dorefanet": 224}  # px; of all others 64
+SIDES = {"binary_alexnet": 224, "xnornet": 224, "dorefanet": 224}  # px; for all others 64
 
 
-# --- what Larq computes ---------------------------------------------------------------------
+# --- Larq's results ---------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def as_asked():
-    """The registry's networks as Larq was asked about them, while this module runs."""
+    """The registry's networks as in Larq's stored results, while this module runs."""
     with pytest.MonkeyPatch.context() as patch:
         for name in SIDES:
             entry = registry.find(name)
@@ -99,13 +99,13 @@ def keras_file(keras_layers, write_keras, as_asked):
 
 
 class Answers(NamedTuple):
-    """What a network computes from the picture that Larq saw; layers by PREFIX:PLACE."""
+    """A network's results for Larq's picture; layers by PREFIX:PLACE."""
 
     name: str
     logits: np.ndarray
     gradient: np.ndarray
     sums: dict[str, np.ndarray]  # sampled, of binary convolutions
-    units: dict[str, np.ndarray]  # what these are multiples of
+    units: dict[str, np.ndarray]  # the unit of these
     outputs: dict[str, np.ndarray]  # sampled, of all other layers
 
     def larq(self, entry):
@@ -114,7 +114,7 @@ class Answers(NamedTuple):
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def answers(request, keras_file, draws):
-    """Of a packed network from a file, compiled as a whole."""
+    """A packed network from a file is compiled as a whole."""
     name = request.param
     network = load.port_file(keras_file(name), model=name)
     network = network.with_options(gradient_dtype="float32", backend="packed")
@@ -133,7 +133,7 @@ def answers(request, keras_file, draws):
             if key and context.method_name == "__call__":
                 layer = context.module
                 binary = isinstance(layer, QuantConv) and layer.input_quantizer is not None
-                # Larq's outputs include the activation, which is not of the layer here.
+                # Larq's outputs include the activation, which is not part of our layer.
                 activation = ACTIVATIONS[str(LARQ[f"{name}/{key}/activation"])]
                 value = activation(result)
                 where = draws.positions(f"{key}/output", value.size, 24)
@@ -213,7 +213,7 @@ OTHERS = {
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    # A dilated kernel is stored as one that is not.
+    # Dilation does not change a stored kernel.
     sorted(OTHERS - {("binary_densenet37", "binary_densenet37_dilated")}),
 )
 def test_a_file_of_another_network_is_refused(keras_file, name, model):
@@ -223,7 +223,7 @@ def test_a_file_of_another_network_is_refused(keras_file, name, model):
     assert str(raised.value).startswith(f"{path}: not the weights of {model}:\n")
 
 
-# --- what becomes of the arrays --------------------------------------------------------------
+# --- arrays -----------------------------------------------------------------------------
 
 NORM = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_variance": "var"}
 OURS = {**NORM, "kernel": "kernel", "depthwise_kernel": "kernel", "bias": "bias"}
@@ -260,7 +260,7 @@ def port(tiny, write_keras, tmp_path, monkeypatch):
 
 @pytest.fixture
 def refusal(port, tmp_path):
-    """A function layers → the lines with which a file of them is refused, but for the first."""
+    """A function layers → the error for a file of them, without its first line."""
 
     def lines(layers):
         with pytest.raises(ValueError, match="not the weights of tiny") as raised:
@@ -372,7 +372,7 @@ def test_kernels_of_signs_times_a_scale_are_binarized_too(name):
     assert recorded("ste_sign", binarized) == "latent"
 
 
-# --- with another classifier, or without ------------------------------------------------------
+# --- another classifier, or none --------------------------------------------------------
 
 
 @pytest.fixture(params=["tiny", "excited"])
@@ -414,7 +414,7 @@ def test_a_classifier_with_other_classes_is_read(entry, keras_layers, write_kera
     assert dense["bias"].shape == (7,)
 
 
-# --- what does not fit ------------------------------------------------------------------------
+# --- files that do not match ------------------------------------------------------------
 
 
 def test_everything_that_does_not_fit_is_listed_at_once(refusal, tiny_layers):

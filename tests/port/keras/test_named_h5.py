@@ -1,4 +1,4 @@
-"""Keras files whose layers bear names of their own: VGG-16, VGG-19 and Inception v1."""
+"""Keras files whose layers have names: VGG-16, VGG-19 and Inception v1."""
 
 import dataclasses
 import re
@@ -23,7 +23,7 @@ NARROW = ((4, 1), (2, 2), (3, 1), (5, 1), (6, 1))
 
 @pytest.fixture
 def narrow(monkeypatch):
-    """A VGG of few channels, which the registry knows during a test."""
+    """A VGG with few channels, which is registered during a test."""
     entry = registry.find("vgg16")
     entry = dataclasses.replace(entry, name="narrow", build=partial(vgg.VGG, NARROW))
     monkeypatch.setitem(registry.REGISTRY, "narrow", entry)
@@ -31,7 +31,7 @@ def narrow(monkeypatch):
 
 
 def write(path, layers, *, spell="{layer}/{array}:0"):
-    """Layers {name: {array: value}} as Keras writes them, its weights' names spelt as asked."""
+    """Layers {name: {array: value}} as Keras writes them, with weights named as requested."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [name.encode() for name in ("input_1", *layers)]
         file.create_group("input_1").attrs["weight_names"] = []

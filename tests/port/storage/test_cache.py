@@ -1,4 +1,4 @@
-"""Where the cache lies, and locks between processes."""
+"""The location of the cache, and locks between processes."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def test_the_folder_is_where_the_platform_keeps_caches(monkeypatch, platform, va
 
 
 def enter(path):
-    """An event that is set when another thread has the lock."""
+    """An event that is set as soon as another thread has the lock."""
     entered = threading.Event()
 
     def wait():
@@ -80,7 +80,7 @@ def test_a_lock_ends_with_an_error_inside(tmp_path):
 
 @pytest.fixture
 def folder():
-    """A function that says where compilations are kept; nothing is configured at first."""
+    """A function that returns the folder of compilations; nothing is configured initially."""
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: jax.config.values[name] for name in names}
     jax.config.update(names[0], None)

@@ -1,4 +1,4 @@
-"""Downloads from a server on the loopback address: whole and right, or not there."""
+"""Downloads from a server on the loopback address: complete and correct, or not stored."""
 
 import errno
 import hashlib
@@ -29,13 +29,13 @@ def fetch(server, tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where it lands; its files by name."""
+    """The destination folder; its files by name."""
     return lambda: {path.name: path.read_bytes() for path in (tmp_path / "cache").iterdir()}
 
 
 @pytest.fixture
 def part(tmp_path):
-    """A function that leaves bytes of a download that broke off."""
+    """A function that leaves the bytes of an incomplete download."""
 
     def leave(content):
         (tmp_path / "cache").mkdir()
@@ -45,7 +45,7 @@ def part(tmp_path):
 
 
 def refusal(fetch, **changes):
-    """The one line with which a download ends."""
+    """The one-line error of a download."""
     with pytest.raises(ValueError) as raised:  # noqa: PT011
         fetch(**changes)
     assert len(str(raised.value).splitlines()) == 1
@@ -116,7 +116,7 @@ def test_a_file_that_the_server_lacks_is_named(fetch, folder, server):
     assert folder() == {}
 
 
-def test_without_a_server_the_line_says_so_and_what_is_there_is_kept(fetch, folder, part):
+def test_without_a_server_the_error_says_so_and_files_are_kept(fetch, folder, part):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/file"
     part(CONTENT[:9])

@@ -1,4 +1,4 @@
-"""Exported archives, read and computed with by NumPy alone."""
+"""Exported archives, read and evaluated by NumPy alone."""
 
 import dataclasses
 import json
@@ -102,7 +102,7 @@ def test_the_card_names_every_layer_and_every_array(archive, quicknet):
 
 @pytest.mark.parametrize("name", ["quicknet", "quicknet_v0"])
 def test_the_file_is_as_large_as_the_summary_says(name, with_random_weights, tmp_path):
-    """And some names: 4.17 MiB of QuickNet, 3.18 of the older one, within 2 %."""
+    """The sizes are the published 4.17 MiB of QuickNet and 3.18 of the older one, within 2 %."""
     network = with_random_weights(registry.find(name))
     size = export(network, tmp_path / "network.npz").stat().st_size
     counted = summary.summarize(network.architecture).bytes
@@ -110,7 +110,7 @@ def test_the_file_is_as_large_as_the_summary_says(name, with_random_weights, tmp
 
 
 class Odd(nn.Module):
-    """A layer with every field that most have not, and a PReLU."""
+    """A layer that sets every rare field, and a PReLU."""
 
     @nn.compact
     def __call__(self, x):

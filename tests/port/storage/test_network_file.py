@@ -1,4 +1,4 @@
-"""Network files: what is written is what is read, and every damage is noticed."""
+"""Network files: reading returns what was written, and any damage is detected."""
 
 import dataclasses
 import hashlib
@@ -39,7 +39,7 @@ def assert_same_arrays(a, b):
 
 @pytest.fixture(scope="module")
 def small(with_random_weights):
-    """A QuickNet of two blocks, known to the registry as long as this module's tests run."""
+    """A QuickNet of two blocks, registered during this module's tests."""
     entry = dataclasses.replace(
         registry.find("quicknet_v0"),
         name="small",
@@ -74,7 +74,7 @@ def read(path):
 
 
 def edit_card(path, change):
-    """Changes a card and, unless that changed the seal, seals it again."""
+    """Changes a card and seals it again, unless the seal itself was changed."""
     arrays, card = read(path)
     before = card["sha256_of_this"]
     change(card)
@@ -93,7 +93,7 @@ def seal_of(card):
     return hashlib.sha256(compact.encode()).hexdigest()
 
 
-# --- there and back ------------------------------------------------------------------------
+# --- round trips ---------------------------------------------------------------------------
 
 
 def test_written_files_are_read_back_unchanged(quicknet, quicknet_file):
@@ -312,7 +312,7 @@ def test_a_file_is_flushed_before_it_takes_its_name(small, tmp_path, monkeypatch
 
 
 def assert_same_or_refused(path, network, what):
-    """The network as it was written, or a ValueError; nothing else, and no other network."""
+    """Either the network that was written or a ValueError, never another network."""
     try:
         restored = network_file.restore(path)
     except ValueError as error:

@@ -39,8 +39,8 @@ def window(size, strides, padding):
 
 
 def windows(x, size, strides, same):
-    """Output shape, and for each output position the (input row, column, kernel row, column)
-    of what lies inside the picture. TensorFlow's rule: the extra cell goes to the end."""
+    """The output shape, and for each output position the (input row, column, kernel row, column)
+    of all cells inside the picture. By TensorFlow's rule, the extra cell is at the end."""
     sides = []
     for n, k, s in zip(x.shape[1:3], size, strides, strict=True):
         count = -(-n // s) if same else (n - k) // s + 1
@@ -166,7 +166,7 @@ def test_depthwise_convolution_makes_neighbours_of_one_input_channel(strides):
     size, inside = windows(x, (3, 3), strides, True)
     expected = np.zeros((1, *size, 6)) + bias
     for (r, c), places in inside.items():
-        for y, x_, i, j in places:  # channels 0, 1, 2 of the result are of input channel 0
+        for y, x_, i, j in places:  # channels 0, 1, 2 of the result belong to input channel 0
             expected[:, r, c] += np.repeat(x[:, y, x_], 3, axis=1) * kernel[0, i, j]
     options = {**window((3, 3), strides, SAME), "DepthMultiplier": 3}
     result, _ = run("DEPTHWISE_CONV_2D", x, kernel, bias, **options)

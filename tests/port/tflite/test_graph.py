@@ -1,4 +1,4 @@
-"""Reading .tflite files: a file built here for the purpose, the published one, and damaged ones."""
+"""Reading .tflite files: one built here, the published one, and damaged ones."""
 
 import dataclasses
 import sys
@@ -125,7 +125,7 @@ def mul_operator(builder):
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory):
-    """A file to be overwritten by every example."""
+    """A file that every example overwrites."""
     return tmp_path_factory.mktemp("tflite") / "network.tflite"
 
 
@@ -176,7 +176,7 @@ def test_constants_are_found_by_their_slot():
     assert str(operator) == "operator 3 (MUL)"
 
 
-def test_every_truncation_is_refused_or_lost_nothing(scratch):
+def test_every_truncation_is_refused_or_harmless(scratch):
     content = built()
     whole = read(scratch, content)
     for length in range(len(content)):

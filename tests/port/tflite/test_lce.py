@@ -172,7 +172,7 @@ def test_a_threshold_is_met_exactly_by_every_sum():
         output_type="int32",
     )
     assert found.packed
-    assert found.activation == 0  # a ReLU, which LCE has put into the thresholds
+    assert found.activation == 0  # a ReLU, which LCE has merged into the thresholds
     for popcount in range(10):
         value = np.float32(9 - 2 * popcount) * found.multiplier + found.bias
         np.testing.assert_array_equal(value < 0, popcount > thresholds.astype(np.int64))

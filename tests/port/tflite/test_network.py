@@ -20,8 +20,8 @@ from bnnjax.port.tflite.graph import Graph, Operator, Tensor, read_graph
 pytest.importorskip("tflite")
 
 ANSWERS = Path(__file__).parents[2] / "reference" / "lce.npz"
-CLIP, CLIPS = 1.25, {"densenet": 1.3}  # of the networks that were converted
-# Sums of floats in another order, relative to the largest value. No sign is so near to 0.
+CLIP, CLIPS = 1.25, {"densenet": 1.3}  # of the converted networks
+# Sums of floats in another order, relative to the largest value. No value is so near 0.
 ROUNDING = 1e-5
 FLOAT_NETWORKS = (
     "quicknet",
@@ -48,7 +48,7 @@ class Reference(NamedTuple):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, draws):
-    """A function name → that network as we read it, and what LCE and TensorFlow make of it."""
+    """A function name → that network as we read it, and the results of LCE and TensorFlow."""
     folder = tmp_path_factory.mktemp("lce")
     archive = np.load(ANSWERS)
 
@@ -110,8 +110,8 @@ def test_results_are_those_of_larq(reference, name):
 
 
 def test_rounded_networks_are_a_step_apart(reference):
-    """LCE rounds integer sums by fixed-point arithmetic, we round the numbers they stand for; so a
-    result may lie on the other side of a tie, one step of its grid away."""
+    """LCE rounds integer sums in fixed-point arithmetic; we round the numbers that they represent.
+    So a result near a tie may differ by one step of its grid."""
     case = reference("int8")
     grid = case.graph.tensors[case.graph.outputs[0]].quantization
     found = np.asarray(jax.jit(lambda x: logits_of(case, x))(case.answers["x"]))
@@ -130,11 +130,11 @@ def test_the_converter_wrote_what_the_cases_are_for(reference):
     assert len(packed) == 2
 
 
-# --- gradients through what keeps only signs --------------------------------------------------
+# --- gradients through packed tensors --------------------------------------------------
 
 
 def test_packed_tensors_pass_a_gradient(reference):
-    """Thresholds keep no scale; what stands for it passes gradients of every sign channel."""
+    """Thresholds contain no scale; its replacement passes gradients of every sign channel."""
     case = reference("sequential")
     gradient = jax.jit(jax.grad(lambda x: logits_of(case, x)[0, 0]))(case.answers["x"])
     assert np.isfinite(gradient).all()
@@ -149,18 +149,18 @@ def test_rounding_passes_the_gradient_within_its_range():
     np.testing.assert_array_equal(slope, [0, 1, 1, 1, 1, 1, 0])
 
 
-# --- taps, sizes --------------------------------------------------------------------------------
+# --- taps, sizes -----------------------------------------------------------------------
 
 
 def test_taps_are_named_by_what_they_are(reference):
-    """Of a QuickNet of five blocks with one transition, from 32 to 64 channels."""
+    """The taps of a QuickNet of five blocks with one transition, from 32 to 64 channels."""
     network = reference("quicknet").network
     entry = network.entry
     names = [tap for tap in network.taps if not tap.startswith(("conv", "add"))]
     assert names == ["stem1", "stem2", "stem3", "stem", "stage1", "stage2"]
     assert sum(tap.startswith("conv") for tap in network.taps) == 5
     assert sum(tap.startswith("add") for tap in network.taps) == 5
-    # ``stem`` is stem3 once more, and does not count twice.
+    # ``stem`` is the same as stem3 and does not count twice.
     assert entry.style.style_taps == ("stem1", "stem2", "stem3", "stage1")
     assert entry.style.content_taps == ("stage1",)
     assert (entry.sizes.stride, entry.card.num_classes, entry.sizes.free) == (8, 10, True)
@@ -262,7 +262,7 @@ def test_height_and_width_of_a_flattened_map_are_not_exchanged(reshaped):
 
 
 def test_a_classifier_that_does_not_fit_its_own_file_is_refused():
-    """Its size is that of the file, where logits there must be."""
+    """Its size is that of the file, at which there must be logits."""
     kernel = Tensor("kernel", (7, 5), np.ones((7, 5), np.float32))
     graph = graph_of(
         Operator(0, "RELU", (0,), (1,), {}),
@@ -276,7 +276,7 @@ def test_a_classifier_that_does_not_fit_its_own_file_is_refused():
 
 
 def test_all_taps_are_maps(reference):
-    """Its only concatenation is one of means [N, C]."""
+    """Its only concatenation joins means [N, C]."""
     network = reference("ones").network
     assert "conv1" in network.taps
     _, taps = jax.eval_shape(network.apply, network.variables, jnp.zeros((1, 16, 14, 3)))
@@ -293,7 +293,7 @@ def test_pictures_of_a_batch_are_independent(reference):
     assert abs(two[1] - two[0]).max() > 1e-3
 
 
-# --- what is refused ------------------------------------------------------------------------------
+# --- bad input -------------------------------------------------------------------------
 
 
 def graph_of(*operators, tensors=()):
@@ -395,7 +395,7 @@ def test_the_same_file_read_again_is_the_same_architecture(reference):
     assert hash(first) == hash(second)
 
 
-# --- QuickNet v0.2 both ways ----------------------------------------------------------------------
+# --- QuickNet v0.2 both ways -----------------------------------------------------------
 
 
 def test_the_published_file_agrees_with_its_own_module(real_tflite, real_quicknet):

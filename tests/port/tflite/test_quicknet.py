@@ -1,4 +1,4 @@
-"""QuickNet v0.2 from a graph that is built here of random weights, and from altered ones."""
+"""QuickNet v0.2 from a graph with random weights, which is built here, and from altered graphs."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ def lce_filter(words):
 
 
 def graph_of(params):
-    """What Larq Compute Engine wrote of these weights in 2020, for pictures of 32 px."""
+    """The file that Larq Compute Engine wrote in 2020 for these weights and pictures of 32 px."""
     params = flatten_dict(params, sep="/")
     tensors, operators = [Tensor("picture", (1, 32, 32, 3), None)], []
 
@@ -146,7 +146,7 @@ def where(graph, operator):
 
 
 def with_extra(graph):
-    """The graph with a MUL behind its end."""
+    """The graph with a MUL appended."""
     last = graph.outputs[0]
     extra = Operator(len(graph.operators), "MUL", (last, last), (len(graph.tensors),), {})
     tensors = (*graph.tensors, Tensor("extra", (1, 1000), None))
@@ -176,7 +176,7 @@ def test_an_extra_operator_is_named(graph, quicknet):
     assert fault == f"left over: {where(longer, extra)} a step 'mul'"
 
 
-def test_another_operator_is_named_and_nothing_after_it(graph, quicknet):
+def test_an_operator_of_another_kind_is_the_only_fault(graph, quicknet):
     position = first(graph, "MAX_POOL_2D")
     altered = with_operator(graph, position, kind="AVERAGE_POOL_2D")
     (fault,) = faults(altered, quicknet.architecture)
@@ -225,7 +225,7 @@ def test_options_of_another_network_are_refused(graph, quicknet, name, fault):
 
 
 def test_strides_of_another_network_are_refused(graph, quicknet):
-    """The stem's, a pool's, and that of a transition, which is 2."""
+    """The strides of the stem, a pool and a transition, which is 2."""
     binary = [operator for operator in graph.operators if operator.kind == "LceBconv2d"]
     for operator, name, fault in (
         (graph.operators[0], "StrideH", "strides (1, 2), needs (2, 2)"),
@@ -272,7 +272,7 @@ def test_all_faults_are_listed_at_once(graph, quicknet):
         assert all(part in fault for part in parts), fault
 
 
-def test_a_graph_of_nothing_lacks_every_weight(quicknet):
+def test_an_empty_graph_lacks_every_weight(quicknet):
     empty = Graph((Tensor("picture", (1, 32, 32, 3), None),), (), (0,), (0,))
     missing = faults(empty, quicknet.architecture)
     assert all(line.startswith("missing: ") for line in missing)

@@ -20,7 +20,7 @@ def gradients(kind, options, *inputs):
     return values, *pull_back(jnp.ones_like(values))
 
 
-# What TensorFlow 2.15 gives for tf.nn.relu, tf.clip_by_value(x, -1, 1) and tf.nn.relu6.
+# The results of TensorFlow 2.15 for tf.nn.relu, tf.clip_by_value(x, -1, 1) and tf.nn.relu6.
 @pytest.mark.parametrize(
     ("number", "x", "y", "slope"),
     [
@@ -37,7 +37,7 @@ def test_gradients_at_the_kinks_of_activations_are_tensorflows(number, x, y, slo
 
 
 def test_the_gradient_of_prelu_at_its_kink_is_tensorflows():
-    """tf.keras.layers.PReLU: nothing passes at exactly 0, neither to x nor to alpha."""
+    """tf.keras.layers.PReLU: at exactly 0, no gradient passes to x or alpha."""
     values, of_x, of_alpha = gradients("prelu", None, [-2, 0, 3], [0.25, 0.25, 0.25])
     np.testing.assert_array_equal(values, [-0.5, 0, 3])
     np.testing.assert_array_equal(of_x, [0.25, 0, 1])

@@ -105,7 +105,7 @@ def test_published_weights_see_edges_and_colours():
     architecture = Architecture.published(registry.find("vgg19_conv5_1"))
     _, taps = architecture.apply(variables, images)
     flat, edge = np.asarray(taps["relu1_1"])[:, 8:24, 8:24]
-    # A flat area gives every position the same response, and an edge shows at two columns only.
+    # A flat area has the same response everywhere, and an edge is visible at two columns only.
     np.testing.assert_allclose(flat, np.broadcast_to(flat[0, 0], flat.shape), atol=1e-3)
     changes = np.abs(np.diff(edge, axis=1)).max(axis=(0, 2))
     assert set(np.flatnonzero(changes > 1)) == {6, 7, 8}

