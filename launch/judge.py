@@ -20,7 +20,7 @@ flags.DEFINE_string("content", None, "the photograph that all pictures were made
 flags.DEFINE_string("style", None, "the painting that all pictures were made from")
 flags.DEFINE_string("contents_dir", None, "folder to find CONTENT of CONTENT__STYLE.png in")
 flags.DEFINE_string("styles_dir", None, "folder to find STYLE of CONTENT__STYLE.png in")
-flags.DEFINE_string("judge", None, "VGG-19's weights, an .npz file", required=True)
+flags.DEFINE_string("judge", None, "vgg19 (a download), or a file of its weights", required=True)
 flags.DEFINE_integer("size", None, "shorter side to judge at; by default each picture's own")
 cli.define_json()
 
