@@ -15,6 +15,7 @@ Taps, from the picture to the logits:
   sum of counts, so that style and content are best measured here;
 - ``section2_block1_shortcut_conv``, ``…_conv1``, ``…_conv2``: results of the block's convolutions:
   integers from 0 to the number of products, unless the section is float;
+- ``section2_block1_conv1_norm``: the input of its second convolution before the sign (or ReLU);
 - ``section2_block1``: the residual stream after the block; the first block of sections 2, 3 and 4
   halves its size and doubles its channels;
 - ``section2``: the residual stream at the end of the section;
@@ -86,7 +87,7 @@ class BMXNetResNet18(Tapped):
         if is_first:
             x = self._conv(y, section, f"{name}_shortcut_conv", side=1, stride=stride)
         y = self._conv(y, section, f"{name}_conv1", side=3, stride=stride)
-        y = self._norm(f"{name}_conv1_norm")(y, train=train)
+        y = self.tap(f"{name}_conv1_norm", self._norm(f"{name}_conv1_norm")(y, train=train))
         return self.tap(name, self._conv(y, section, f"{name}_conv2", side=3, stride=1) + x)
 
     def _conv(self, x: Array, section: int, name: str, *, side: int, stride: int) -> Array:

@@ -13,7 +13,7 @@ The bits are little-endian and in the order [out, in, rows, columns]; a set bit 
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -80,11 +80,11 @@ def read_network(
 
     Raises:
       ValueError: the file cannot be read; or, in one error, all arrays that are missing, left over,
-        or of the wrong shape or dtype; or an array holds values that are not finite.
+        of the wrong shape or dtype, or not finite.
     """
     arrays = read_arrays(path)
     candidates = bmxnet.ENTRIES if entry is None else (entry,)
-    found = {candidate: faults(arrays, needed(candidate)) for candidate in candidates}
+    found = {candidate: _faults(arrays, candidate) for candidate in candidates}
     entry = min(found, key=lambda candidate: len(found[candidate]))
     if found[entry]:
         lines = "\n  ".join(found[entry])
@@ -97,10 +97,18 @@ def read_network(
     architecture = Architecture.published(entry)
     latent = Network(architecture, unflatten_dict(variables), {"kernels": "binarized"})
     try:
-        packed = freeze(latent)  # which also finds values that are not finite
-    except ValueError as error:
+        packed = freeze(latent)
+    except ValueError as error:  # a variance is too small
         raise ValueError(f"{path}: {error}") from None
     return packed if frozen else latent
+
+
+def _faults(arrays: Mapping[str, np.ndarray], entry: Entry) -> list[str]:
+    # The words of binary kernels are bits: as floats, they may be anything.
+    floats = {name: array for name, array in arrays.items() if array.dtype == np.float32}
+    infinite = [name for name, array in floats.items() if not np.isfinite(array).all()]
+    unfit = [f"{name}: holds values that are not finite" for name in infinite]
+    return faults(arrays, needed(entry)) + unfit
 
 
 def needed(entry: Entry) -> dict[str, jax.ShapeDtypeStruct]:
