@@ -126,7 +126,14 @@ def _entry(name: str, float_sections: int) -> Entry:
         sizes=Sizes(any_size, stride=32),
         card=Card(paper="Yang et al., BMXNet, arXiv 1705.09864", num_classes=CLASSES),
         style=Style(
-            style_taps=("stem_conv", "stem", "section2_block1_norm", "section3_block1_norm"),
+            style_taps=(
+                "stem_conv",
+                "stem",
+                "section1_block2_norm",
+                "section2_block1_norm",
+                "section2_block2_norm",
+                "section3_block1_norm",
+            ),
             content_taps=("section4_block1_norm",),
         ),
     )
