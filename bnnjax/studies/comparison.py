@@ -87,7 +87,7 @@ def make_sheet(
     directory: Path, outcomes: Sequence[Outcome], originals: Mapping[str, tuple[Path, Path]]
 ) -> np.ndarray:
     """A row per pair: photograph, painting, and the picture of each network, labelled with its
-    style and content distances; float32 [H, W, 3]."""
+    style and content distances and the network's name; float32 [H, W, 3]."""
     rows, labels = [], []
     for picture, pair in originals.items():
         row: list[Any] = [fit(load(path), size=CELL) for path in pair]
@@ -95,7 +95,7 @@ def make_sheet(
         for outcome in outcomes:
             row.append(directory / outcome.name / f"{picture}.png")
             style, content = (outcome.measures[picture][name] for name in ("style", "content"))
-            names.append(f"{outcome.name} {style:.2f} {content:.2f}")
+            names.append(f"{style:.2f} {content:.2f} {outcome.name}")  # the end may be cut off
         rows.append(row)
         labels.append(names)
     return contact_sheet(rows, labels=labels, cell=CELL)
