@@ -112,10 +112,11 @@ def plot(path: Path, outcomes: Sequence[Outcome]) -> bool:
     panels = figure.subplots(1, len(MEASURES) + len(COSTS), sharey=True)
     names, titles = [outcome.name for outcome in outcomes], (*MEASURES, *HEADINGS)
     for axes, name, title in zip(panels, (*MEASURES, *COSTS), titles, strict=True):
-        axes.barh(names, [outcome.figures[name] for outcome in outcomes])
+        bars = axes.barh(names, [outcome.figures[name] for outcome in outcomes])
+        axes.bar_label(bars, fmt="{:.3g}", padding=2)
         axes.set_title(title, fontsize="medium")
-        if name in COSTS:
-            axes.set_xscale("log")
+        axes.margins(x=0.4)  # room for the labels
+        axes.set_xticks([])
     panels[0].invert_yaxis()  # the first network on top
     figure.savefig(path, dpi=120)
     return True
