@@ -151,7 +151,8 @@ def test_streams_and_float_sections_agree_with_numpy(checked):
             for layer in ("conv1", *(["shortcut_conv"] if is_first else [])):
                 kernel = arrays[f"{block}_{layer}", "kernel"]
                 expected = convolved(np.float64(x), kernel, stride)
-                np.testing.assert_allclose(taps[f"{block}_{layer}"], expected, rtol=1e-3, atol=1e-4)
+                atol = 1e-6 * np.abs(expected).max()  # sums of hundreds of products may cancel
+                np.testing.assert_allclose(taps[f"{block}_{layer}"], expected, rtol=1e-3, atol=atol)
         shortcut = taps[f"{block}_shortcut_conv"] if is_first else stream
         np.testing.assert_array_equal(taps[block], taps[f"{block}_conv2"] + shortcut)
         stream = taps[block]
