@@ -17,6 +17,7 @@ ROOMS = (
     "optimize",
     "nst",
     "judge",
+    "studies",
     "train",
     "cli",
     "launch",

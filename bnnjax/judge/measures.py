@@ -14,16 +14,15 @@ Lower is better, but style and content are in conflict. Pictures are float32 [H,
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bnnjax.models import registry
-from bnnjax.models.network import Architecture
+from bnnjax.models.network import Architecture, Variables
 from bnnjax.nst.statistics import gram
-from bnnjax.port.vgg.npz import read_vgg_npz
+from bnnjax.port.load import load_model
+from bnnjax.port.storage.network_file import with_suffix
 
 Maps = Mapping[str, jax.Array]
 Picture = jax.Array | np.ndarray
@@ -78,18 +77,27 @@ def judge(
     return {name: float(value) for name, value in measures.items()}
 
 
-def vgg_features(path: str | os.PathLike[str]) -> Features:
-    """VGG-19's activations at `VGG_TAPS`, with the weights of a file that `read_vgg_npz` reads.
+def vgg_features(model: str | os.PathLike[str]) -> Features:
+    """VGG-19's activations at `VGG_TAPS`.
 
-    Raises:
-      ValueError: see `read_vgg_npz`.
+    `model` is anything that `load_model` takes, such as the .npz file of `bnnjax.port.vgg.npz`. The
+    name "vgg19" stands for "vgg19_conv5_1", a download of 80 MB instead of 575: judges need no
+    more of it.
+
+    Raises ValueError as `load_model` does, or if the network is not VGG-19.
     """
-    return partial(_vgg_maps, read_vgg_npz(path))
+    model = os.fspath(model)
+    if model == "vgg19" and not with_suffix(model).is_file():
+        model = "vgg19_conv5_1"
+    network = load_model(model)
+    if missing := {*VGG_TAPS} - {*network.taps}:
+        raise ValueError(f"{model} is {network.name}, which lacks {', '.join(sorted(missing))}")
+    return partial(_vgg_maps, network.architecture, network.variables)
 
 
-@jax.jit
-def _vgg_maps(variables: dict[str, Any], images: jax.Array) -> Maps:
-    _, taps = Architecture.published(registry.find("vgg19_conv5_1")).apply(variables, images)
+@partial(jax.jit, static_argnums=0)
+def _vgg_maps(architecture: Architecture, variables: Variables, images: jax.Array) -> Maps:
+    _, taps = architecture.apply(variables, images)
     return {name: taps[name] for name in VGG_TAPS}
 
 

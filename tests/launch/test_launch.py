@@ -31,8 +31,9 @@ SMALL = ["--size=64", "--steps=3", *FEW_TAPS]
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
-    """The environment of the tests, except that runs share a cache of compilations."""
-    return {**os.environ, "BNNJAX_CACHE": str(tmp_path_factory.mktemp("cache"))}
+    """The environment of the tests, without downloads; runs share a cache of compilations."""
+    cache, nowhere = str(tmp_path_factory.mktemp("cache")), "http://127.0.0.1:9"
+    return {**os.environ, "BNNJAX_CACHE": cache, "BNNJAX_KERAS_URL": nowhere}
 
 
 @pytest.fixture(scope="session")
@@ -272,7 +273,7 @@ REFUSED = {  # script, flags, a part of the error's only line
     "a recipe of a network that is not here": (
         "stylize",
         ["--recipe=others.png", "--content=boat.png", "--style=wave.png"],
-        "the weights of vgg19 cannot be downloaded",
+        "vgg19_weights_tf_dim_ordering_tf_kernels.h5: cannot be downloaded",
     ),
     "a text to port": (
         "port_larq",
@@ -306,6 +307,11 @@ REFUSED = {  # script, flags, a part of the error's only line
         "judge",
         ["--pictures=boat.png", "--content=boat.png", "--style=wave.png", "--judge=no.npz"],
         "no.npz",
+    ),
+    "a network to compare": (
+        "compare",
+        ["--models=quiknet", "--content=boat.png", "--style=wave.png", "--judge=network"],
+        "network is quicknet_v0, which lacks relu2_2",
     ),
 }
 INSTALLED = "from bnnjax.launch.stylize import run; run()"  # what `bnnjax-stylize` is

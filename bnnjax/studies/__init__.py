@@ -1,0 +1,1 @@
+"""The findings of the article, each as a study that can be repeated."""
