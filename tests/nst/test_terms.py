@@ -40,11 +40,17 @@ def scene_of(photograph, painting, *, scale=1.0):
     return Scene(jnp.asarray(photograph), jnp.asarray(painting), jnp.asarray(JITTERS), scaled)
 
 
+def weights_of_taps(term):
+    """The painting's taps have `TAP_WEIGHTS`; the photograph's are equal."""
+    equal = jnp.ones(len(term.taps), jnp.float32)
+    return {"style_tap_weights": jnp.asarray(TAP_WEIGHTS), "content_tap_weights": equal}
+
+
 def loss_of(term, picture, scene, *, jitter=0):
     """The term of a picture, as a step computes it."""
     rolled = jnp.roll(picture, scene.jitters[jitter], (0, 1))
     seen = Seen(picture, scene.look(rolled), jnp.asarray(jitter))
-    return term.loss(seen, term.target(scene), {"style_tap_weights": jnp.asarray(TAP_WEIGHTS)})
+    return term.loss(seen, term.target(scene), weights_of_taps(term))
 
 
 SCENE = scene_of(PHOTOGRAPH, PAINTING)
@@ -144,7 +150,7 @@ def test_a_target_of_zeros_constrains_nothing_and_divides_nothing(term):
 
     def loss(picture):
         seen = Seen(picture, look(picture), jnp.asarray(0))
-        return term.loss(seen, target, {"style_tap_weights": jnp.asarray(TAP_WEIGHTS)})
+        return term.loss(seen, target, weights_of_taps(term))
 
     value, gradient = jax.value_and_grad(loss)(jnp.asarray(PICTURE))
     assert value == 0
