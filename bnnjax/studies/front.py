@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-_SCORED = ("style", "strokes", "content")
+_SCORED = {"style": 1.0, "strokes": 1.0, "content": 1 / 3}
 
 
 def pareto_front(points: ArrayLike) -> np.ndarray:
@@ -21,10 +21,11 @@ def pareto_front(points: ArrayLike) -> np.ndarray:
 
 
 def score(measures: dict[str, float]) -> float:
-    """style + strokes + content, as far as there are such; lower is better, and NaN becomes inf.
+    """style + strokes + content / 3, as far as there are such; lower is better, NaN becomes inf.
 
-    With a judge, the two measures of style together weigh as much against content as they cost:
-    along a sweep of the weights, a unit of content buys about half a unit of each.
+    Style and content cannot both be had, so their exchange is a matter of taste. Were content to
+    count in full, an untouched photograph would beat most of what is painted from it; at a third it
+    loses to all of it (docs/studies/tv.md), and stronger style wins only while it still gains.
     """
-    total = sum(measures[name] for name in _SCORED if name in measures)
+    total = sum(factor * measures.get(name, 0.0) for name, factor in _SCORED.items())
     return float(total) if np.isfinite(total) else float("inf")

@@ -166,5 +166,6 @@ def _mean(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _caption(setting: Setting) -> str:
-    """The values of a setting, and the name of the last one."""
-    return ", ".join([*(shown(value) for _, value in setting[:-1]), label(setting[-1:])])
+    """The whole setting where it fits, else its values."""
+    whole = label(setting)
+    return whole if len(whole) < 26 else ", ".join(shown(value) for _, value in setting)

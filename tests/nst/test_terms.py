@@ -123,7 +123,7 @@ def test_the_target_itself_costs_nothing():
 def test_content_at_another_jitter_is_other_content():
     """What a stride sees depends on where it starts, hence a target for each jitter."""
     seen = Seen(PHOTOGRAPH, look(np.roll(PHOTOGRAPH, JITTERS[1], (0, 1))), jnp.asarray(0))
-    assert CONTENT.loss(seen, CONTENT.target(SCENE), {}) > 0.01
+    assert CONTENT.loss(seen, CONTENT.target(SCENE), weights_of_taps(CONTENT)) > 0.01
 
 
 @pytest.mark.parametrize("term", [Content(), Style(), Style(kind="gram")], ids=repr)

@@ -38,10 +38,10 @@ def test_points_that_are_not_finite_are_left_out():
 @pytest.mark.parametrize(
     ("measures", "expected"),
     [
-        ({"style": 0.5, "strokes": 0.25, "content": 1.0, "checker": 9.0}, 1.75),
-        ({"style": 0.5, "content": 1.0}, 1.5),
+        ({"style": 0.5, "strokes": 0.25, "content": 1.5, "checker": 9.0}, 1.25),
+        ({"style": 0.5, "content": 3.0}, 1.5),
         ({"style": np.nan, "content": 1.0}, np.inf),
     ],
 )
-def test_the_score_adds_style_strokes_and_content(measures, expected):
-    assert score(measures) == expected
+def test_the_score_adds_style_strokes_and_a_third_of_content(measures, expected):
+    assert score(measures) == pytest.approx(expected)
