@@ -35,8 +35,8 @@ def main() -> int:
     suspects = {name: blocks.SUSPECTS[name] for name in names}
     status = 0
     for model in FLAGS.models:
-        directory = Path(given.get("directory", "out")) / Path(model).stem
-        options = {**given, "model": model, "directory": directory}
+        directory = Path(given.get("output_dir", "out")) / Path(model).stem
+        options = {**given, "model": model, "output_dir": directory}
         study = blocks.blocks(*pictures, suspects=suspects, **options)
         found = blocks.gradient_peaks(*pictures, **options)
         cli.print_table(blocks.peaks_table(study))

@@ -31,7 +31,7 @@ def main() -> int:
     pictures = (FLAGS.content, FLAGS.style)
     if not any(pictures):
         pictures = assets.samples()
-    options = {"directory": "out", "preset": FLAGS.preset, "taps": FLAGS.taps}
+    options = {"output_dir": "out", "preset": FLAGS.preset, "taps": FLAGS.taps}
     options |= cli.given((*BENCH, *OPTIONS))
     if FLAGS.kind == "style":
         study = layers.style_layers(*pictures, inits=FLAGS.inits, **options)
@@ -40,7 +40,7 @@ def main() -> int:
     else:
         sets = FLAGS.style_sets and [taps.split("+") for taps in FLAGS.style_sets]
         study = layers.cross_layers(*pictures, style_sets=sets, **options)
-    paths, figures = study.save(options["directory"]), study.figures()
+    paths, figures = study.save(options["output_dir"]), study.figures()
     if FLAGS.kind == "cross" and len(study.of(study.settings[0])) > 1:
         figures["factors"] = validation.factors(study)
         cli.print_table(validation.table(study))

@@ -32,13 +32,13 @@ def main() -> int:
     pictures = (FLAGS.content, FLAGS.style)
     if not any(pictures):
         pictures = assets.samples()
-    options = {"directory": "out", "preset": FLAGS.preset, **cli.given((*BENCH, *OPTIONS))}
+    options = {"output_dir": "out", "preset": FLAGS.preset, **cli.given((*BENCH, *OPTIONS))}
     if FLAGS.search:
         options |= {"settings": FLAGS.search, "at_once": FLAGS.at_once}
         study = search.search(*pictures, vary=vary, **options)
     else:
         study = sweep.sweep(*pictures, vary=vary, **options)
-    paths = study.save(options["directory"])
+    paths = study.save(options["output_dir"])
     return cli.report(study.table(), study.figures(), paths, study.problems)
 
 

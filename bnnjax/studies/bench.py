@@ -37,8 +37,8 @@ class BenchConfig:
     preprocessing: str | None = option(None, "pictures of a .tflite file; default: imagenet")
     pairing: Literal["zip", "product"] = option("zip", "how photographs and paintings are paired")
     judge: Any = option(None, "VGG-19's weights (.npz), an independent judge; default: the losses")
-    directory: str | Path | None = option(None, "folder for the pictures; default: none")
-    batch: int = option(64, "most pictures per call; a killed study repeats at most these")
+    output_dir: str | Path | None = option(None, "folder for the pictures; default: none")
+    batch: int = option(32, "most pictures per call; a killed study repeats at most these")
     overwrite: bool = option(False, "replace existing pictures")
     resume: bool = option(False, "keep existing pictures and make those that are missing")
     progress: bool = option(True, "show a progress bar with the time left")
@@ -54,7 +54,7 @@ class StudyOptions(StylizeOptions, total=False):
     preprocessing: str | None
     pairing: Literal["zip", "product"]
     judge: str | Path | judge.Features | None
-    directory: str | Path | None
+    output_dir: str | Path | None
     batch: int
     overwrite: bool
     resume: bool
@@ -160,18 +160,21 @@ class Bench:
             progress=False,
             preview=show,
         )
-        finished = [n for n, trial in enumerate(batch) if self._finished(result, n, trial)]
-        outcomes = [self._outcome(batch[number], result, number) for number in finished]
+        outcomes = [
+            self._outcome(trial, result, number)
+            for number, trial in enumerate(batch)
+            if self._finished(result, number, trial)
+        ]
         if result.interrupted:
             raise KeyboardInterrupt
-        return outcomes
+        return [self._judged(outcome) for outcome in outcomes]
 
     def _finished(self, result: StylizeResult, number: int, trial: Trial) -> bool:
         steps = len(result.losses[number].get("total", ()))
         return steps == trial.config.steps or number in result.minimized.diverged
 
     def _outcome(self, trial: Trial, result: StylizeResult, number: int) -> Outcome:
-        """The outcome of one picture of a batch, judged and written."""
+        """The outcome of one picture of a batch; written before it is judged, which takes time."""
         picture = np.rint(255 * result.images[number]).astype(np.float32) / 255  # as in its file
         painting = self.paintings[trial.pair.style].cropped
         outcome = Outcome(
@@ -179,34 +182,41 @@ class Bench:
             picture,
             result.recipe(number),
             best_losses(result.losses[number]),
-            self._judge(trial, picture),
+            {},
             of_pixels(picture, painting),
             result.minimized.diverged.get(number),
         )
-        if self.options.directory is not None:
-            outcome.write(Path(self.options.directory))
-        return outcome
+        return self._written(outcome)
 
-    def _judge(self, trial: Trial, picture: np.ndarray) -> dict[str, float]:
-        if self.features is None:
-            return {}
-        photograph = self.photographs[trial.pair.content].cropped
-        painting = self.paintings[trial.pair.style].cropped
-        return judge.judge(picture, photograph, painting, self.features)
+    def _judged(self, outcome: Outcome) -> Outcome:
+        """The outcome with the judge's measures, if there is a judge."""
+        if self.features is None or outcome.judged:
+            return outcome
+        pair = outcome.trial.pair
+        photograph, painting = self.photographs[pair.content], self.paintings[pair.style]
+        measures = judge.judge(outcome.picture, photograph.cropped, painting.cropped, self.features)
+        return self._written(outcome._replace(judged=measures))
+
+    def _written(self, outcome: Outcome) -> Outcome:
+        if self.options.output_dir is not None:
+            outcome.write(Path(self.options.output_dir))
+        return outcome
 
     def _kept(self, trials: Sequence[Trial]) -> dict[str, Outcome]:
         """The outcomes that the folder has already."""
-        if self.options.directory is None:
+        if self.options.output_dir is None:
             return {}
         replace = self.options.overwrite or self.options.resume
         names = [trial.name for trial in trials]
-        paths = picture_paths(names, self.options.directory, overwrite=replace)
+        paths = picture_paths(names, self.options.output_dir, overwrite=replace)
         if not self.options.resume:
             return {}
         found = zip(trials, paths, strict=True)
-        return {trial.name: self._read_outcome(trial, p) for trial, p in found if p.exists()}
+        kept = [self._checked(trial, path) for trial, path in found if path.exists()]
+        return {outcome.trial.name: self._judged(outcome) for outcome in kept}
 
-    def _read_outcome(self, trial: Trial, path: Path) -> Outcome:
+    def _checked(self, trial: Trial, path: Path) -> Outcome:
+        """The outcome in a file, which must be that of this trial."""
         outcome = Outcome.read(trial, path)
         recipe = outcome.recipe
         photograph = self.photographs[trial.pair.content]
@@ -218,9 +228,6 @@ class Bench:
                 f"{path} was made from other pictures, by another network or with other options; "
                 "choose another directory, or set overwrite"
             )
-        if self.features is not None and not outcome.judged:
-            outcome = outcome._replace(judged=self._judge(trial, outcome.picture))
-            outcome.write(path.parent)
         return outcome
 
     def _read(self, sources: Sequence[Any], kind: str) -> list[Picture]:

@@ -24,8 +24,8 @@ def score(measures: dict[str, float]) -> float:
     """style + strokes + content / 3, as far as there are such; lower is better, NaN becomes inf.
 
     Style and content cannot both be had, so their exchange is a matter of taste. Were content to
-    count in full, an untouched photograph would beat most of what is painted from it; at a third it
-    loses to all of it (docs/studies/tv.md), and stronger style wins only while it still gains.
+    count in full, the untouched photograph would beat much of what is painted from it; at a third
+    it ranks behind every setting of docs/studies/sweep.md.
     """
     total = sum(factor * measures.get(name, 0.0) for name, factor in _SCORED.items())
     return float(total) if np.isfinite(total) else float("inf")

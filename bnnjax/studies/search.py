@@ -27,7 +27,7 @@ def search(
     """Searches for the settings with the lowest `score` of their mean measures.
 
     The sampler is Optuna's TPE. It proposes ``at_once`` settings at a time; those that differ in
-    weights only share one compiled step. With a ``directory``, the search is stored there in
+    weights only share one compiled step. With a ``output_dir``, the search is stored there in
     ``search.db``, and ``resume`` continues it.
 
     Args:
@@ -107,9 +107,9 @@ def _study(bench: Bench) -> Any:
         raise ModuleNotFoundError(message) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=bench.base.seed)
-    if bench.options.directory is None:
+    if bench.options.output_dir is None:
         return optuna.create_study(sampler=sampler)
-    path = Path(bench.options.directory) / STORAGE
+    path = Path(bench.options.output_dir) / STORAGE
     if path.exists() and not (bench.options.resume or bench.options.overwrite):
         raise ValueError(f"{path}: exists already; set resume, or choose another directory")
     if bench.options.overwrite:

@@ -17,7 +17,7 @@ def sweep(contents: Any, styles: Any, *, vary: grid.Vary, **options: Unpack[Stud
     Args:
       contents, styles: photographs and paintings, as in `stylize_batch`.
       vary: the values of each option that varies, as a sequence or as text (see `grid`).
-      **options: fields of `BenchConfig` (``model``, ``judge``, ``directory``, ``resume`` …) and of
+      **options: fields of `BenchConfig` (``model``, ``judge``, ``output_dir``, ``resume`` …) and of
         `StylizeConfig`, ``config`` and ``preset``.
 
     Raises:

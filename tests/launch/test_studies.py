@@ -80,7 +80,7 @@ def test_the_best_picture_is_a_recipe_for_stylize(swept, launch, quicknet_file):
 
 @pytest.mark.parametrize("kind", ["style", "content", "cross"])
 def test_layers_are_shown_one_by_one(launch, quicknet_file, kind):
-    flags = [f"--kind={kind}", "--taps=stem_conv,stem", f"--directory={kind}"]
+    flags = [f"--kind={kind}", "--taps=stem_conv,stem", f"--output_dir={kind}"]
     if kind == "cross":
         flags.append("--style_sets=stem_conv,stem_conv+stem")
     found = figures(launch("layers", *flags, f"--model={quicknet_file}", *SMALL, *FEW))
@@ -89,7 +89,7 @@ def test_layers_are_shown_one_by_one(launch, quicknet_file, kind):
 
 def test_blocks_are_measured(launch, quicknet_file):
     flags = [f"--models={quicknet_file}", "--suspects=article,article-no-shortcuts"]
-    ended = launch("blocks", *flags, "--directory=blocks", *SMALL, *FEW)
+    ended = launch("blocks", *flags, "--output_dir=blocks", *SMALL, *FEW)
     assert len(figures(ended)["settings"]) == 2
     assert "no shortcuts  stem_conv" in ended.stdout
 

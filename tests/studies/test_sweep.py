@@ -63,8 +63,8 @@ def test_static_options_vary_as_well(small, files, calls):
 
 
 def test_a_killed_sweep_resumes_without_repeating_pictures(small, files, calls, tmp_path):
-    options = {**small, "vary": VARY, "directory": tmp_path, "batch": 4}
-    whole = bnnjax.sweep(files[0], files[2], **{**options, "directory": None})
+    options = {**small, "vary": VARY, "output_dir": tmp_path, "batch": 4}
+    whole = bnnjax.sweep(files[0], files[2], **{**options, "output_dir": None})
 
     calls.clear()
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +90,7 @@ def _second_call(make, calls, arguments, keywords):
 
 
 def test_existing_pictures_are_refused_kept_or_replaced(small, files, calls, tmp_path):
-    options = {**small, "vary": {"style_weight": [1, 2]}, "directory": tmp_path}
+    options = {**small, "vary": {"style_weight": [1, 2]}, "output_dir": tmp_path}
     bnnjax.sweep(files[0], files[2], **options)
     with pytest.raises(ValueError, match="exists already"):
         bnnjax.sweep(files[0], files[2], **options)
@@ -103,7 +103,7 @@ def test_existing_pictures_are_refused_kept_or_replaced(small, files, calls, tmp
 
 
 def test_a_judge_comes_late_to_pictures_that_exist(small, files, calls, tmp_path):
-    options = {**small, "size": 64, "vary": {"style_weight": [1, 8]}, "directory": tmp_path}
+    options = {**small, "size": 64, "vary": {"style_weight": [1, 8]}, "output_dir": tmp_path}
     first = bnnjax.sweep(files[0], files[2], **options)
     assert {"strokes", "content"} & first.outcomes[0].measures.keys() == {"content"}
     calls.clear()
@@ -180,7 +180,7 @@ def test_a_search_asks_in_batches_and_finds_low_scores(optuna, small, files, cal
 
 
 def test_a_killed_search_resumes_without_repeating_pictures(optuna, small, files, calls, tmp_path):
-    options = {**small, "vary": {"style_weight": "0.5..32"}, "at_once": 3, "directory": tmp_path}
+    options = {**small, "vary": {"style_weight": "0.5..32"}, "at_once": 3, "output_dir": tmp_path}
     made = bench.stylize_batch
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "stylize_batch", lambda *a, **k: _second_call(made, calls, a, k))
