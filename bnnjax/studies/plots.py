@@ -59,7 +59,7 @@ def _curves(figure: Any, means: Means, front: Sequence[Setting]) -> bool:
             line = [(place, measures[name]) for place, measures in points]
             axes.plot(*zip(*line, strict=True), "o-", markersize=3, label=label(rest))
         axes.set_title(f"{name} over {axis}", fontsize=9)
-        axes.set_xticks(range(len(ticks)), map(shown, ticks), rotation=90, fontsize=7)
+        axes.set_xticks(range(len(ticks)), map(_short, ticks), rotation=90, fontsize=7)
         axes.tick_params(labelbottom=True)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
@@ -70,3 +70,9 @@ def _curves(figure: Any, means: Means, front: Sequence[Setting]) -> bool:
 
 def _values(setting: Setting) -> str:
     return ", ".join(shown(value) for _, value in setting)
+
+
+def _short(value: Any) -> str:
+    """The end of a long value: sets of taps differ in their last."""
+    text = shown(value)
+    return text if len(text) <= 24 else f"…{text[-23:]}"
