@@ -167,7 +167,7 @@ class Bench:
         ]
         if result.interrupted:
             raise KeyboardInterrupt
-        return [self._judged(outcome) for outcome in outcomes]
+        return self._judged(outcomes)
 
     def _finished(self, result: StylizeResult, number: int, trial: Trial) -> bool:
         steps = len(result.losses[number].get("total", ()))
@@ -188,13 +188,19 @@ class Bench:
         )
         return self._written(outcome)
 
-    def _judged(self, outcome: Outcome) -> Outcome:
-        """The outcome with the judge's measures, if there is a judge."""
-        if self.features is None or outcome.judged:
-            return outcome
+    def _judged(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes with the judge's measures, if there is a judge."""
+        if self.features is None or all(outcome.judged for outcome in outcomes):
+            return [*outcomes]
+        hidden = not self.options.progress
+        bar = tqdm(outcomes, desc="judging", unit="picture", leave=False, disable=hidden)
+        return [o if o.judged else self._judge(o, self.features) for o in bar]
+
+    def _judge(self, outcome: Outcome, features: judge.Features) -> Outcome:
         pair = outcome.trial.pair
         photograph, painting = self.photographs[pair.content], self.paintings[pair.style]
-        measures = judge.judge(outcome.picture, photograph.cropped, painting.cropped, self.features)
+        originals = (photograph.cropped, painting.cropped)
+        measures = judge.judge(outcome.picture, *originals, features=features)
         return self._written(outcome._replace(judged=measures))
 
     def _written(self, outcome: Outcome) -> Outcome:
@@ -213,7 +219,7 @@ class Bench:
             return {}
         found = zip(trials, paths, strict=True)
         kept = [self._checked(trial, path) for trial, path in found if path.exists()]
-        return {outcome.trial.name: self._judged(outcome) for outcome in kept}
+        return {outcome.trial.name: outcome for outcome in self._judged(kept)}
 
     def _checked(self, trial: Trial, path: Path) -> Outcome:
         """The outcome in a file, which must be that of this trial."""
