@@ -18,6 +18,7 @@ from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stylize import stylize_batch
 from bnnjax.port.load import load_model
 from bnnjax.port.storage.cache import cache_compilations
+from bnnjax.studies.sweep import sweep
 
 __version__ = version("bnnjax")
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "networks",
     "register",
     "stylize_batch",
+    "sweep",
     "thaw",
 ]
 

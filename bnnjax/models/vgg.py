@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bnnjax.layers import Options
+from bnnjax.layers import Options, blur_pool
 from bnnjax.models.entry import Card, Entry, KerasFile, Sizes, Style, Weights
 from bnnjax.models.imagenet import CLASSES, bgr
 from bnnjax.models.tapped import Tapped
@@ -35,7 +35,18 @@ BGR_MEAN = (103.939, 116.779, 123.68)
 CELLS = 7  # rows and columns of the classifier's input
 HIDDEN = 4096  # width of the classifier
 
-POOLINGS: dict[str, Callable[..., jax.Array]] = {"max": nn.max_pool, "avg": nn.avg_pool}
+
+def _blur_pool(
+    x: jax.Array, size: tuple[int, int], *, strides: tuple[int, int], padding: str
+) -> jax.Array:
+    return blur_pool(x, size=size, stride=strides, padding=padding)
+
+
+POOLINGS: dict[str, Callable[..., jax.Array]] = {
+    "max": nn.max_pool,
+    "avg": nn.avg_pool,
+    "blur": _blur_pool,
+}
 
 # The method of Gatys et al. (CVPR 2016): pixels, starting from the photograph, Gram, L-BFGS.
 GATYS = {

@@ -142,8 +142,8 @@ def _weights(
     extra: Mapping[Term, Weight],
 ) -> dict[str, np.ndarray]:
     """All weights and the learning rate, with an entry per picture."""
-    taps = next(len(term.taps) for term in objective.terms if term.name == "style")
-    found = config.weights(pictures, taps=taps)
+    taps = {term.name: len(term.taps) for term in objective.terms}
+    found = config.weights(pictures, taps=taps["style"], content_taps=taps["content"])
     for term, weight in extra.items():
         name = f"{term.name}_weight"
         try:
@@ -162,6 +162,8 @@ def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) 
         return content.pixels
     if config.init == "matched":
         return np.asarray(color.match(content.pixels, style.pixels))
+    if config.init == "grey":
+        return np.full_like(content.pixels, 0.5)
     # The noise is faint: at full contrast the first responses are hundreds of times those of any
     # painting, where the pseudo-gradients are zero and offer no way back.
     return np.asarray(jax.random.uniform(key, content.pixels.shape, jnp.float32, 0.45, 0.55))

@@ -78,7 +78,12 @@ def configured(network: Network, config: StylizeConfig) -> Network:
     """The network with the options of the config."""
     pseudo_gradient = config.pseudo_gradient or network.architecture.options.pseudo_gradient
     clip = None if np.isinf(config.clip) else config.clip
-    return network.with_options(pooling=config.pooling, pseudo_gradient=pseudo_gradient, clip=clip)
+    return network.with_options(
+        pooling=config.pooling,
+        residual_scale=config.residual_scale,
+        pseudo_gradient=pseudo_gradient,
+        clip=clip,
+    )
 
 
 def make_objective(

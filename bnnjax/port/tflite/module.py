@@ -23,6 +23,11 @@ class GraphNetwork(Tapped):
 
     @nn.compact
     def __call__(self, x: Array) -> Array | None:
+        if self.options.residual_scale != 1:
+            raise ValueError(
+                f"residual_scale is {self.options.residual_scale}, but a .tflite file does not "
+                "distinguish shortcuts; port it with launch/port_larq.py"
+            )
         program = self.program
         values: dict[Any, Any] = {program.image: x}
         for name, shape in program.constants:

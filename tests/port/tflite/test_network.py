@@ -426,3 +426,10 @@ def test_the_published_file_agrees_with_its_own_module(real_tflite, real_quickne
         assert_close(found[name], np.asarray(expected[registered]), 0 if exact else 1e-6)
     assert_close(found_gradient, np.asarray(gradient), 1e-6)
     assert len(general.entry.style.style_taps) == len(registry.entry.style.style_taps) == 6
+
+
+def test_shortcuts_of_a_file_cannot_be_scaled(reference):
+    """It has additions, but does not say which summand is the shortcut."""
+    network = reference("resnet_e").network.with_options(residual_scale=0.5)
+    with pytest.raises(ValueError, match=r"residual_scale is 0.5, but a .tflite file does not"):
+        network.apply(network.variables, jnp.zeros((1, *network.entry.sizes.smallest, 3)))
