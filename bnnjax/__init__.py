@@ -8,6 +8,9 @@ Pictures are float32 arrays [H, W, 3], sRGB in [0, 1].
 
 from importlib.metadata import version
 
+from bnnjax.attack.attack import attack_batch
+from bnnjax.attack.config import AttackConfig
+from bnnjax.attack.result import AttackResult
 from bnnjax.models.forms import freeze, thaw
 from bnnjax.models.network import Network
 from bnnjax.models.registry import names as networks
@@ -21,10 +24,13 @@ from bnnjax.port.storage.cache import cache_compilations
 
 __version__ = version("bnnjax")
 __all__ = [
+    "AttackConfig",
+    "AttackResult",
     "Network",
     "Recipe",
     "StylizeConfig",
     "StylizeResult",
+    "attack_batch",
     "freeze",
     "load_model",
     "networks",
