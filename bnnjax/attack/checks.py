@@ -18,6 +18,7 @@ from bnnjax.attack.config import AttackConfig
 from bnnjax.attack.inputs import Inputs, classifier
 from bnnjax.attack.portions import method_of, succeeded
 from bnnjax.attack.result import AttackResult
+from bnnjax.attack.rounding import to_bytes
 from bnnjax.attack.search import Job, Method, search
 from bnnjax.models.network import Network
 
@@ -77,6 +78,8 @@ def run(
             0.0,
         ),
     ]
+    noise = trial.noise()
+    found.append(Check("noise", "leaves no more than noise at the ends of the ball", now, noise))
     if config.norm == "linf":
         blind = trial.resisting("square", "Square")
         found.append(Check("square", "leaves no more than Square, without gradients", now, blind))
@@ -116,6 +119,18 @@ class _Trial:
         pictures = self._attacked(self.result.network, self.inputs, method, title, **changes)
         logits_of = classifier(self.result.network)
         return _resisting(self.inputs, np.stack([logits_of(picture) for picture in pictures]))
+
+    def noise(self) -> float:
+        """How many resist a random sign for every value, times the largest size in the ball."""
+        config, epsilon = self.result.config, self.result.epsilons[0]
+        logits_of, rng = classifier(self.result.network), np.random.default_rng(config.seed)
+        answers = []
+        for picture in self.inputs.pictures:
+            size = epsilon if config.norm == "linf" else epsilon / math.sqrt(picture.size)
+            noisy = (picture + size * rng.choice([-1, 1], picture.shape)).clip(0, 255) / 255
+            rounded = to_bytes(noisy, picture, norm=config.norm, epsilon=epsilon)
+            answers.append(logits_of(rounded))
+        return _resisting(self.inputs, np.stack(answers))
 
     def through(self, other: Network) -> float:
         """How many resist pictures that lead another network away from its own decision."""

@@ -22,7 +22,7 @@ def save(result: "AttackResult", directory: Path, *, overwrite: bool) -> list[Pa
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for row, epsilon in enumerate(result.epsilons):
-        for number in np.flatnonzero(result.inputs.attackable()):
+        for number in np.flatnonzero(result.inputs.attackable()).tolist():
             path = directory / f"{_name(result, number, epsilon)}.png"
             save_png(path, result.outcome.pictures[row][number], overwrite=overwrite)
             beside = path.with_name(f"{path.stem}__change.png")
@@ -90,7 +90,7 @@ def _top(guesses: list[tuple[str, float]]) -> str:
 def _sheet(result: "AttackResult") -> tuple[list[list[np.ndarray]], list[list[str]]]:
     """A row for each of the first attacked pictures: it, then after each attack with its change."""
     pictures, labels = [], []
-    for number in np.flatnonzero(result.inputs.attackable())[:_ROWS]:
+    for number in np.flatnonzero(result.inputs.attackable())[:_ROWS].tolist():
         pictures.append([result.inputs.pictures[number]])
         labels.append([_caption(result.guesses(number), "")])
         for row, epsilon in enumerate(result.epsilons):

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
 from bnnjax.attack.config import Norm
@@ -69,7 +68,8 @@ def steepest(norm: Norm, gradient: Any) -> Any:
     """
     if norm == "linf":
         return jax.tree.map(lambda g: -jnp.sign(g), gradient)
-    length = jnp.maximum(optax.global_norm(gradient), 1e-12)
+    squares = sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient))
+    length = jnp.maximum(jnp.sqrt(squares), 1e-12)
     return jax.tree.map(lambda g: -g / length, gradient)
 
 
