@@ -128,4 +128,4 @@ def _inputs(
     if not ((found >= 0) & (found < logits.shape[1])).all():
         raise ValueError(f"labels are not all among {logits.shape[1]} classes")
     targets = found if target is None else np.full(len(pictures), target)
-    return Inputs(names, pictures, logits, found, targets)
+    return Inputs(names, pictures, logits, found, targets, targeted=target is not None)

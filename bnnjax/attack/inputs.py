@@ -24,7 +24,8 @@ class Inputs(NamedTuple):
       pictures: uint8 [H, W, 3] each.
       logits: of the pictures, [N, num_classes].
       labels: int [N], the classes that count as correct.
-      targets: int [N]; equal to the labels in an untargeted attack.
+      targets: int [N], the classes to lead to in a targeted attack.
+      targeted: whether the attack is; else it leads away from the labels.
     """
 
     names: list[str]
@@ -32,11 +33,7 @@ class Inputs(NamedTuple):
     logits: np.ndarray
     labels: np.ndarray
     targets: np.ndarray
-
-    @property
-    def targeted(self) -> bool:
-        """Whether any picture has a target."""
-        return bool((self.targets != self.labels).any())
+    targeted: bool = False
 
     def attackable(self) -> np.ndarray:
         """Pictures to attack, bool [N]: correctly classified ones, or, with a target, those that
@@ -48,7 +45,14 @@ class Inputs(NamedTuple):
         """Some of the pictures, by their indices."""
         names, pictures = [self.names[i] for i in numbers], [self.pictures[i] for i in numbers]
         where = np.asarray(numbers, int)
-        return Inputs(names, pictures, self.logits[where], self.labels[where], self.targets[where])
+        return Inputs(
+            names,
+            pictures,
+            self.logits[where],
+            self.labels[where],
+            self.targets[where],
+            self.targeted,
+        )
 
 
 def side_of(network: Network, size: int | None) -> int:

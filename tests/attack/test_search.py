@@ -85,7 +85,7 @@ def test_steps_are_updates_and_the_last_picture_is_evaluated(two_classes):
 def test_every_job_has_its_own_radius_label_and_target(
     linear_network, random_kernel, grey_pictures
 ):
-    """Targets are reached in a linear network with a large radius, and 8-bit pictures stay inside."""
+    """Large balls hold pictures of the targets, and 8-bit pictures stay inside theirs."""
     network = linear_network(random_kernel() / 10)
     pictures = grey_pictures(3)
     jobs = [
