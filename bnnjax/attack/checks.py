@@ -48,16 +48,20 @@ class Check(NamedTuple):
 def run(
     result: AttackResult, other: Network | None = None, *, progress: bool = True
 ) -> list[Check]:
-    """All checks that apply, on the first ``checks`` attacked pictures at the smallest radius.
+    """All checks that apply, at the smallest radius, on ``checks`` of the attacked pictures.
+
+    They are evenly spread over all.
 
     Args:
       result: the attack to check.
       other: another network, whose adversarial pictures are tried on this one.
       progress: whether to show a progress bar.
     """
-    places = np.flatnonzero(result.inputs.attackable())[: result.config.checks]
+    places = np.flatnonzero(result.inputs.attackable())
     if not len(places):
         return []
+    count = min(result.config.checks, len(places))
+    places = places[np.linspace(0, len(places) - 1, count).round().astype(int)]
     inputs = result.inputs.chosen(places.tolist())
     trial = _Trial(result, inputs, progress)
     now = _resisting(inputs, result.outcome.logits[0][places])
