@@ -52,8 +52,6 @@ def test_a_folder_is_attacked_and_figures_are_json(folder):
     ("flags", "message"),
     [
         (["--images=photos", "--target=beagel"], "did you mean 'beagle'?"),
-        (["--images=missing.png"], "missing.png"),
-        (["--images=photos", "--epsilon=two"], "epsilon"),
         (["--images=photos", "--attack=style"], "needs styles"),
     ],
 )
