@@ -39,17 +39,13 @@ SAME = ("target", "transfer", "overwrite", "resume")
 def main() -> int:
     network = bnnjax.load_model(FLAGS.model, preprocessing=FLAGS.preprocessing)
     names = evaluate.class_names(network, FLAGS.classes)
-    pictures, labels = pictures_of(
-        FLAGS.images, FLAGS.labels, num_classes=len(names), limit=FLAGS.limit
-    )
+    source = (FLAGS.images, FLAGS.labels)
+    pictures, labels = pictures_of(*source, num_classes=len(names), limit=FLAGS.limit)
     options = {name: FLAGS[name].value for name in SAME} | cli.given(OPTIONS)
-    result, paths = attack.attack_into(
-        FLAGS.output_dir, pictures, network,
-        labels=labels, class_names=names, styles=FLAGS.style, **options,
-    )  # fmt: skip
+    options |= {"labels": labels, "class_names": names, "styles": FLAGS.style}
+    result, paths = attack.attack_into(FLAGS.output_dir, pictures, network, **options)
     cli.print_table(table(result))
-    if result.checks:
-        cli.print_table(checks_table(result))
+    cli.print_table(checks_table(result))
     print(f"{len(paths)} files in {FLAGS.output_dir}; {cli.costs()['total_seconds']} s")
     cli.print_problems(result.problems)
     cli.print_json({**result.figures, **cli.costs()})

@@ -70,6 +70,7 @@ def attack_batch(
     side = side_of(network, config.size)
     network = configured(network, config)
     began = time.perf_counter()
+    epsilons: tuple[float, ...] = config.epsilon
     if config.attack == "style":
         made = style.style_attack(
             images, styles, network, config, index, side,
@@ -77,25 +78,31 @@ def attack_batch(
         )  # fmt: skip
         inputs = _inputs(network, made.names, made.photographs, labels, index, side)
         outcome = portions.Outcome.judged(network, inputs, [made.pictures], side=side)
-        return AttackResult(
-            inputs, outcome, network, config, names, labels is not None, (float("inf"),),
-            interrupted=made.interrupted, seconds=time.perf_counter() - began,
-        )  # fmt: skip
-    inputs = _inputs(network, *squares(images, side=side), labels, index, side)
-    outcome, interrupted = portions.run(
-        network, inputs, config, progress=progress, snapshots=snapshots
-    )
-    seconds = time.perf_counter() - began
-    inputs = inputs.chosen(range(len(outcome.pictures[0])))
+        epsilons, interrupted = (float("inf"),), made.interrupted
+    else:
+        inputs = _inputs(network, *squares(images, side=side), labels, index, side)
+        outcome, interrupted = portions.run(
+            network, inputs, config, progress=progress, snapshots=snapshots
+        )
+        inputs = inputs.chosen(range(len(outcome.pictures[0])))
     result = AttackResult(
-        inputs, outcome, network, config, names, labels is not None, config.epsilon,
-        interrupted=interrupted, seconds=seconds,
+        inputs, outcome, network, config, names, labels is not None, epsilons,
+        interrupted=interrupted, seconds=time.perf_counter() - began,
     )  # fmt: skip
-    if config.checks and not interrupted:
-        result.checks = checks.run(result, other, progress=progress)
-    if other is not None:
-        result.transferred = checks.transferred(result, other)
+    if config.attack != "style" and not interrupted:
+        _judge(result, other, progress=progress)
     return result
+
+
+def _judge(result: AttackResult, other: Network | None, *, progress: bool) -> None:
+    """Adds the checks, and what another network makes of the pictures."""
+    try:
+        if result.config.checks:
+            result.checks = checks.run(result, other, progress=progress)
+        if other is not None:
+            result.transferred = checks.transferred(result, other)
+    except KeyboardInterrupt:
+        result.interrupted = True
 
 
 def configured(network: Network, config: AttackConfig) -> Network:

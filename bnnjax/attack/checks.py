@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from bnnjax.attack.config import AttackConfig
 from bnnjax.attack.inputs import Inputs, classifier
-from bnnjax.attack.portions import method_of, succeeded
+from bnnjax.attack.portions import factors, method_of, succeeded
 from bnnjax.attack.result import AttackResult
 from bnnjax.attack.rounding import to_bytes
-from bnnjax.attack.search import Job, Method, search
+from bnnjax.attack.search import Job, Method, search, way
 from bnnjax.models.network import Network
 
 _MORE = 4  # times as many steps
@@ -66,25 +65,23 @@ def run(
     trial = _Trial(result, inputs, progress)
     now = _resisting(inputs, result.outcome.logits[0][places])
     found = [_larger_epsilon(result.resisting)] if len(result.epsilons) > 1 else []
-    config, everything = result.config, _everything(result)
-    more = dataclasses.replace(config, steps=_MORE * config.updates)
+    method, more = method_of(result.config), _MORE * result.config.updates
     found += [
         Check(
             "more steps",
             f"{_MORE} times as many steps leave no more",
-            trial.resisting(method_of(config), "more steps", config=more),
+            trial.resisting(method, "more steps", steps=more),
             now,
         ),
         Check(
             "no bound",
             "a ball that holds all pictures leaves none",
-            trial.resisting(method_of(config), "no bound", epsilon=everything),
+            trial.resisting(method, "no bound", epsilon=(_everything(result),)),
             0.0,
         ),
+        Check("noise", "leaves no more than noise at the ends of the ball", now, trial.noise()),
     ]
-    noise = trial.noise()
-    found.append(Check("noise", "leaves no more than noise at the ends of the ball", now, noise))
-    if config.norm == "linf":
+    if result.config.norm == "linf":
         blind = trial.resisting("square", "Square")
         found.append(Check("square", "leaves no more than Square, without gradients", now, blind))
     if other is not None and not inputs.targeted:
@@ -119,22 +116,18 @@ class _Trial:
     progress: bool
 
     def resisting(self, method: Method, title: str, **changes: Any) -> float:
-        """How many pictures resist a method, in per cent."""
-        pictures = self._attacked(self.result.network, self.inputs, method, title, **changes)
-        logits_of = classifier(self.result.network)
-        return _resisting(self.inputs, np.stack([logits_of(picture) for picture in pictures]))
+        """How many pictures resist a method, in per cent, with some options changed."""
+        return self._judged(self._made(self.result.network, self.inputs, method, title, **changes))
 
     def noise(self) -> float:
         """How many resist a random sign for every value, times the largest size in the ball."""
         config, epsilon = self.result.config, self.result.epsilons[0]
-        logits_of, rng = classifier(self.result.network), np.random.default_rng(config.seed)
-        answers = []
+        rng, pictures = np.random.default_rng(config.seed), []
         for picture in self.inputs.pictures:
             size = epsilon if config.norm == "linf" else epsilon / math.sqrt(picture.size)
             noisy = (picture + size * rng.choice([-1, 1], picture.shape)).clip(0, 255) / 255
-            rounded = to_bytes(noisy, picture, norm=config.norm, epsilon=epsilon)
-            answers.append(logits_of(rounded))
-        return _resisting(self.inputs, np.stack(answers))
+            pictures.append(to_bytes(noisy, picture, norm=config.norm, epsilon=epsilon))
+        return self._judged(pictures)
 
     def through(self, other: Network) -> float:
         """How many resist pictures that lead another network away from its own decision."""
@@ -143,35 +136,31 @@ class _Trial:
         decisions = logits.argmax(1)
         theirs = Inputs(self.inputs.names, self.inputs.pictures, logits, decisions, decisions)
         method = method_of(self.result.config)
-        pictures = self._attacked(other, theirs, method, f"through {other.name}")
-        logits_of = classifier(self.result.network)
-        return _resisting(self.inputs, np.stack([logits_of(picture) for picture in pictures]))
+        return self._judged(self._made(other, theirs, method, f"through {other.name}"))
 
-    def _attacked(
-        self,
-        network: Network,
-        inputs: Inputs,
-        method: Method,
-        title: str,
-        *,
-        config: AttackConfig | None = None,
-        epsilon: float | None = None,
+    def _made(
+        self, network: Network, inputs: Inputs, method: Method, title: str, **changes: Any
     ) -> list[np.ndarray]:
-        config = config or self.result.config
-        radius = epsilon or self.result.epsilons[0]
+        """The pictures that a method makes, uint8 [H, W, 3] each."""
+        config = self.result.config.changed(**changes)
+        scales = factors(network, inputs, config)
         jobs = [
-            Job(picture, int(label), int(target), radius, seed=config.seed + number)
-            for number, (picture, label, target) in enumerate(
-                zip(inputs.pictures, inputs.labels, inputs.targets, strict=True)
+            Job(picture, int(label), int(target), config.epsilon[0], float(scale), config.seed + n)
+            for n, (picture, label, target, scale) in enumerate(
+                zip(inputs.pictures, inputs.labels, inputs.targets, scales, strict=True)
             )
         ]
-        steps = config.queries if method == "square" else config.updates + 1
+        steps = way(network, config, method, targeted=inputs.targeted).steps
         with tqdm(total=len(jobs) * steps, unit="step", disable=not self.progress) as bar:
             bar.set_description(title)
             found = search(network, jobs, config, method, targeted=inputs.targeted, bar=bar)
         if found is None:
             raise KeyboardInterrupt
         return [each.picture for each in found]
+
+    def _judged(self, pictures: Sequence[np.ndarray]) -> float:
+        logits_of = classifier(self.result.network)
+        return _resisting(self.inputs, np.stack([logits_of(picture) for picture in pictures]))
 
 
 def _larger_epsilon(resisting: Sequence[float]) -> Check:

@@ -70,7 +70,7 @@ def run(
     Raises:
       ValueError: the snapshots belong to another run.
     """
-    scales = _scales(network, inputs, config)
+    scales = factors(network, inputs, config)
     folder = None if snapshots is None else Path(snapshots)
     fingerprint = _fingerprint(network, inputs, config)
     starts = range(0, len(inputs.pictures), PORTION)
@@ -151,7 +151,7 @@ def _seed(config: AttackConfig, number: int, row: int, restart: int) -> int:
     return int(np.random.SeedSequence([config.seed, number, row, restart]).generate_state(1)[0])
 
 
-def _scales(network: Network, inputs: Inputs, config: AttackConfig) -> np.ndarray:
+def factors(network: Network, inputs: Inputs, config: AttackConfig) -> np.ndarray:
     """The factor of each picture's logits."""
     scales = np.ones(len(inputs.pictures), np.float32)
     places = np.flatnonzero(inputs.attackable())

@@ -22,7 +22,9 @@ def table(result: AttackResult) -> list[list[str]]:
 
 
 def checks_table(result: AttackResult) -> list[list[str]]:
-    """A heading, then a row for each check."""
+    """A heading, then a row for each check; nothing without checks."""
+    if not result.checks:
+        return []
     rows = [["check", "what must hold", "found, %", "at most, %", ""]]
     for check in result.checks:
         verdict = "holds" if check.passed else "FAILS"
