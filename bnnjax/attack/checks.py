@@ -9,39 +9,19 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from bnnjax.attack.inputs import Inputs, classifier
 from bnnjax.attack.portions import factors, method_of, succeeded
-from bnnjax.attack.result import AttackResult
+from bnnjax.attack.result import AttackResult, Check
 from bnnjax.attack.rounding import to_bytes
 from bnnjax.attack.search import Job, Method, search, way
 from bnnjax.models.network import Network
 
 _MORE = 4  # times as many steps
-
-
-class Check(NamedTuple):
-    """One check; all figures are in per cent of the pictures that were attacked.
-
-    Attributes:
-      name: short, for tables.
-      claim: what must hold: that ``found`` is at most ``bound``.
-      found, bound: the two figures.
-    """
-
-    name: str
-    claim: str
-    found: float
-    bound: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the claim holds."""
-        return self.found <= self.bound
 
 
 def run(

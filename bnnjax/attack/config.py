@@ -26,7 +26,9 @@ class AttackConfig:
     attack: Attack = option("pgd", "pgd, apgd (Auto-PGD), or style (style transfer, no ball)")
     loss: Loss = option("ce", "what is maximised: ce (cross entropy) or dlr (logits' ratio)")
     norm: Norm = option("linf", "norm of the ball around a picture: linf or l2")
-    epsilon: tuple[float, ...] = option((1.0, 2.0, 4.0, 8.0), "radii of the ball, in 1/255")
+    epsilon: tuple[float, ...] = option(
+        (1.0, 2.0, 4.0, 8.0), "radii of the ball, in 1/255; for l2, of the norm of the whole change"
+    )
     steps: int | None = option(None, "updates per picture; default: 20, 400 for style")
     restarts: int = option(1, "random starts per picture and radius, of which the best counts")
     step_size: float | None = option(

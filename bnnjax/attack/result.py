@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,25 @@ from bnnjax.attack.portions import Outcome, succeeded
 from bnnjax.models.evaluate import top_guesses
 from bnnjax.models.network import Network
 
-if TYPE_CHECKING:
-    from bnnjax.attack.checks import Check
+
+class Check(NamedTuple):
+    """A check against gradient masking; figures are in per cent of the pictures attacked.
+
+    Attributes:
+      name: short, for tables.
+      claim: what must hold: that ``found`` is at most ``bound``.
+      found, bound: the two figures.
+    """
+
+    name: str
+    claim: str
+    found: float
+    bound: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the claim holds."""
+        return self.found <= self.bound
 
 
 @dataclasses.dataclass(repr=False)
@@ -45,7 +62,7 @@ class AttackResult:
     class_names: tuple[str, ...]
     labelled: bool
     epsilons: tuple[float, ...]
-    checks: "list[Check]" = dataclasses.field(default_factory=list)
+    checks: list[Check] = dataclasses.field(default_factory=list)
     transferred: Mapping[float, float] = dataclasses.field(default_factory=dict)
     interrupted: bool = False
     seconds: float = 0.0
