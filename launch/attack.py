@@ -1,7 +1,7 @@
 """Changes pictures a little, until a network mistakes them, and checks how far to trust failure.
 
 python launch/attack.py --images=val --labels=val/labels.csv --epsilon=1,2,4,8 [--model=quicknet]
-python launch/attack.py --images=turtle.jpg --attack=style --style=wave.jpg --target="post office"
+python launch/attack.py --images=turtle.jpg --attack=style --style=wave.jpg --target=mailbox
 
 Without labels, an attack succeeds where it changes the network's decision.
 """
