@@ -1,15 +1,17 @@
 """A caller's pictures, labels and target, as arrays for one network."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 
 from bnnjax import images
 from bnnjax.models import evaluate
-from bnnjax.models.network import Network
+from bnnjax.models.network import Architecture, Network, Variables
 from bnnjax.nst.inputs import as_list, names_of
 from bnnjax.options import nearest
 
@@ -101,15 +103,19 @@ def classifier(network: Network, *, side: int | None = None) -> Callable[[np.nda
       network: a network with a classifier.
       side: pictures are made squares of this side first, if it is given.
     """
-    logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
 
     def of(picture: np.ndarray) -> np.ndarray:
         if side is not None:
             picture = square(picture.astype(np.float32) / np.float32(255), side=side)
         batch = picture[None].astype(np.float32) / np.float32(255)
-        return np.asarray(logits(network.variables, batch)[0])
+        return np.asarray(_logits(network.architecture, network.variables, batch)[0])
 
     return of
+
+
+@partial(jax.jit, static_argnums=0)
+def _logits(architecture: Architecture, variables: Variables, batch: Array) -> Array:
+    return architecture.apply(variables, batch)[0]
 
 
 def pictures_of(
