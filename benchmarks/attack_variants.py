@@ -31,7 +31,6 @@ cli.define_json()
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "clip 0.5": {"clip": 0.5},
-    "clip 2": {"clip": 2.0},
     "no clip": {"clip": float("inf")},
     "approx_sign": {"pseudo_gradient": "approx_sign"},
     "swish_sign": {"pseudo_gradient": "swish_sign"},
@@ -39,8 +38,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "hns": {"scaling": "hns"},
     "njs": {"scaling": "njs"},
     "apgd": {"attack": "apgd"},
-    "apgd, dlr": {"attack": "apgd", "loss": "dlr"},
-    "apgd, no clip": {"attack": "apgd", "clip": float("inf")},
 }
 
 
