@@ -8,6 +8,9 @@ Pictures are float32 arrays [H, W, 3], sRGB in [0, 1].
 
 from importlib.metadata import version
 
+from bnnjax.attack.attack import attack_batch
+from bnnjax.attack.config import AttackConfig
+from bnnjax.attack.result import AttackResult
 from bnnjax.models.forms import freeze, thaw
 from bnnjax.models.network import Network
 from bnnjax.models.registry import names as networks
@@ -22,10 +25,13 @@ from bnnjax.studies.sweep import sweep
 
 __version__ = version("bnnjax")
 __all__ = [
+    "AttackConfig",
+    "AttackResult",
     "Network",
     "Recipe",
     "StylizeConfig",
     "StylizeResult",
+    "attack_batch",
     "freeze",
     "load_model",
     "networks",

@@ -283,7 +283,8 @@ def test_a_wrong_name_is_noticed(name, expected):
 
 # --- commands and flags --------------------------------------------------------------------
 
-FIELDS = {kind.__name__: kind for kind in (StylizeConfig, TrainConfig, Cifar10Config)}
+CONFIGS = (StylizeConfig, AttackConfig, AtlasConfig, BenchConfig, TrainConfig, Cifar10Config)
+FIELDS = {kind.__name__: kind for kind in CONFIGS}
 OTHER_FLAGS = {"check", "help"}  # of ruff, and absl's own
 
 
@@ -291,7 +292,7 @@ def flags_of(script):
     """The flags that a script defines, with those of `bnnjax.cli`."""
     text = (ROOT / script).read_text("utf-8")
     own = re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", text)
-    for kind in re.findall(r"cli\.define_fields\((\w+)\)", text):
+    for kind in re.findall(r"cli\.define_fields\((?:\w+\.)?(\w+)\)", text):
         own += FIELDS[kind].__dataclass_fields__
     return {*own, "json", "import"} | OTHER_FLAGS
 

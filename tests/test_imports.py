@@ -17,6 +17,7 @@ ROOMS = (
     "optimize",
     "nst",
     "judge",
+    "attack",
     "studies",
     "train",
     "cli",

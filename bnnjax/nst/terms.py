@@ -19,7 +19,8 @@ from jax import Array, lax
 from bnnjax.nst.statistics import Kind, Statistics, mean_covariance, statistics
 
 Variation = Literal["squared", "absolute"]
-Taps = Mapping[str, Array]  # name → feature map [h, w, C]
+Taps = Mapping[str, Array]  # name → feature map [h, w, C], and `LOGITS` → [num_classes] if any
+LOGITS = "logits"
 
 
 class Scene(NamedTuple):
