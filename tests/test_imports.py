@@ -17,6 +17,7 @@ ROOMS = (
     "optimize",
     "nst",
     "judge",
+    "atlas",
     "train",
     "cli",
     "launch",
@@ -64,7 +65,16 @@ def test_the_engine_knows_nothing_of_networks_and_style():
 
 def test_core_imports_only_what_the_core_needs():
     """Extras are imported inside functions, so that a missing one is met only when needed."""
-    extras = {"h5py", "tflite", "flatbuffers", "matplotlib", "tensorflow", "torch"}
+    extras = {
+        "h5py",
+        "tflite",
+        "flatbuffers",
+        "matplotlib",
+        "tensorflow",
+        "torch",
+        "umap",
+        "openTSNE",
+    }
     for path in FILES:
         for node in ast.parse(path.read_text("utf-8")).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

@@ -1,0 +1,267 @@
+"""Activations at random positions of many pictures, kept in files as they are collected."""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from tqdm.auto import tqdm
+
+from bnnjax import images
+from bnnjax.atlas.config import AtlasConfig
+from bnnjax.atlas.invert import extent
+from bnnjax.models.network import Architecture, Network
+from bnnjax.models.tapped import REPLACED
+from bnnjax.port.storage import atomic
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PART = 512  # pictures per file
+BATCH = 16  # pictures per compiled call
+
+
+class Samples(NamedTuple):
+    """N activations at a tap with C channels, of a network with K classes (0 without logits).
+
+    Attributes:
+      activations: float32 [N, C].
+      attributions: float16 [N, K]; to first order, how much of each logit is due to the activation:
+        the derivative of the logits along it (Carter et al. 2019).
+      chances: float16 [N, K], the probabilities that the network gives to the whole picture.
+      pictures: int32 [N], the indices of the pictures.
+      places: float32 [N, 2], the rows and columns as fractions of the picture's central square.
+    """
+
+    activations: np.ndarray
+    attributions: np.ndarray
+    chances: np.ndarray
+    pictures: np.ndarray
+    places: np.ndarray
+
+
+def pictures_in(sources: str | Path | Sequence[str | Path]) -> list[Path]:
+    """All pictures below a folder in the order of their paths, or the pictures of a sequence.
+
+    Raises:
+      ValueError: there are none.
+    """
+    if isinstance(sources, str | Path):
+        folder = Path(sources).expanduser()
+        found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+        paths = [path for path in found if not path.name.startswith(".")]
+    else:
+        paths = [Path(path).expanduser() for path in sources]
+    if not paths:
+        raise ValueError(f"no pictures in {sources}")
+    return paths
+
+
+def square(path: Path, *, size: int) -> np.ndarray:
+    """The central square of a picture as classifiers see it, float32 [size, size, 3] in [0, 1]."""
+    return np.clip(images.pillow_crop_resize(images.load(path), size=size), 0, 1)
+
+
+def collect(
+    network: Network,
+    paths: Sequence[Path],
+    *,
+    tap: str,
+    config: AtlasConfig,
+    progress: bool = True,
+    folder: str | Path | None = None,
+) -> tuple[Samples, list[str]]:
+    """Activations at ``config.per_picture`` random interior positions of every picture.
+
+    Attributions pass through signs without a clip: STE's clip is zero in most of a deep residual
+    stream, and what is left points to no class in particular.
+
+    Args:
+      network: any network; without logits there are no attributions.
+      paths: the pictures.
+      tap: the name of the tap.
+      config: ``image_size``, ``per_picture`` and ``seed``.
+      progress: whether to show a progress bar with the time left.
+      folder: where to keep what has been collected; after a kill, the same call resumes from there.
+
+    Returns:
+      The activations, and a line for each picture that cannot be read.
+
+    Raises:
+      ValueError: an unknown tap, no readable picture, or the folder holds those of another run.
+    """
+    network = network.with_options(clip=None)
+    extent(network, tap, size=config.image_size)
+    store = None if folder is None else _open(Path(folder), network, paths, tap, config)
+    parts, problems = [], []
+    with tqdm(total=len(paths), unit="picture", disable=not progress) as bar:
+        bar.set_description("activations")
+        for first in range(0, len(paths), PART):
+            file = None if store is None else store / f"part{first:08}.npz"
+            numbers = range(first, min(first + PART, len(paths)))
+            if file is None or not file.exists():
+                part, faults = _part(network, paths, numbers, tap, config, bar)
+                if file is not None:
+                    _write(file, part, faults)
+            else:
+                part, faults = _read(file)
+                bar.update(len(numbers))
+            parts.append(part)
+            problems += faults
+    samples = Samples(*map(np.concatenate, zip(*parts, strict=True)))
+    if not len(samples.activations):
+        raise ValueError(f"none of {len(paths)} pictures can be read; the first: {problems[0]}")
+    return samples, problems
+
+
+def _part(
+    network: Network,
+    paths: Sequence[Path],
+    numbers: range,
+    tap: str,
+    config: AtlasConfig,
+    bar: Any,
+) -> tuple[Samples, list[str]]:
+    height, width, channels = extent(network, tap, size=config.image_size)
+    readable, squares, problems = [], [], []
+    batches = [_none(network, channels)]
+    for number in numbers:
+        try:
+            squares.append(square(paths[number], size=config.image_size))
+            readable.append(number)
+        except ValueError as error:
+            problems.append(str(error))
+        if len(squares) == BATCH or (squares and number == numbers[-1]):
+            places = [_places(n, height, width, config) for n in readable]
+            batches.append(_batch(network, squares, np.stack(places), readable, tap, height, width))
+            readable, squares = [], []
+        bar.update(1)
+    return Samples(*map(np.concatenate, zip(*batches, strict=True))), problems
+
+
+def _none(network: Network, channels: int) -> Samples:
+    classes = network.architecture.num_classes or 0
+    empty = np.zeros((0, classes), np.float16)
+    activations = np.zeros((0, channels), np.float32)
+    return Samples(activations, empty, empty, np.zeros(0, np.int32), np.zeros((0, 2), np.float32))
+
+
+def _places(number: int, height: int, width: int, config: AtlasConfig) -> np.ndarray:
+    """Random positions [P, 2] of picture ``number``, off the border wherever there is an interior.
+
+    They depend on seed and number alone, so that they do not depend on where a run resumed.
+    """
+    rows, columns = (
+        np.arange(side)[1:-1] if side > 2 else np.arange(side) for side in (height, width)
+    )
+    choices = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    rng = np.random.default_rng([config.seed, number])
+    wanted = config.per_picture
+    return choices[rng.choice(len(choices), wanted, replace=wanted > len(choices))]
+
+
+def _batch(
+    network: Network,
+    squares: list[np.ndarray],
+    places: np.ndarray,
+    numbers: list[int],
+    tap: str,
+    height: int,
+    width: int,
+) -> Samples:
+    """The samples of up to `BATCH` squares at places int [B, P, 2]."""
+    count, per_picture = places.shape[:2]
+    padded = [*range(count), *[count - 1] * (BATCH - count)]  # one shape compiles once
+    stacked = np.stack(squares)[padded]
+    measured = _measure(network.architecture, network.variables, stacked, places[padded], tap)
+    flat = (np.asarray(array)[:count].reshape(count * per_picture, -1) for array in measured)
+    activations, attributions, chances = flat
+    fractions = ((places + 0.5) / (height, width)).reshape(-1, 2)
+    return Samples(
+        activations,
+        attributions.astype(np.float16),
+        chances.astype(np.float16),
+        np.repeat(np.asarray(numbers, np.int32), per_picture),
+        fractions.astype(np.float32),
+    )
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def _measure(
+    architecture: Architecture, variables: Any, squares: Array, places: Array, tap: str
+) -> tuple[Array, Array, Array]:
+    """Activations [B, P, C], attributions [B, P, K] and chances [B, P, K] at places [B, P, 2]."""
+    logits, taps = architecture.apply(variables, squares)
+    batch = jnp.arange(len(squares))
+    where = [(batch, places[:, p, 0], places[:, p, 1]) for p in range(places.shape[1])]
+    found = [taps[tap][index] for index in where]
+    if logits is None:
+        nothing = jnp.zeros((*places.shape[:2], 0))
+        return jnp.stack(found, axis=1), nothing, nothing
+
+    def rest(value: Array) -> Array:
+        replaced = {**variables, REPLACED: {tap: value}}
+        return architecture.apply(replaced, squares)[0]
+
+    # The derivative along a tangent is the transpose of the gradient. JAX's forward mode would not
+    # take pseudo-gradients, which are defined for reverse mode only.
+    _, gradient = jax.vjp(rest, taps[tap])
+    _, forward = jax.vjp(lambda cotangent: gradient(cotangent)[0], jnp.zeros_like(logits))
+    tangents = [
+        jnp.zeros_like(taps[tap]).at[index].set(value)
+        for index, value in zip(where, found, strict=True)
+    ]
+    attributions = jnp.stack([forward(tangent)[0] for tangent in tangents], axis=1)
+    chances = jnp.repeat(jax.nn.softmax(logits)[:, None], places.shape[1], axis=1)
+    return jnp.stack(found, axis=1), attributions, chances
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def _open(
+    folder: Path, network: Network, paths: Sequence[Path], tap: str, config: AtlasConfig
+) -> Path:
+    """The folder, after a check that what it holds belongs to this run."""
+    weights = hashlib.sha256()
+    for leaf in jax.tree.leaves(network.variables):
+        weights.update(np.ascontiguousarray(leaf).tobytes())
+    pictures = hashlib.sha256(json.dumps([(p.name, _bytes(p)) for p in paths]).encode())
+    run = {
+        "network": f"{network.name} {weights.hexdigest()}",
+        "pictures": f"{len(paths)} {pictures.hexdigest()}",
+        "tap": tap,
+        **{name: getattr(config, name) for name in ("image_size", "per_picture", "seed")},
+    }
+    file = folder / "run.json"
+    if not file.exists():
+        atomic.write(file, json.dumps(run, indent=1).encode())
+    known = json.loads(file.read_text("utf-8"))
+    if known != run:
+        other = next(name for name in run if known.get(name) != run[name])
+        raise ValueError(
+            f"{folder} holds the activations of another run (its {other} differs); resume with the "
+            "model, pictures and options of that run, or choose another folder"
+        )
+    return folder
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else -1
+
+
+def _write(file: Path, part: Samples, problems: list[str]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, problems=np.array(problems, dtype=np.str_), **part._asdict())
+    atomic.write(file, buffer.getvalue())
+
+
+def _read(file: Path) -> tuple[Samples, list[str]]:
+    with np.load(file) as arrays:
+        part = Samples(*(arrays[name] for name in Samples._fields))
+        return part, arrays["problems"].tolist()
