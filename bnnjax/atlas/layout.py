@@ -31,14 +31,26 @@ def project(activations: np.ndarray, *, method: Method = "auto", seed: int = 0) 
     method = choose(method)
     if method == "pca":
         return _pca(activations)
-    if method == "umap":
-        import umap
+    try:
+        return _umap(activations, seed) if method == "umap" else _tsne(activations, seed)
+    except ModuleNotFoundError as error:
+        library = "bnnjax[atlas]" if method == "umap" else "openTSNE"
+        raise ModuleNotFoundError(
+            f"layout={method} needs {error.name}: pip install '{library}', or choose layout=pca"
+        ) from None
 
-        neighbors = min(20, len(activations) - 1)
-        model = umap.UMAP(
-            n_neighbors=neighbors, min_dist=0.01, metric="cosine", random_state=seed, n_jobs=1
-        )
-        return np.asarray(model.fit_transform(activations))
+
+def _umap(activations: np.ndarray, seed: int) -> np.ndarray:
+    import umap
+
+    neighbors = min(20, len(activations) - 1)
+    model = umap.UMAP(
+        n_neighbors=neighbors, min_dist=0.01, metric="cosine", random_state=seed, n_jobs=1
+    )
+    return np.asarray(model.fit_transform(activations))
+
+
+def _tsne(activations: np.ndarray, seed: int) -> np.ndarray:
     import openTSNE
 
     return np.asarray(openTSNE.TSNE(metric="cosine", random_state=seed).fit(activations))

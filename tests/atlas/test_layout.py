@@ -80,5 +80,5 @@ def test_auto_is_umap_where_it_is_installed(monkeypatch):
 @pytest.mark.parametrize(("method", "library"), [("umap", "umap"), ("tsne", "openTSNE")])
 def test_a_missing_library_is_named(monkeypatch, method, library):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ModuleNotFoundError, match=library):
+    with pytest.raises(ModuleNotFoundError, match=f"layout={method} needs {library}: pip install"):
         layout.project(np.zeros((5, 3)), method=method)
