@@ -9,7 +9,7 @@ import numpy as np
 
 from bnnjax.atlas import layout
 from bnnjax.atlas.config import AtlasConfig, AtlasOptions
-from bnnjax.atlas.directions import occupied, whitening
+from bnnjax.atlas.directions import Members, cosines, occupied, whitening
 from bnnjax.atlas.invert import check_size, configured, extent, invert, responses
 from bnnjax.atlas.objective import POWER
 from bnnjax.atlas.samples import Samples, collect, pictures_in
@@ -66,7 +66,7 @@ class Atlas:
       assigned: int [N, 2], the cell (row, column) of each activation.
       cells: those with a picture, row by row.
       minimized: how the optimisation went.
-      problems: a line for each photograph that could not be read.
+      problems: a line for each photograph that could not be read, and for each loss that diverged.
     """
 
     network: Network
@@ -190,20 +190,10 @@ def activation_atlas(
         snapshots=snapshots,
     )
     own = responses(inverted, minimized.pictures, tap=tap)
-    cells = [
-        Cell(
-            group.row,
-            group.column,
-            group.indices,
-            mean,
-            *_classes(network, samples, group.indices),
-            picture,
-            response,
-        )
-        for group, mean, picture, response in zip(
-            groups, means, minimized.pictures, own, strict=True
-        )
-    ]
+    cells = _cells(network, samples, groups, means, minimized.pictures, own)
+    for number, step in minimized.diverged.items():
+        place = cells[number].row, cells[number].column
+        problems.append(f"the loss of cell {place} is not finite from step {step}")
     method = layout.choose(config.layout)
     return Atlas(
         inverted, tap, config, paths, samples, points, method, assigned, cells, minimized, problems
@@ -223,21 +213,25 @@ def load_network(model: str | Path | Network | None, preprocessing: str | None) 
     return model
 
 
-def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The cosines between all rows of [N, C] and all rows of [M, C], [N, M]."""
-    unit = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (a, b)]
-    return unit[0] @ unit[1].T
-
-
-def _classes(
-    network: Network, samples: Samples, members: np.ndarray
-) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-    """``classes`` and ``seen`` of a `Cell`."""
+def _cells(
+    network: Network,
+    samples: Samples,
+    groups: Sequence[Members],
+    means: np.ndarray,
+    pictures: Sequence[np.ndarray],
+    own: np.ndarray,
+) -> list[Cell]:
+    """The cells of these groups, whose means, pictures and responses are in the same order."""
     names = class_names(network)
     attributions = samples.attributions.astype(np.float32)
-    beyond = attributions[members].mean(axis=0) - attributions.mean(axis=0)
-    chances = samples.chances[members].astype(np.float32).mean(axis=0)
-    return _top(beyond, names), _top(chances, names)
+    average = attributions.mean(axis=0)
+    cells = []
+    for group, mean, picture, response in zip(groups, means, pictures, own, strict=True):
+        members = group.indices
+        classes = _top(attributions[members].mean(axis=0) - average, names)
+        seen = _top(samples.chances[members].astype(np.float32).mean(axis=0), names)
+        cells.append(Cell(*group, mean, classes, seen, picture, response))
+    return cells
 
 
 def _top(values: np.ndarray, names: Sequence[str]) -> list[tuple[str, float]]:

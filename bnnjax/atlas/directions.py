@@ -49,3 +49,9 @@ def whitening(activations: np.ndarray, *, ridge: float) -> np.ndarray:
     second = a.T @ a / len(a)
     eigenvalue = max(np.trace(second) / len(second), np.finfo(np.float64).tiny)
     return np.linalg.inv(second / eigenvalue + ridge * identity).astype(np.float32)
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cosines between all rows of [N, C] and all rows of [M, C], [N, M]."""
+    unit = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (a, b)]
+    return unit[0] @ unit[1].T

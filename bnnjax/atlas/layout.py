@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 Method = Literal["auto", "umap", "tsne", "pca"]
-PERCENTILES = (1.0, 99.0)
+PERCENTILES = (2.0, 98.0)
 
 
 def choose(method: Method) -> Method:
@@ -67,8 +67,9 @@ def _pca(activations: np.ndarray) -> np.ndarray:
 def assign_cells(points: np.ndarray, *, grid: int) -> np.ndarray:
     """The cells (row, column) of points (x, y) [N, 2] on a grid, int [N, 2].
 
-    The grid spans the 1st to the 99th percentile of each axis, so that a few outliers do not shrink
-    everything else; they go to the cells at the border. Row 0 is at the top, where y is largest.
+    The grid spans the 2nd to the 98th percentile of each axis, so that a few outliers do not shrink
+    everything else; they go to the cells at the border. (Carter et al. take the 1st and the 99th,
+    and leave a margin.) Row 0 is at the top, where y is largest.
     """
     low, high = np.percentile(points, PERCENTILES, axis=0)
     unit = (points - low) / np.maximum(high - low, np.finfo(np.float64).tiny)

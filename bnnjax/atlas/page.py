@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from bnnjax import images
-from bnnjax.atlas.atlas import Atlas, Cell, cosines
+from bnnjax.atlas.atlas import Atlas, Cell
+from bnnjax.atlas.directions import cosines
 from bnnjax.atlas.samples import square
 from bnnjax.images.png import to_pillow
 

@@ -4,24 +4,20 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from tqdm.auto import tqdm
 
 from bnnjax import images
+from bnnjax.atlas.attribution import measure
 from bnnjax.atlas.config import AtlasConfig
 from bnnjax.atlas.invert import extent
-from bnnjax.models.network import Architecture, Network
-from bnnjax.models.tapped import REPLACED
+from bnnjax.models.network import Network
 from bnnjax.port.storage import atomic
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 PART = 512  # pictures per file
 BATCH = 16  # pictures per compiled call
 
@@ -53,7 +49,9 @@ def pictures_in(sources: str | Path | Sequence[str | Path]) -> list[Path]:
     """
     if isinstance(sources, str | Path):
         folder = Path(sources).expanduser()
-        found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+        found = [
+            path for path in sorted(folder.rglob("*")) if path.suffix.lower() in images.SUFFIXES
+        ]
         paths = [path for path in found if not path.name.startswith(".")]
     else:
         paths = [Path(path).expanduser() for path in sources]
@@ -178,7 +176,7 @@ def _batch(
     count, per_picture = places.shape[:2]
     padded = [*range(count), *[count - 1] * (BATCH - count)]  # one shape compiles once
     stacked = np.stack(squares)[padded]
-    measured = _measure(network.architecture, network.variables, stacked, places[padded], tap)
+    measured = measure(network.architecture, network.variables, stacked, places[padded], tap)
     flat = (np.asarray(array)[:count].reshape(count * per_picture, -1) for array in measured)
     activations, attributions, chances = flat
     fractions = ((places + 0.5) / (height, width)).reshape(-1, 2)
@@ -189,36 +187,6 @@ def _batch(
         np.repeat(np.asarray(numbers, np.int32), per_picture),
         fractions.astype(np.float32),
     )
-
-
-@partial(jax.jit, static_argnums=(0, 4))
-def _measure(
-    architecture: Architecture, variables: Any, squares: Array, places: Array, tap: str
-) -> tuple[Array, Array, Array]:
-    """Activations [B, P, C], attributions [B, P, K] and chances [B, P, K] at places [B, P, 2]."""
-    logits, taps = architecture.apply(variables, squares)
-    batch = jnp.arange(len(squares))
-    where = [(batch, places[:, p, 0], places[:, p, 1]) for p in range(places.shape[1])]
-    found = [taps[tap][index] for index in where]
-    if logits is None:
-        nothing = jnp.zeros((*places.shape[:2], 0))
-        return jnp.stack(found, axis=1), nothing, nothing
-
-    def rest(value: Array) -> Array:
-        replaced = {**variables, REPLACED: {tap: value}}
-        return architecture.apply(replaced, squares)[0]
-
-    # The derivative along a tangent is the transpose of the gradient. JAX's forward mode would not
-    # take pseudo-gradients, which are defined for reverse mode only.
-    _, gradient = jax.vjp(rest, taps[tap])
-    _, forward = jax.vjp(lambda cotangent: gradient(cotangent)[0], jnp.zeros_like(logits))
-    tangents = [
-        jnp.zeros_like(taps[tap]).at[index].set(value)
-        for index, value in zip(where, found, strict=True)
-    ]
-    attributions = jnp.stack([forward(tangent)[0] for tangent in tangents], axis=1)
-    chances = jnp.repeat(jax.nn.softmax(logits)[:, None], places.shape[1], axis=1)
-    return jnp.stack(found, axis=1), attributions, chances
 
 
 # --- files -------------------------------------------------------------------------------------

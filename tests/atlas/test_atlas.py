@@ -10,7 +10,7 @@ import pytest
 import bnnjax
 from bnnjax import images
 from bnnjax.atlas import VisualizeConfig, visualize
-from bnnjax.atlas.atlas import cosines
+from bnnjax.atlas.directions import cosines
 from bnnjax.atlas.files import atlas_into, save
 from bnnjax.models.network import Architecture
 

@@ -9,10 +9,10 @@ from bnnjax.atlas import layout
 
 
 def test_percentiles_span_the_grid():
-    """Of 0 … 100, the 1st and 99th percentiles are 1 and 99: cells of 24.5 on a grid of 4."""
+    """Of 0 … 100, the 2nd and 98th percentiles are 2 and 98: cells of 24 on a grid of 4."""
     line = np.arange(101.0)
     cells = layout.assign_cells(np.stack([line, line], axis=1), grid=4)
-    columns = np.clip((line - 1) // 24.5, 0, 3)
+    columns = np.clip((line - 2) // 24, 0, 3)
     np.testing.assert_array_equal(cells, np.stack([3 - columns, columns], axis=1))
 
 
