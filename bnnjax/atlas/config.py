@@ -1,7 +1,7 @@
 """The options of visualisations and atlases. Every user interface takes its defaults from here."""
 
 import dataclasses
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Self, TypedDict
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class VisualizeConfig:
         if self.pseudo_gradient is not None:
             one_of("pseudo_gradient", self.pseudo_gradient, PseudoGradient)
 
-    def changed(self, **options: Any) -> Any:
+    def changed(self, **options: Any) -> Self:
         """A copy with some options changed.
 
         Raises:
