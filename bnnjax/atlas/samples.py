@@ -94,8 +94,8 @@ def collect(
       ValueError: an unknown tap, no readable picture, or the folder holds those of another run.
     """
     network = network.with_options(clip=None)
-    extent(network, tap, size=config.image_size)
-    store = None if folder is None else _open(Path(folder), network, paths, tap, config)
+    job = _Job(network, paths, tap, config, *extent(network, tap, size=config.image_size))
+    store = None if folder is None else _open(Path(folder), job)
     parts, problems = [], []
     with tqdm(total=len(paths), unit="picture", disable=not progress) as bar:
         bar.set_description("activations")
@@ -103,7 +103,7 @@ def collect(
             file = None if store is None else store / f"part{first:08}.npz"
             numbers = range(first, min(first + PART, len(paths)))
             if file is None or not file.exists():
-                part, faults = _part(network, paths, numbers, tap, config, bar)
+                part, faults = _part(job, numbers, bar)
                 if file is not None:
                     _write(file, part, faults)
             else:
@@ -117,94 +117,95 @@ def collect(
     return samples, problems
 
 
-def _part(
-    network: Network,
-    paths: Sequence[Path],
-    numbers: range,
-    tap: str,
-    config: AtlasConfig,
-    bar: Any,
-) -> tuple[Samples, list[str]]:
-    height, width, channels = extent(network, tap, size=config.image_size)
-    readable, squares, problems = [], [], []
-    batches = [_none(network, channels)]
+class _Job(NamedTuple):
+    """What is collected; the last three are the shape of the tap's map."""
+
+    network: Network
+    paths: Sequence[Path]
+    tap: str
+    config: AtlasConfig
+    height: int
+    width: int
+    channels: int
+
+
+def _part(job: _Job, numbers: range, bar: Any) -> tuple[Samples, list[str]]:
+    """The samples of the pictures of these numbers, and a line for each that cannot be read."""
+    squares: dict[int, np.ndarray] = {}
+    batches, problems = [_none(job)], []
     for number in numbers:
         try:
-            squares.append(square(paths[number], size=config.image_size))
-            readable.append(number)
+            squares[number] = square(job.paths[number], size=job.config.image_size)
         except ValueError as error:
             problems.append(str(error))
         if len(squares) == BATCH or (squares and number == numbers[-1]):
-            places = [_places(n, height, width, config) for n in readable]
-            batches.append(_batch(network, squares, np.stack(places), readable, tap, height, width))
-            readable, squares = [], []
+            batches.append(_batch(job, squares))
+            squares = {}
         bar.update(1)
     return Samples(*map(np.concatenate, zip(*batches, strict=True))), problems
 
 
-def _none(network: Network, channels: int) -> Samples:
-    classes = network.architecture.num_classes or 0
-    empty = np.zeros((0, classes), np.float16)
-    activations = np.zeros((0, channels), np.float32)
-    return Samples(activations, empty, empty, np.zeros(0, np.int32), np.zeros((0, 2), np.float32))
-
-
-def _places(number: int, height: int, width: int, config: AtlasConfig) -> np.ndarray:
-    """Random positions [P, 2] of picture ``number``, off the border wherever there is an interior.
-
-    They depend on seed and number alone, so that they do not depend on where a run resumed.
-    """
-    rows, columns = (
-        np.arange(side)[1:-1] if side > 2 else np.arange(side) for side in (height, width)
+def _none(job: _Job) -> Samples:
+    """No samples, in arrays of the right shapes."""
+    architecture = job.network.architecture
+    has_logits = architecture.has_logits(job.config.image_size)
+    nothing = np.zeros((0, (architecture.num_classes or 0) if has_logits else 0), np.float16)
+    activations = np.zeros((0, job.channels), np.float32)
+    return Samples(
+        activations, nothing, nothing, np.zeros(0, np.int32), np.zeros((0, 2), np.float32)
     )
-    choices = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
-    rng = np.random.default_rng([config.seed, number])
-    wanted = config.per_picture
-    return choices[rng.choice(len(choices), wanted, replace=wanted > len(choices))]
 
 
-def _batch(
-    network: Network,
-    squares: list[np.ndarray],
-    places: np.ndarray,
-    numbers: list[int],
-    tap: str,
-    height: int,
-    width: int,
-) -> Samples:
-    """The samples of up to `BATCH` squares at places int [B, P, 2]."""
-    count, per_picture = places.shape[:2]
-    padded = [*range(count), *[count - 1] * (BATCH - count)]  # one shape compiles once
-    stacked = np.stack(squares)[padded]
-    measured = measure(network.architecture, network.variables, stacked, places[padded], tap)
-    flat = (np.asarray(array)[:count].reshape(count * per_picture, -1) for array in measured)
-    activations, attributions, chances = flat
-    fractions = ((places + 0.5) / (height, width)).reshape(-1, 2)
+def _batch(job: _Job, squares: dict[int, np.ndarray]) -> Samples:
+    """The samples of up to `BATCH` squares by the numbers of their pictures."""
+    numbers = [*squares, *[max(squares)] * (BATCH - len(squares))]  # one shape compiles once
+    places = np.stack([_places(job, number) for number in numbers])
+    stacked = np.stack([squares[number] for number in numbers])
+    network = job.network
+    measured = measure(network.architecture, network.variables, stacked, places, job.tap)
+    count = len(squares) * job.config.per_picture
+    activations, attributions, chances = (
+        np.asarray(array).reshape(len(numbers) * array.shape[1], array.shape[2])[:count]
+        for array in measured
+    )
+    fractions = ((places + 0.5) / (job.height, job.width)).reshape(-1, 2)[:count]
     return Samples(
         activations,
         attributions.astype(np.float16),
         chances.astype(np.float16),
-        np.repeat(np.asarray(numbers, np.int32), per_picture),
+        np.repeat(np.asarray([*squares], np.int32), job.config.per_picture),
         fractions.astype(np.float32),
     )
+
+
+def _places(job: _Job, number: int) -> np.ndarray:
+    """Random positions [P, 2] of picture ``number``, off the border wherever there is an interior.
+
+    They depend on seed and number alone, and not on where a run resumed.
+    """
+    rows, columns = (
+        np.arange(side)[1:-1] if side > 2 else np.arange(side) for side in (job.height, job.width)
+    )
+    choices = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    rng = np.random.default_rng([job.config.seed, number])
+    wanted = job.config.per_picture
+    return choices[rng.choice(len(choices), wanted, replace=wanted > len(choices))]
 
 
 # --- files -------------------------------------------------------------------------------------
 
 
-def _open(
-    folder: Path, network: Network, paths: Sequence[Path], tap: str, config: AtlasConfig
-) -> Path:
+def _open(folder: Path, job: _Job) -> Path:
     """The folder, after a check that what it holds belongs to this run."""
     weights = hashlib.sha256()
-    for leaf in jax.tree.leaves(network.variables):
+    for leaf in jax.tree.leaves(job.network.variables):
         weights.update(np.ascontiguousarray(leaf).tobytes())
-    pictures = hashlib.sha256(json.dumps([(p.name, _bytes(p)) for p in paths]).encode())
+    pictures = hashlib.sha256(json.dumps([(p.name, _bytes(p)) for p in job.paths]).encode())
     run = {
-        "network": f"{network.name} {weights.hexdigest()}",
-        "pictures": f"{len(paths)} {pictures.hexdigest()}",
-        "tap": tap,
-        **{name: getattr(config, name) for name in ("image_size", "per_picture", "seed")},
+        "network": f"{job.network.name} {weights.hexdigest()}",
+        "pictures": f"{len(job.paths)} {pictures.hexdigest()}",
+        "tap": job.tap,
+        **{name: getattr(job.config, name) for name in ("image_size", "per_picture", "seed")},
     }
     file = folder / "run.json"
     if not file.exists():
@@ -213,8 +214,8 @@ def _open(
     if known != run:
         other = next(name for name in run if known.get(name) != run[name])
         raise ValueError(
-            f"{folder} holds the activations of another run (its {other} differs); resume with the "
-            "model, pictures and options of that run, or choose another folder"
+            f"{folder} holds the activations of another run (not the same {other}); resume with "
+            "the model, pictures and options of that run, or choose another folder"
         )
     return folder
 

@@ -10,6 +10,7 @@ import numpy as np
 from bnnjax.atlas.atlas import load_network
 from bnnjax.atlas.config import VisualizeConfig, VisualizeOptions
 from bnnjax.atlas.invert import channels_of, configured, invert, responses
+from bnnjax.atlas.objective import POWER
 from bnnjax.images import contact_sheet
 from bnnjax.models.network import Network
 from bnnjax.optimize import Minimized
@@ -90,7 +91,7 @@ def visualize(
     elif channels is not None:
         raise ValueError("give channels or directions, not both")
     else:
-        chosen, power = _checked(directions, width, tap), 4
+        chosen, power = _checked(directions, width, tap), POWER
         names = [f"direction {number}" for number in range(len(chosen))]
     minimized = invert(
         network,

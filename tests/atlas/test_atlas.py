@@ -88,6 +88,14 @@ def test_the_picture_shows_cells_in_their_places_on_white(atlas):
             )
 
 
+def test_a_network_without_logits_has_an_atlas_without_classes(linear, photographs):
+    architecture = dataclasses.replace(linear.architecture, num_classes=None)
+    network = dataclasses.replace(linear, architecture=architecture)
+    atlas = bnnjax.activation_atlas(photographs, model=network, **{**OPTIONS, "steps": 2})
+    assert atlas.samples.attributions.shape == (40, 0)
+    assert all(cell.classes == cell.seen == [] for cell in atlas.cells)
+
+
 def test_figures_are_what_they_say():
     a, b = np.eye(3)[:2], np.array([[3.0, 4, 0], [0, 0, 2]])
     np.testing.assert_allclose(cosines(a, b), [[0.6, 0], [0.8, 0]])

@@ -76,9 +76,9 @@ def test_a_killed_run_resumes_after_its_last_part(gather, tmp_path, monkeypatch)
 
 def test_activations_of_another_run_are_refused(gather, tmp_path, photographs):
     gather(folder=tmp_path)
-    with pytest.raises(ValueError, match=r"another run \(its seed differs\)"):
+    with pytest.raises(ValueError, match=r"another run \(not the same seed\)"):
         gather(folder=tmp_path, config=CONFIG.changed(seed=5))
-    with pytest.raises(ValueError, match=r"another run \(its pictures differs\)"):
+    with pytest.raises(ValueError, match=r"another run \(not the same pictures\)"):
         gather(pictures_in(photographs)[:-1], folder=tmp_path)
 
 
