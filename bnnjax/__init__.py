@@ -9,7 +9,7 @@ Pictures are float32 arrays [H, W, 3], sRGB in [0, 1].
 from importlib.metadata import version
 
 from bnnjax.atlas.atlas import activation_atlas
-from bnnjax.atlas.visualize import visualize
+from bnnjax.atlas.channels import visualize
 from bnnjax.models.forms import freeze, thaw
 from bnnjax.models.network import Network
 from bnnjax.models.registry import names as networks

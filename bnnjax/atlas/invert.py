@@ -66,6 +66,7 @@ def invert(
     tap: str,
     power: int,
     config: VisualizeConfig,
+    noise: float = 0.0,
     progress: bool = True,
     snapshots: str | Path | None = None,
 ) -> optimize.Minimized:
@@ -77,16 +78,18 @@ def invert(
       tap: the name of the tap.
       power: of the cosine, see `Direction`.
       config: size, steps, learning rate, jitter, zoom and seed.
+      noise: the amplitude of uniform noise that is added to the grey, the same for all pictures.
       progress: whether to show a progress bar with the time left.
       snapshots: a folder for snapshots; after a kill, the same call resumes from there.
     """
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     unit = (directions / np.maximum(lengths, 1e-12)).astype(np.float32)
-    grey = np.full((len(unit), config.size, config.size, 3), 0.5, np.float32)
+    rng = np.random.default_rng(config.seed)
+    first = 0.5 + noise * rng.uniform(-1, 1, (config.size, config.size, 3))
     return optimize.minimize(
         Direction(network.architecture, tap, power, config.jitter, float(config.zoom)),
         network.laid_out(),
-        grey,
+        np.broadcast_to(first.astype(np.float32), (len(unit), *first.shape)),
         {"direction": unit},
         parametrization=optimize.fourier(),
         learning_rate=config.learning_rate,

@@ -6,13 +6,16 @@ import re
 
 import numpy as np
 import pytest
+from flax import linen as nn
 
 import bnnjax
 from bnnjax import images
-from bnnjax.atlas import VisualizeConfig, visualize
+from bnnjax.atlas import VisualizeConfig, channels, visualize
 from bnnjax.atlas.directions import cosines
 from bnnjax.atlas.files import atlas_into, save
+from bnnjax.layers import Options
 from bnnjax.models.network import Architecture
+from bnnjax.models.tapped import Tapped
 
 OPTIONS = {
     "grid": 3, "layout": "pca", "least": 2, "image_size": 32, "size": 32, "steps": 30,
@@ -184,6 +187,13 @@ def carter(colors, direction, power):
     return colors @ direction * np.maximum(cosine, 0.1) ** power
 
 
+@pytest.fixture
+def from_grey(monkeypatch):
+    """Pictures that start from plain grey and stay plain, so that a colour is all they are."""
+    monkeypatch.setattr(channels, "NOISE", 0.0)
+
+
+@pytest.mark.usefixtures("from_grey")
 def test_channels_side_by_side(linear):
     """Each picture's mean colour drives its channel as far as any colour of a fine grid does."""
     found = visualize("map", channels=[0, 2, 4], model=linear, **QUICK)
@@ -197,6 +207,26 @@ def test_channels_side_by_side(linear):
     assert found.sheet().shape == (8 + 32 + 8 + 20, 8 + 3 * 40, 3)
 
 
+class Threshold(Tapped):
+    """A tap that is zero, gradient and all, for pixels below .52: grey drives nothing."""
+
+    options: Options = Options()
+    num_classes: int | None = None
+
+    @nn.compact
+    def __call__(self, x):
+        self.tap("map", nn.relu(x - 0.52))
+
+
+def test_a_channel_that_is_silent_for_grey_is_driven(linear):
+    entry = dataclasses.replace(linear.entry, build=Threshold)
+    architecture = Architecture(entry, Options(), None)
+    network = dataclasses.replace(linear, architecture=architecture, variables={})
+    found = visualize("map", channels=[0, 1, 2], model=network, **QUICK)
+    assert np.diag(found.responses).min() > 0.2
+
+
+@pytest.mark.usefixtures("from_grey")
 def test_directions_side_by_side(linear):
     """Each picture's mean colour is as good as the best of a fine grid."""
     kernel = linear.variables["params"]["colors"]["kernel"]

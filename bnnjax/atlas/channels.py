@@ -15,6 +15,8 @@ from bnnjax.images import contact_sheet
 from bnnjax.models.network import Network
 from bnnjax.optimize import Minimized
 
+NOISE = 0.05  # A channel behind a ReLU that is silent for plain grey has no gradient there.
+
 
 @dataclasses.dataclass
 class Visualization:
@@ -99,6 +101,7 @@ def visualize(
         tap=tap,
         power=power,
         config=config,
+        noise=NOISE,
         progress=progress,
         snapshots=snapshots,
     )
