@@ -8,6 +8,8 @@ Pictures are float32 arrays [H, W, 3], sRGB in [0, 1].
 
 from importlib.metadata import version
 
+from bnnjax.atlas.atlas import activation_atlas
+from bnnjax.atlas.channels import visualize
 from bnnjax.attack.attack import attack_batch
 from bnnjax.attack.config import AttackConfig
 from bnnjax.attack.result import AttackResult
@@ -31,6 +33,7 @@ __all__ = [
     "Recipe",
     "StylizeConfig",
     "StylizeResult",
+    "activation_atlas",
     "attack_batch",
     "freeze",
     "load_model",
@@ -39,6 +42,7 @@ __all__ = [
     "stylize_batch",
     "sweep",
     "thaw",
+    "visualize",
 ]
 
 cache_compilations()

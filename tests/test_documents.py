@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 import bnnjax
+from bnnjax.atlas import AtlasConfig
+from bnnjax.attack import AttackConfig
 from bnnjax.models import registry
 from bnnjax.models.network import Network
 from bnnjax.models.tapped import Tapped
@@ -18,6 +20,7 @@ from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.terms import Scene, Seen
 from bnnjax.port import load
+from bnnjax.studies.bench import BenchConfig
 from bnnjax.train.config import Cifar10Config, TrainConfig
 
 ROOT = Path(__file__).parents[1]

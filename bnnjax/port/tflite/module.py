@@ -35,8 +35,8 @@ class GraphNetwork(Tapped):
         for step in program.steps:
             inputs = (values[ref] for ref in step.inputs)
             values[step.output] = perform(step, self.options, *inputs)
-        for name, value in program.taps:
-            self.tap(name, values[value])
+            for name in (name for name, value in program.taps if value == step.output):
+                values[step.output] = self.tap(name, values[step.output])
         return self._logits(values)
 
     def _logits(self, values: dict[Any, Any]) -> Array | None:

@@ -101,6 +101,19 @@ def test_results_and_gradients_are_those_of_larq(reference, name):
     assert_close(of_x, answers["of_x"])
 
 
+def test_replacing_a_tap_by_itself_changes_nothing_and_by_zeros_does(reference):
+    case = reference("quicknet")
+    network, x = case.network, case.answers["x"]
+    module, variables = network.architecture.module, network.variables
+    logits, state = module.apply(variables, x, mutable=["taps"])
+    for name in ("stem", "stage1"):
+        value = state["taps"][name]
+        same = module.apply({**variables, "replaced": {name: value}}, 0 * x)
+        np.testing.assert_allclose(same, logits, rtol=1e-5, atol=1e-5)
+        zeros = {**variables, "replaced": {name: 0 * value}}
+        assert abs(module.apply(zeros, x) - logits).max() > 1e-2
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_results_are_those_of_larq(reference, name):
     case = reference(name)
