@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import bnnjax
-from bnnjax.atlas import AtlasConfig
+from bnnjax.atlas import AtlasConfig, VisualizeConfig
 from bnnjax.attack import AttackConfig
 from bnnjax.models import registry
 from bnnjax.models.network import Network
@@ -70,6 +70,7 @@ def reader(tmp_path, monkeypatch, make_picture, mynet):
     monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("reader")
 def test_the_architecture_adds_a_network_and_a_term():
     register, try_out, term, _ = blocks("docs/architecture.md")
@@ -109,6 +110,7 @@ def test_the_architecture_attacks_a_network():
 
 
 @pytest.mark.usefixtures("reader")
+@pytest.mark.slow
 def test_the_programs_of_the_readme_run(tmp_path, monkeypatch):
     stylize, look, layer = blocks("README.md")
     result = run(stylize)["result"]
@@ -127,6 +129,7 @@ def test_the_programs_of_the_readme_run(tmp_path, monkeypatch):
     assert kernel.shape == (3, 3, 64, 64)
 
 
+@pytest.mark.slow
 def test_the_guide_from_larq_ports_a_network_and_a_layer(
     tmp_path, monkeypatch, keras_layers, write_keras
 ):
@@ -286,7 +289,15 @@ def test_a_wrong_name_is_noticed(name, expected):
 
 # --- commands and flags --------------------------------------------------------------------
 
-CONFIGS = (StylizeConfig, AttackConfig, AtlasConfig, BenchConfig, TrainConfig, Cifar10Config)
+CONFIGS = (
+    StylizeConfig,
+    AttackConfig,
+    AtlasConfig,
+    VisualizeConfig,
+    BenchConfig,
+    TrainConfig,
+    Cifar10Config,
+)
 FIELDS = {kind.__name__: kind for kind in CONFIGS}
 OTHER_FLAGS = {"check", "help"}  # of ruff, and absl's own
 

@@ -57,6 +57,7 @@ def test_pca_does_not_depend_on_the_sign_that_lapack_chooses(monkeypatch):
     np.testing.assert_allclose(layout.project(data, method="pca"), points)
 
 
+@pytest.mark.slow
 def test_umap_keeps_clusters_apart_and_repeats():
     pytest.importorskip("umap")
     rng = np.random.default_rng(0)

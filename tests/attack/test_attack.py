@@ -178,6 +178,7 @@ def test_a_picture_of_another_size_is_cropped_and_resized_and_one_of_the_size_is
 # --- a real binary network -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_binary_network_does_not_hold(make_picture):
     """The small form of the study, with the shipped network."""
     pictures = np.stack([make_picture(seed, 64, 64) for seed in range(4)])

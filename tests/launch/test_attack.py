@@ -32,6 +32,7 @@ def launch(*flags, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_a_folder_is_attacked_and_figures_are_json(folder):
     ended = launch("--images=photos", "--epsilon=2,8", "--json", *SMALL, cwd=folder)
     assert ended.returncode == 0, ended.stderr

@@ -166,6 +166,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("painted")
 def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, quicknet_file):
     """The run of ``painted`` is repeated by its recipe and killed after the first step."""
@@ -190,6 +191,7 @@ def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, qu
     assert not (folder / "resumed" / ".snapshots").exists()
 
 
+@pytest.mark.slow
 def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
     """The network is a file of Larq Compute Engine; stored paths lead to it from another folder."""
     pytest.importorskip("tflite")
@@ -217,6 +219,7 @@ def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
     np.testing.assert_array_equal(found, images.load(original))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("painted")
 def test_an_interruption_keeps_the_pictures_so_far(environment, folder, quicknet_file):
     """The recipe has another preset and other options."""
@@ -477,6 +480,7 @@ def test_evaluate_counts_right_guesses(launch, folder, quicknet):
     assert f"{100 * shares[0]:.1f} %  tiger shark" in ended.stdout
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_networks_own_class_names(launch, folder, with_random_weights):
     """Class names come from the network's file, or from another file that takes precedence."""
     network = with_random_weights(registry.find("quicknet_v0"))
@@ -571,6 +575,7 @@ def test_a_ported_network_recognizes_the_picture(launch, studio, ported, data_di
     assert probability > 0.5
 
 
+@pytest.mark.slow
 def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
     """By another network's judgement, it is nearer to the painting than the photograph was."""
     photograph, painting, figures = framed
@@ -612,6 +617,7 @@ def keras_weights(keras_layers, write_keras, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_keras_file_is_ported_and_compared_array_by_array(launch, keras_weights, tmp_path):
     flags = [f"--source={keras_weights}", "--model=quicknet_small", "--output=small"]
     ended = launch("port_larq", *flags, "--verify", "--json", cwd=tmp_path)

@@ -196,6 +196,7 @@ def expected_logits(results, layers):
     return layers.dense("dense", np.maximum(results.taps["section4"], 0).mean((1, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "form"),
     [

@@ -20,6 +20,7 @@ def taps_of(with_random_weights):
     return taps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RESIDUAL)
 def test_the_first_block_adds_so_much_of_the_stem(taps_of, name):
     whole, half, cut = (taps_of(name, scale) for scale in (1.0, 0.5, 0.0))

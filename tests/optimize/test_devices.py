@@ -43,6 +43,7 @@ print(json.dumps({"same": same, "moved": moved}))
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_pixels_of_one(tmp_path):
     """Three pictures on eight devices; each has the same result as alone."""
     flags = "--xla_force_host_platform_device_count=8"

@@ -62,6 +62,7 @@ def painted(monkeypatch):
     return folders
 
 
+@pytest.mark.slow
 def test_every_network_gets_pictures_measures_and_costs(run, tmp_path, pictures):
     models = ("inknet", "xnornet", "random:inknet")
     outcomes = run(*models)
@@ -109,6 +110,7 @@ def test_a_plot_has_a_bar_per_network(run, tmp_path):
     assert images.load(tmp_path / "out" / "comparison.png").std() > 0.01
 
 
+@pytest.mark.slow
 def test_complete_networks_are_kept_and_others_are_made(run, painted, tmp_path):
     (first,) = run("inknet")
     again, random = run("inknet", "random:inknet")
@@ -178,6 +180,7 @@ def test_a_random_network_has_the_norms_of_its_pictures(batch):
     assert any(isinstance(layer, BatchNorm) for layer in network.architecture.layers().values())
 
 
+@pytest.mark.slow
 def test_random_networks_differ_by_their_seeds_only(batch):
     entry = registry.find("inknet")
     one, same, other = (untrained.untrained(entry, batch, seed=seed) for seed in (0, 0, 1))

@@ -31,6 +31,7 @@ def test_the_atlas_of_all_taps_is_one_compiled_step(small, files, traces):
     assert traces("Compiling") == 1
 
 
+@pytest.mark.slow
 def test_each_picture_of_the_atlas_is_that_of_its_tap_alone(small, files):
     study = layers.style_layers(files[0], files[2], **small)
     for outcome, tap in zip(study.outcomes, TAPS, strict=True):
@@ -42,6 +43,7 @@ def test_each_picture_of_the_atlas_is_that_of_its_tap_alone(small, files):
     assert np.abs(pictures[0] - pictures[1]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_each_content_picture_is_that_of_its_tap_alone(small, files):
     study = layers.content_layers(files[0], files[2], content_weight=5.0, **small)
     for outcome, tap in zip(study.outcomes, TAPS, strict=True):

@@ -77,6 +77,7 @@ def test_every_weight_of_a_file_arrives(random_arrays, write, name):
     assert_equal(found["dense", "bias"], arrays["arg:fc1_bias"])
 
 
+@pytest.mark.slow
 @NAMES
 def test_a_saved_network_comes_back_equal_with_one_bit_per_weight(
     random_arrays, write, name, tmp_path
@@ -157,6 +158,7 @@ def test_a_file_that_is_cut_short_ends_in_one_line(random_arrays, write):
 # --- the published files ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @NAMES
 def test_the_published_network_knows_its_pictures(published, data_dir, name):
     """The resize of another version of Pillow may cost a picture or two."""

@@ -411,6 +411,7 @@ def test_the_same_file_read_again_is_the_same_architecture(reference):
 # --- QuickNet v0.2 both ways -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_published_file_agrees_with_its_own_module(real_tflite, real_quicknet):
     """The integers are equal operator by operator; only the names of the taps differ."""
     general = bnnjax.load_model(real_tflite).with_options(clip=CLIP, backend="dense")
