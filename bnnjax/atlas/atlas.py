@@ -163,7 +163,7 @@ def activation_atlas(
     """
     config = (config or AtlasConfig()).changed(**options)
     paths = pictures_in(photographs)
-    network = load_network(model, preprocessing)
+    network = load_model(model, preprocessing=preprocessing)
     tap = config.tap or network.entry.style.content_taps[-1]
     check_size(network, "image_size", config.image_size)
     inverted = configured(network, config)
@@ -198,19 +198,6 @@ def activation_atlas(
     return Atlas(
         inverted, tap, config, paths, samples, points, method, assigned, cells, minimized, problems
     )
-
-
-def load_network(model: str | Path | Network | None, preprocessing: str | None) -> Network:
-    """The network itself, or what `load_model` finds.
-
-    Raises:
-      ValueError: preprocessing for a network that is loaded already, or see `load_model`.
-    """
-    if not isinstance(model, Network):
-        return load_model(model, preprocessing=preprocessing)
-    if preprocessing is not None:
-        raise ValueError("a loaded network has its preprocessing; pass it to load_model instead")
-    return model
 
 
 def _cells(

@@ -7,13 +7,13 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from bnnjax.atlas.atlas import load_network
 from bnnjax.atlas.config import VisualizeConfig, VisualizeOptions
 from bnnjax.atlas.invert import channels_of, configured, invert, responses
 from bnnjax.atlas.objective import POWER
 from bnnjax.images import contact_sheet
 from bnnjax.models.network import Network
 from bnnjax.optimize import Minimized
+from bnnjax.port.load import load_model
 
 NOISE = 0.05  # A channel behind a ReLU that is silent for plain grey has no gradient there.
 
@@ -84,7 +84,7 @@ def visualize(
         another length.
     """
     config = (config or VisualizeConfig()).changed(**options)
-    network = configured(load_network(model, preprocessing), config)
+    network = configured(load_model(model, preprocessing=preprocessing), config)
     width = channels_of(network, tap, size=config.size)
     if directions is None:
         numbers = list(range(min(16, width))) if channels is None else list(channels)

@@ -64,7 +64,7 @@ def attack_batch(
     config = (config or AttackConfig()).changed(**options)
     if (config.attack == "style") != (styles is not None):
         raise ValueError("the attack 'style' needs styles, and no other attack takes them")
-    network, other = _network(model), None if transfer is None else _network(transfer)
+    network, other = load_model(model), None if transfer is None else load_model(transfer)
     names = tuple(class_names or evaluate.class_names(network))
     index = None if target is None else class_index(target, names)
     side = side_of(network, config.size)
@@ -113,10 +113,6 @@ def configured(network: Network, config: AttackConfig) -> Network:
     if config.clip is not None:
         changes["clip"] = None if np.isinf(config.clip) else config.clip
     return network.with_options(**changes)
-
-
-def _network(model: str | Path | Network | None) -> Network:
-    return model if isinstance(model, Network) else load_model(model)
 
 
 def _inputs(

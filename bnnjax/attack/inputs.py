@@ -15,8 +15,6 @@ from bnnjax.models.network import Architecture, Network, Variables
 from bnnjax.nst.inputs import as_list, names_of
 from bnnjax.options import nearest
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-
 
 class Inputs(NamedTuple):
     """What is attacked.
@@ -140,7 +138,7 @@ def pictures_of(
         paths, indices = [path for path, _ in rows], [label for _, label in rows]
     else:
         entries = sorted(folder.iterdir()) if folder else []
-        pictures = [path for path in entries if path.suffix.lower() in _SUFFIXES]
+        pictures = [path for path in entries if path.suffix.lower() in images.SUFFIXES]
         paths, indices = pictures if folder else [Path(name) for name in names], []
     if not paths:
         raise ValueError(f"no pictures in {', '.join(names)}")

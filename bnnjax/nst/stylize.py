@@ -82,7 +82,7 @@ def stylize_batch(
     extra_terms = check_terms(extra_terms or {})
     contents, styles = as_list(contents, kind="content"), as_list(styles, kind="style")
     pairs = pair_up(contents, styles, pairing=pairing)
-    network = _network(model, preprocessing)
+    network = load_model(model, preprocessing=preprocessing)
     config = resolve(options, config=config, preset=preset, own=network.entry.style.preset)
     pairs, config = spread(pairs, config, sweep or {})
     network = configured(network, config)
@@ -125,14 +125,6 @@ def stylize_batch(
     )
     extra_weights = {term.name: weights[f"{term.name}_weight"] for term in extra_terms}
     return StylizeResult(pairs, photographs, paintings, network, config, minimized, extra_weights)
-
-
-def _network(model: str | Path | Network | None, preprocessing: str | None) -> Network:
-    if not isinstance(model, Network):
-        return load_model(model, preprocessing=preprocessing)
-    if preprocessing is not None:
-        raise ValueError("a loaded network has its preprocessing; pass it to load_model instead")
-    return model
 
 
 def _weights(

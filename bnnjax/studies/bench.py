@@ -103,9 +103,7 @@ class Bench:
         resolve(given, config=config, preset=preset)  # before the network is loaded
         contents, styles = as_list(contents, kind="content"), as_list(styles, kind="style")
         pairs = pair_up(contents, styles, pairing=bench.pairing)
-        network = bench.model
-        if not isinstance(network, Network):
-            network = load_model(network, preprocessing=bench.preprocessing)
+        network = load_model(bench.model, preprocessing=bench.preprocessing)
         preset_of_network = {**network.entry.style.preset, **defaults}
         base = resolve(given, config=config, preset=preset, own=preset_of_network)
         return cls(contents, styles, network, pairs, base, bench)
