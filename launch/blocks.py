@@ -12,6 +12,7 @@ from absl import flags
 
 from bnnjax import assets, cli
 from bnnjax.nst.config import OPTIONS, PRESETS, StylizeConfig
+from bnnjax.options import one_of
 from bnnjax.studies import blocks
 from bnnjax.studies.bench import BENCH, BenchConfig
 
@@ -32,7 +33,7 @@ def main() -> int:
         pictures = assets.samples()
     given = {"preset": FLAGS.preset, **cli.given((*BENCH, *OPTIONS))}
     names = FLAGS.suspects or blocks.SUSPECTS
-    suspects = {name: blocks.SUSPECTS[name] for name in names}
+    suspects = {one_of("suspects", n, blocks.SUSPECTS): blocks.SUSPECTS[n] for n in names}
     status = 0
     for model in FLAGS.models:
         directory = Path(given.get("output_dir", "out")) / Path(model).stem

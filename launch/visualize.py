@@ -30,7 +30,9 @@ def main() -> int:
     paths = [Path(FLAGS.output_dir) / f"{tap}.png" for tap in FLAGS.tap]
     if not FLAGS.overwrite and (existing := [str(path) for path in paths if path.exists()]):
         raise ValueError(f"{', '.join(existing)}: exists already; set --overwrite")
-    channels = None if FLAGS.channel is None else [int(number) for number in FLAGS.channel]
+    if bad := [number for number in FLAGS.channel or () if not number.isdigit()]:
+        raise ValueError(f"--channel holds {bad[0]!r}, needs integers")
+    channels = FLAGS.channel and [int(number) for number in FLAGS.channel]
     options = cli.given(VisualizeConfig.__dataclass_fields__)
     figures = {}
     for tap, path in zip(FLAGS.tap, paths, strict=True):

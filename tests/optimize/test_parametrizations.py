@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bnnjax.optimize import ball, fourier, laplacian, pixels, pyramid
@@ -17,8 +17,8 @@ def picture_of(seed, height, width, low=0.02, high=0.98):
     return rng.uniform(low, high, (height, width, 3)).astype(np.float32)
 
 
+@pytest.mark.slow  # each shape is compiled
 @pytest.mark.parametrize("make", [pixels, pyramid, fourier])
-@settings(max_examples=20)  # each shape is compiled
 @given(seed=st.integers(0, 99), height=sides, width=sides)
 def test_a_picture_comes_back_as_it_was(make, seed, height, width):
     width += width % 2  # which Fourier coefficients need
