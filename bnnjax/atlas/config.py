@@ -1,14 +1,13 @@
 """The options of visualisations and atlases. Every user interface takes its defaults from here."""
 
 import dataclasses
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, Self, TypedDict
 
 import numpy as np
 
 from bnnjax.atlas.layout import Method
+from bnnjax.nst.config import PseudoGradient
 from bnnjax.options import integer, nearest, one_of, option
-
-PseudoGradient = Literal["ste_sign", "approx_sign", "swish_sign"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,13 +6,13 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
+from bnnjax.nst.config import PseudoGradient
 from bnnjax.options import integer, nearest, one_of, option
 
 Attack = Literal["pgd", "apgd", "style"]
 Loss = Literal["ce", "dlr"]
 Norm = Literal["linf", "l2"]
 Scaling = Literal["none", "hns", "njs"]
-PseudoGradient = Literal["ste_sign", "approx_sign", "swish_sign"]
 
 
 @dataclasses.dataclass(frozen=True)
