@@ -4,9 +4,9 @@
 
 The revision is checked out into a temporary folder and timed by its own
 ``benchmarks/steppers/ours.py``. Both run in the same environment and take turns. Ratios are before
-/ after within a round: above 1, the working tree is faster. The last row shows how fast eight
-pictures could be at best: one process per core, each pinned to its core and busy with a picture of
-its own, so that no core ever waits. Nothing else may run at the same time.
+/ after within a round: above 1, the working tree is faster. The last row replaces the working
+tree's eight pictures by one process per core, each pinned to its core and busy with pictures of its
+own, for comparison. Nothing else may run at the same time.
 """
 
 import os

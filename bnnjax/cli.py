@@ -127,6 +127,8 @@ def _define(name: str, hint: Any, default: Any, help: str) -> None:
     kinds = [kind for kind in _alternatives(hint) if kind is not type(None)]
     if typing.get_origin(kinds[0]) is typing.Literal:
         flags.DEFINE_enum(name, default, list(typing.get_args(kinds[0])), help)
+    elif kinds[0] is bool:
+        flags.DEFINE_boolean(name, default, help)
     elif kinds[0] is int:
         flags.DEFINE_integer(name, default, help)
     elif kinds[0] is float:
@@ -154,6 +156,23 @@ def print_problems(problems: Sequence[str]) -> None:
     """Prints to stderr what was asked for and not done."""
     for problem in problems:
         print(f"problem: {problem}", file=sys.stderr)
+
+
+def report(
+    table: Sequence[Sequence[str]],
+    figures: Mapping[str, Any],
+    paths: Sequence[Path],
+    problems: Sequence[str],
+) -> int:
+    """Prints a study's table, its last files, its costs and its problems; the exit status."""
+    print_table(table)
+    spent = costs()
+    shown = ", ".join(path.name for path in paths if "__" not in path.name)
+    print(f"{paths[0].parent}: {shown}; {spent['total_seconds']} s")
+    print_problems(problems)
+    files = [str(path) for path in paths]
+    print_json({**figures, **spent, "files": files, "problems": [*problems]})
+    return 1 if problems else 0
 
 
 def costs() -> dict[str, float | None]:

@@ -20,7 +20,7 @@ flags.DEFINE_string("content", None, "the photograph that all pictures were made
 flags.DEFINE_string("style", None, "the painting that all pictures were made from")
 flags.DEFINE_string("contents_dir", None, "folder of the photographs CONTENT")
 flags.DEFINE_string("styles_dir", None, "folder of the paintings STYLE")
-flags.DEFINE_string("judge", None, "weights of VGG-19, an .npz file", required=True)
+flags.DEFINE_string("judge", None, "vgg19 (a download), or a file of its weights", required=True)
 flags.DEFINE_integer("size", None, "shorter side at which to judge, px; default: the picture's own")
 cli.define_json()
 

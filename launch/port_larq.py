@@ -1,4 +1,4 @@
-"""Converts a network of Larq to a network file of bnnjax, without TensorFlow.
+"""Converts a network of Larq, Keras or BMXNet to a network file of bnnjax, without TensorFlow.
 
 python launch/port_larq.py --source=weights.h5 --model=quicknet --output=my_quicknet --verify
 """
@@ -14,7 +14,7 @@ from bnnjax.port.storage import network_file
 from bnnjax.port.storage.download import file_sha256
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("source", None, "file to port: .h5, .tflite or .npz", required=True)
+flags.DEFINE_string("source", None, "file to port: .h5, .tflite, .params or .npz", required=True)
 flags.DEFINE_string("model", None, "name of the network in the source", required=True)
 flags.DEFINE_string("output", None, "file to write, NAME.safetensors", required=True)
 flags.DEFINE_string("sha256", None, "expected sha256 of the source (hexadecimal)")

@@ -21,6 +21,11 @@ from bnnjax.port.storage import network_file
 
 ROOT = Path(__file__).parents[1]
 
+if not hasattr(jax, "enable_x64"):  # its name before JAX 0.8
+    from jax.experimental import enable_x64
+
+    jax.enable_x64 = enable_x64
+
 # Durations say nothing on a busy machine, or if the first example compiles.
 settings.register_profile("without_deadline", deadline=None)
 settings.load_profile("without_deadline")

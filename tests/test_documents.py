@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 import bnnjax
+from bnnjax.atlas import AtlasConfig, VisualizeConfig
+from bnnjax.attack import AttackConfig
 from bnnjax.models import registry
 from bnnjax.models.network import Network
 from bnnjax.models.tapped import Tapped
@@ -18,6 +20,7 @@ from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.terms import Scene, Seen
 from bnnjax.port import load
+from bnnjax.studies.bench import BenchConfig
 from bnnjax.train.config import Cifar10Config, TrainConfig
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +70,7 @@ def reader(tmp_path, monkeypatch, make_picture, mynet):
     monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("reader")
 def test_the_architecture_adds_a_network_and_a_term():
     register, try_out, term, _ = blocks("docs/architecture.md")
@@ -106,6 +110,7 @@ def test_the_architecture_attacks_a_network():
 
 
 @pytest.mark.usefixtures("reader")
+@pytest.mark.slow
 def test_the_programs_of_the_readme_run(tmp_path, monkeypatch):
     stylize, look, layer = blocks("README.md")
     result = run(stylize)["result"]
@@ -124,6 +129,7 @@ def test_the_programs_of_the_readme_run(tmp_path, monkeypatch):
     assert kernel.shape == (3, 3, 64, 64)
 
 
+@pytest.mark.slow
 def test_the_guide_from_larq_ports_a_network_and_a_layer(
     tmp_path, monkeypatch, keras_layers, write_keras
 ):
@@ -283,7 +289,16 @@ def test_a_wrong_name_is_noticed(name, expected):
 
 # --- commands and flags --------------------------------------------------------------------
 
-FIELDS = {kind.__name__: kind for kind in (StylizeConfig, TrainConfig, Cifar10Config)}
+CONFIGS = (
+    StylizeConfig,
+    AttackConfig,
+    AtlasConfig,
+    VisualizeConfig,
+    BenchConfig,
+    TrainConfig,
+    Cifar10Config,
+)
+FIELDS = {kind.__name__: kind for kind in CONFIGS}
 OTHER_FLAGS = {"check", "help"}  # of ruff, and absl's own
 
 
@@ -291,7 +306,7 @@ def flags_of(script):
     """The flags that a script defines, with those of `bnnjax.cli`."""
     text = (ROOT / script).read_text("utf-8")
     own = re.findall(r"DEFINE_\w+\(\s*\"(\w+)\"", text)
-    for kind in re.findall(r"cli\.define_fields\((\w+)\)", text):
+    for kind in re.findall(r"cli\.define_fields\((?:\w+\.)?(\w+)\)", text):
         own += FIELDS[kind].__dataclass_fields__
     return {*own, "json", "import"} | OTHER_FLAGS
 

@@ -17,6 +17,9 @@ ROOMS = (
     "optimize",
     "nst",
     "judge",
+    "attack",
+    "atlas",
+    "studies",
     "train",
     "cli",
     "launch",
@@ -65,6 +68,7 @@ def test_the_engine_knows_nothing_of_networks_and_style():
 def test_core_imports_only_what_the_core_needs():
     """Extras are imported inside functions, so a missing one matters only when it is needed."""
     extras = {"h5py", "tflite", "flatbuffers", "matplotlib", "tensorflow", "torch"}
+    extras |= {"optuna", "umap", "openTSNE"}
     for path in FILES:
         for node in ast.parse(path.read_text("utf-8")).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

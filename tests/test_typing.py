@@ -21,6 +21,11 @@ again = bnnjax.stylize_batch("a.jpg", "b.jpg", config=config, sweep={"style_weig
 paths = result.save("pictures")
 recipe: bnnjax.Recipe = bnnjax.Recipe.read("a.png").changed(style_weight=2.0)
 names: tuple[str, ...] = bnnjax.networks()
+attacked = bnnjax.attack_batch("a.jpg", network, norm="l2", epsilon=[1, 2], target="beagle")
+rates: list[float] = attacked.success_rate
+atlas = bnnjax.activation_atlas("photographs", model=network, grid=12, layout="pca")
+cosine: float = atlas.cells[0].cosine
+channels = bnnjax.visualize("section2", channels=[0, 1], size=64)
 """
 
 # Each line has one mistake, and the error that mypy must report for it.
@@ -31,6 +36,10 @@ WRONG = {
     'bnnjax.stylize_batch("a.jpg", "b.jpg", steps="many")': "arg-type",
     'bnnjax.stylize_batch("a.jpg", "b.jpg", stile_weight=2)': "call-arg",
     "bnnjax.load_model(3.5)": "arg-type",
+    'bnnjax.attack_batch("a.jpg", norm="l3")': "arg-type",
+    'bnnjax.attack_batch("a.jpg", epsilons=2)': "call-arg",
+    'bnnjax.activation_atlas("photographs", layout="map")': "arg-type",
+    'bnnjax.visualize("section2", chanels=[0])': "call-arg",
 }
 
 

@@ -4,12 +4,13 @@ Everywhere in bnnjax a picture is a NumPy array, float32, sRGB (gamma-encoded, a
 [H, W, 3], range [0, 1]. `load` makes one from anything; `save_png` writes one to a file.
 """
 
-from bnnjax.images.decode import failure, load, load_bytes
+from bnnjax.images.decode import SUFFIXES, failure, load, load_bytes
 from bnnjax.images.png import read_metadata, save_png
 from bnnjax.images.sheet import contact_sheet
 from bnnjax.images.sizes import center_crop, fit, pillow_crop_resize, resize, zoo_crop_resize
 
 __all__ = [
+    "SUFFIXES",
     "center_crop",
     "contact_sheet",
     "failure",

@@ -12,6 +12,9 @@ from PIL import ExifTags, Image, ImageCms
 
 from bnnjax.images.sizes import positive
 
+# The names of picture files, for the search of folders.
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
 # How a stored picture is turned upright, by its EXIF orientation (EXIF 2.32, tag 0x0112).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -14,16 +14,15 @@ Lower is better, but style and content are in conflict. Pictures are float32 [H,
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bnnjax.models import registry
-from bnnjax.models.network import Architecture
+from bnnjax.models.network import Architecture, Variables
 from bnnjax.nst.statistics import gram
-from bnnjax.port.vgg.npz import read_vgg_npz
+from bnnjax.port.load import load_model
+from bnnjax.port.storage.network_file import with_suffix
 
 Maps = Mapping[str, jax.Array]
 Picture = jax.Array | np.ndarray
@@ -38,7 +37,7 @@ VGG_TAPS = ("relu2_2", "relu3_4", "relu4_4", "relu5_1")
 # Rec. 601, for gamma-encoded values: the Y of YIQ, which Gatys et al. (2017) use.
 LUMA = (0.299, 0.587, 0.114)
 
-PERIODS = np.array([2, 4, 8])
+PERIODS = (2, 4, 8)
 # Offsets from a period's bin: outside the main lobe of a Hann window, which extends 2 bins, but so
 # near that the falling spectrum of a picture without a grid is level on average.
 NEARBY = np.array([-6, -5, -4, -3, 3, 4, 5, 6])
@@ -78,18 +77,27 @@ def judge(
     return {name: float(value) for name, value in measures.items()}
 
 
-def vgg_features(path: str | os.PathLike[str]) -> Features:
-    """VGG-19's activations at `VGG_TAPS`, with the weights of a file that `read_vgg_npz` reads.
+def vgg_features(model: str | os.PathLike[str]) -> Features:
+    """VGG-19's activations at `VGG_TAPS`.
 
-    Raises:
-      ValueError: see `read_vgg_npz`.
+    `model` is anything that `load_model` takes, such as the .npz file of `bnnjax.port.vgg.npz`. The
+    name "vgg19" stands for "vgg19_conv5_1", a download of 80 MB instead of 575: judges need no
+    more of it.
+
+    Raises ValueError as `load_model` does, or if the network is not VGG-19.
     """
-    return partial(_vgg_maps, read_vgg_npz(path))
+    model = os.fspath(model)
+    if model == "vgg19" and not with_suffix(model).is_file():
+        model = "vgg19_conv5_1"
+    network = load_model(model)
+    if missing := {*VGG_TAPS} - {*network.taps}:
+        raise ValueError(f"{model} is {network.name}, which lacks {', '.join(sorted(missing))}")
+    return partial(_vgg_maps, network.architecture, network.variables)
 
 
-@jax.jit
-def _vgg_maps(variables: dict[str, Any], images: jax.Array) -> Maps:
-    _, taps = Architecture.published(registry.find("vgg19_conv5_1")).apply(variables, images)
+@partial(jax.jit, static_argnums=0)
+def _vgg_maps(architecture: Architecture, variables: Variables, images: jax.Array) -> Maps:
+    _, taps = architecture.apply(variables, images)
     return {name: taps[name] for name in VGG_TAPS}
 
 
@@ -137,30 +145,42 @@ def match_luma(image: Picture, reference: Picture) -> jax.Array:
 def checker(image: Picture) -> jax.Array:
     """The power of the luma at periods of 2, 4 and 8 px over that 3 to 6 bins away; a scalar.
 
-    The ratio is averaged over the periods and over both directions of an image [H, W, 3] under a
-    Hann window; the power spectra of each direction are averaged across the other. Sides are cut to
-    multiples of 8, so that the periods fall on bins. Measure a picture at the size at which it was
-    made, because resizing hides or moves the grid.
+    The mean of `grid_peaks`. Measure a picture at the size at which it was made, because resizing
+    hides or moves the grid.
 
     Raises:
       ValueError: the shape is not [H, W, 3] with sides of at least 64.
     """
+    return jnp.mean(grid_peaks(image))
+
+
+def grid_peaks(image: Picture, *, periods: Sequence[int] = PERIODS) -> jax.Array:
+    """The same for each of the periods, powers of 2 in pixels: [periods].
+
+    Mean over both directions of an image [H,W,3] under a Hann window; the power spectra of each
+    direction are averaged across the other. Sides are cut to multiples of the longest period, so
+    that the periods fall on bins.
+
+    Raises ValueError as `checker` does.
+    """
     _check_image(image, "image")
-    height, width = (side // 8 * 8 for side in image.shape[:2])
+    longest = max(periods)
+    height, width = (side // longest * longest for side in image.shape[:2])
     luma = _luma(image)[:height, :width]
     window = np.outer(_hann(height), _hann(width))
     # The power per pixel of rounding to 8 bits. Less than that is negligible; without it, a smooth
     # picture would be divided by its float errors.
     rounding = np.mean(window**2) / (12 * 255**2)
     faded = (luma - jnp.mean(luma)) * window
-    return jnp.mean(jnp.stack([_peaks(faded, rounding), _peaks(faded.T, rounding)]))
+    each = [_peaks(way, rounding, np.asarray(periods)) for way in (faded, faded.T)]
+    return jnp.mean(jnp.stack(each), axis=0)
 
 
-def _peaks(faded: jax.Array, rounding: float) -> jax.Array:
-    """The ratio at each of `PERIODS`, along the second axis."""
+def _peaks(faded: jax.Array, rounding: float, periods: np.ndarray) -> jax.Array:
+    """The ratio at each of the periods, along the second axis."""
     length = faded.shape[1]
     power = jnp.mean(jnp.abs(jnp.fft.rfft(faded, axis=1)) ** 2, axis=0) + length * rounding
-    bins = length // PERIODS
+    bins = length // periods
     nearby = bins[:, None] + NEARBY
     nearby = np.minimum(nearby, length - nearby)  # the spectrum is mirrored at period 2
     return power[bins] / jnp.mean(power[nearby], axis=1)

@@ -17,8 +17,9 @@ from bnnjax.layers.depthwise import BlurPool, DepthwiseConv, QuantDepthwiseConv
 from bnnjax.layers.kernel import clip_weights
 from bnnjax.layers.norm import BatchNorm, fold
 from bnnjax.layers.options import Options
-from bnnjax.layers.pooling import avg_pool, max_pool, pool
+from bnnjax.layers.pooling import avg_pool, blur_pool, max_pool, pool
 from bnnjax.layers.quantized import Quantized
+from bnnjax.layers.residual import add_shortcut
 from bnnjax.layers.separable import QuantSeparableConv, QuantSeparableConv1D
 from bnnjax.layers.spatial import (
     QuantConv1D,
@@ -44,7 +45,9 @@ __all__ = [
     "QuantSeparableConv",
     "QuantSeparableConv1D",
     "Quantized",
+    "add_shortcut",
     "avg_pool",
+    "blur_pool",
     "clip_weights",
     "fold",
     "max_pool",

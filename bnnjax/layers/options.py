@@ -1,13 +1,14 @@
 """Options of a network's computation, independent of its weights."""
 
 import dataclasses
+import math
 from functools import partial
 
 from bnnjax import quant
 from bnnjax.binary.backend import Arithmetic
 
 SIGN_QUANTIZERS = ("ste_sign", "approx_sign", "swish_sign")
-POOLINGS = ("max", "avg")
+POOLINGS = ("max", "avg", "blur")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Options:
       pseudo_gradient: the gradient of activations' signs: "ste_sign", "approx_sign" or
         "swish_sign".
       clip: ste_sign passes the gradient where |x| ≤ clip; None passes it everywhere.
-      pooling: the pooling between sections, "max" (as trained) or "avg".
+      pooling: the pooling between sections, "max" (as trained), "avg" or "blur" (see `blur_pool`).
+      residual_scale: the factor of residual shortcuts, see `add_shortcut`; 0 cuts them.
       backend: the arithmetic of binary layers, see `bnnjax.binary.backend`.
       gradient_dtype: the dtype of packed layers' backward products, "bfloat16" or "float32".
 
@@ -29,6 +31,7 @@ class Options:
     pseudo_gradient: str = "ste_sign"
     clip: float | None = 1.0
     pooling: str = "max"
+    residual_scale: float = 1.0
     backend: str = "auto"
     gradient_dtype: str = "bfloat16"
 
@@ -38,6 +41,10 @@ class Options:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, needs one of {allowed}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip is {self.clip}, needs a positive number or None")
+        if not 0 <= self.residual_scale < math.inf:
+            raise ValueError(
+                f"residual_scale is {self.residual_scale}, needs a finite non-negative number"
+            )
         _ = self.arithmetic  # which checks its own fields
 
     @property

@@ -1,12 +1,13 @@
-"""Max and average pooling of NHWC tensors, with gradients that are cheap on CPUs."""
+"""Max, average and blurred pooling of NHWC tensors, with gradients that are cheap on CPUs."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 from bnnjax.layers import arguments
@@ -43,6 +44,33 @@ def avg_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALI
     rows, columns = (_cells_inside(where, axis) for axis in (0, 1))
     cells = rows[:, None] * columns
     return total / cells[None, :, :, None].astype(np.float32)
+
+
+def blur_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALID") -> Array:
+    """`max_pool` without aliasing: [N, H, W, C] → [N, H', W', C].
+
+    Maxima over all windows are blurred by [1 2 1] ⊗ [1 2 1] / 16, the outermost repeated, and then
+    subsampled (MaxBlurPool of Zhang 2019, arXiv 1904.11486).
+
+    Raises:
+      ValueError: an unknown padding, or a picture smaller than the window.
+    """
+    where = _geometry(x, size, stride, padding)
+    padded = jnp.pad(x, ((0, 0), *where.pads, (0, 0)), constant_values=-jnp.inf)
+    dense = max_pool(padded, size=where.kernel_size, stride=1)
+    for axis, step in enumerate(where.strides, start=1):
+        dense = _blurred(dense, axis, step)
+    return dense
+
+
+def _blurred(x: Array, axis: int, stride: int) -> Array:
+    """Every ``stride``-th value of [1 2 1] / 4 along an axis."""
+    length, edges = x.shape[axis], [(int(i == axis), int(i == axis)) for i in range(x.ndim)]
+    padded = jnp.pad(x, edges, mode="edge")
+    before, here, after = (
+        lax.slice_in_dim(padded, first, first + length, stride, axis) for first in range(3)
+    )
+    return (before + 2 * here + after) / 4
 
 
 def _geometry(x: Array, size: Side, stride: Side, padding: str) -> Geometry:
@@ -97,4 +125,7 @@ _max_pool.defvjp(lambda where, x: (_max_pool(where, x), x), _max_pool_backward)
 
 def pool(x: Array, options: Options, **window: Any) -> Array:
     """Pools as the options say; ``window`` holds keyword arguments of `max_pool`."""
-    return max_pool(x, **window) if options.pooling == "max" else avg_pool(x, **window)
+    return _POOLS[options.pooling](x, **window)
+
+
+_POOLS: dict[str, Callable[..., Array]] = {"max": max_pool, "avg": avg_pool, "blur": blur_pool}

@@ -76,6 +76,28 @@ class ReleaseFile(NamedTuple):
     sha256: str
     top: bool
 
+    @property
+    def checksum(self) -> tuple[str, str]:
+        """The kind of the published hash, and its hexadecimal value."""
+        return "sha256", self.sha256
+
+
+class KerasFile(NamedTuple):
+    """A file of ``keras.applications``: its folder and name, and whether it has the classifier.
+
+    ``md5`` is the ``file_hash`` in ``keras/src/applications``; Keras publishes no stronger one.
+    """
+
+    folder: str
+    name: str
+    md5: str
+    top: bool
+
+    @property
+    def checksum(self) -> tuple[str, str]:
+        """The kind of the published hash, and its hexadecimal value."""
+        return "md5", self.md5
+
 
 def release_files(
     name: str, sha256: str, sha256_notop: str, *, release: str, release_notop: str = ""
@@ -92,11 +114,11 @@ class Weights:
     """Where a network's weights come from.
 
     Attributes:
-      files: the files in Larq Zoo's releases.
+      files: the files that can be downloaded.
       keras_name: our name of a layer → its name in Keras' files; None for automatic names.
     """
 
-    files: tuple[ReleaseFile, ...] = ()
+    files: tuple[ReleaseFile | KerasFile, ...] = ()
     keras_name: Callable[[str], str] | None = None
 
 

@@ -47,7 +47,7 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
         raise ValueError(f"{network.entry.name} has no classifier here, only features")
     crop_resize = _CROPS[resize]
     logits = jax.jit(lambda variables, batch: network.apply(variables, batch)[0])
-    size = _size(network)
+    size = usual_size(network)
 
     def of_file(path: Path) -> np.ndarray:
         square = crop_resize(images.load(path), size=max(size))
@@ -56,8 +56,9 @@ def guesser(network: Network, *, resize: str = "pillow") -> Callable[[Path], np.
     return of_file
 
 
-def _size(network: Network) -> tuple[int, int]:
-    """224×224 px if the network has logits at that size, else the size of its example."""
+def usual_size(network: Network) -> tuple[int, int]:
+    """Height and width at which a network is evaluated: 224×224 px if it has logits at that size,
+    else those of its example."""
     entry = network.entry
     usual = entry.sizes.fit(SIDE, SIDE) and network.architecture.has_logits(SIDE)
     return (SIDE, SIDE) if usual else entry.sizes.smallest

@@ -18,6 +18,11 @@ def normalize(images: Array) -> Array:
     return (images - _color(images, MEAN)) / _color(images, DEVIATION)
 
 
+def rgb(images: Array, *, mean: tuple[float, float, float]) -> Array:
+    """sRGB [..., 3] in [0, 1] → RGB in 0 to 255 minus ``mean``, as networks of MXNet expect."""
+    return 255.0 * images - _color(images, mean)
+
+
 def bgr(images: Array, *, mean: tuple[float, float, float]) -> Array:
     """sRGB [..., 3] in [0, 1] → BGR in 0 to 255 minus ``mean``, as networks from Caffe expect.
 

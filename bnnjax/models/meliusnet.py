@@ -27,7 +27,7 @@ from flax import linen as nn
 from jax import Array
 
 from bnnjax import quant
-from bnnjax.layers import Options, pool
+from bnnjax.layers import Options, add_shortcut, pool
 from bnnjax.models.entry import Card, Entry, Sizes, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
 from bnnjax.models.literature import STYLE, LiteratureNet, any_size
@@ -59,7 +59,8 @@ class MeliusNet(LiteratureNet):
                 x = jnp.concatenate([x, new], axis=3)
                 correction = self._sums(x, f"{name}_improve", train)
                 old, last = x[..., :-GROWTH], x[..., -GROWTH:]
-                x = self.tap(name, jnp.concatenate([old, last + correction], axis=3))
+                last = add_shortcut(correction, last, self.options)
+                x = self.tap(name, jnp.concatenate([old, last], axis=3))
             x = self.tap(f"section{section}", x)
         x = self.tap("head", nn.relu(self.norm("head_norm")(x, train=train)))
         return self.classify(x)

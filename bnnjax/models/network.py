@@ -226,7 +226,7 @@ class Network:
 
     def with_options(self, **changes: Any) -> "Network":
         """The same network with some options changed: ``pseudo_gradient``, ``clip``, ``pooling``,
-        ``backend`` or ``gradient_dtype`` (see `bnnjax.layers.Options`).
+        ``residual_scale``, ``backend`` or ``gradient_dtype`` (see `bnnjax.layers.Options`).
 
         Raises:
           ValueError: an unknown option (the nearest is suggested) or an invalid value.

@@ -30,6 +30,7 @@ from bnnjax.layers import (
     QuantConv,
     QuantDense,
     QuantDepthwiseConv,
+    add_shortcut,
     pool,
 )
 from bnnjax.models.entry import Card, Entry, Sizes, Style, Weights, release_files
@@ -99,7 +100,8 @@ class QuickNet(Tapped):
         conv = binary_conv(x.shape[3], f"{name}_conv", options=self.options)
         y = self.tap(f"{name}_conv", conv(x))
         # ReLU is the convolution's activation, so it precedes the batch norm.
-        return self.tap(name, self._block_norm(f"{name}_norm")(nn.relu(y), train=train) + x)
+        y = self._block_norm(f"{name}_norm")(nn.relu(y), train=train)
+        return self.tap(name, add_shortcut(y, x, self.options))
 
     def _conv(self, features: int, side: int, name: str, *, stride: int = 1) -> QuantConv:
         # A float convolution, but a QuantConv2D in the original, and so named in its files.

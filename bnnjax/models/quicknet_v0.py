@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from bnnjax.layers import BatchNorm, Conv, DepthwiseConv, Options, pool
+from bnnjax.layers import BatchNorm, Conv, DepthwiseConv, Options, add_shortcut, pool
 from bnnjax.models.entry import Card, Entry, ReleaseFile, Sizes, Style, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
 from bnnjax.models.quicknet import CLIP, binary_conv
@@ -57,7 +57,8 @@ class QuickNetV0(Tapped):
             for block in range(1, count + 1):
                 name = f"section{section}_block{block}"
                 if section == 1 or block > 1:
-                    x = self._conv_block(x, x.shape[3], section, name, train) + x
+                    y = self._conv_block(x, x.shape[3], section, name, train)
+                    x = add_shortcut(y, x, self.options)
                 elif self.pointwise:
                     x = self._pointwise_transition(x, section, name, train)
                 else:
@@ -77,14 +78,15 @@ class QuickNetV0(Tapped):
     def _concat_transition(self, x: Array, section: int, name: str, train: bool) -> Array:
         shortcut = self._norm(f"{name}_shortcut_norm")(pool(x, self.options), train=train)
         deep = self._conv_block(x, x.shape[3], section, name, train, stride=2)
-        return jnp.concatenate([shortcut, deep + shortcut], axis=3)
+        return jnp.concatenate([shortcut, add_shortcut(deep, shortcut, self.options)], axis=3)
 
     def _pointwise_transition(self, x: Array, section: int, name: str, train: bool) -> Array:
         features = FILTERS[section - 1]
         conv = self._conv(features, 1, f"{name}_shortcut_conv")
         shortcut = conv(pool(x, self.options))
         shortcut = self._norm(f"{name}_shortcut_norm")(shortcut, train=train)
-        return self._conv_block(x, features, section, name, train, stride=2) + shortcut
+        deep = self._conv_block(x, features, section, name, train, stride=2)
+        return add_shortcut(deep, shortcut, self.options)
 
     def _conv_block(
         self,

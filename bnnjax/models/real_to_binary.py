@@ -19,7 +19,7 @@ from flax import linen as nn
 from jax import Array
 
 from bnnjax import quant
-from bnnjax.layers import BatchNorm, PReLU, avg_pool, pool
+from bnnjax.layers import BatchNorm, PReLU, add_shortcut, avg_pool, pool
 from bnnjax.models.entry import Card, Entry, Sizes, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
 from bnnjax.models.literature import STYLE, LiteratureNet, any_size
@@ -59,7 +59,7 @@ class RealToBinaryNet(LiteratureNet):
         )
         y = self.tap(f"{name}_conv", conv(x))
         y = PReLU(name=f"{name}_prelu")(y * self._scales(x, features, name))
-        return self.tap(name, y + shortcut)
+        return self.tap(name, add_shortcut(y, shortcut, self.options))
 
     def _scales(self, x: Array, features: int, name: str) -> Array:
         """A factor in (0, 1) per channel, from the convolution's input before its sign."""

@@ -5,6 +5,7 @@ import re
 
 from bnnjax.models import (
     alexnet,
+    bmxnet,
     densenet,
     dorefanet,
     inception,
@@ -27,6 +28,7 @@ FAMILIES = (
     xnornet,
     dorefanet,
     resnet18,
+    bmxnet,
     densenet,
     meliusnet,
     real_to_binary,

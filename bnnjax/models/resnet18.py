@@ -23,7 +23,7 @@ from flax import linen as nn
 from jax import Array
 
 from bnnjax import quant
-from bnnjax.layers import BatchNorm, Options, QuantConv, avg_pool, pool
+from bnnjax.layers import BatchNorm, Options, QuantConv, add_shortcut, avg_pool, pool
 from bnnjax.models import quicknet_v0
 from bnnjax.models.entry import Card, Entry, ReleaseFile, Sizes, Weights, release_files
 from bnnjax.models.imagenet import CLASSES, normalize
@@ -59,7 +59,8 @@ class BiRealNet(LiteratureNet):
         halves = x.shape[3] != features
         shortcut = self._shortcut(x, features, name, train) if halves else x
         x = self.tap(f"{name}_conv", self._sign_conv(features, f"{name}_conv", 1 + halves)(x))
-        return self.tap(name, self._norm(f"{name}_norm")(x, train=train) + shortcut)
+        x = self._norm(f"{name}_norm")(x, train=train)
+        return self.tap(name, add_shortcut(x, shortcut, self.options))
 
     def _shortcut(self, x: Array, features: int, name: str, train: bool) -> Array:
         x = self.conv(features, 1, f"{name}_shortcut_conv")(self._halved(x))

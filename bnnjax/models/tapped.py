@@ -5,6 +5,7 @@ from typing import Any
 from flax import linen as nn
 
 TAPS = "taps"  # the collection of variables
+REPLACED = "replaced"  # likewise; what the network computes with in place of a tap, by its name
 
 
 class Tapped(nn.Module):
@@ -14,8 +15,12 @@ class Tapped(nn.Module):
     def tap(self, name: str, value: Any) -> Any:
         """Records ``value`` in the collection "taps" if that is mutable, and returns it.
 
-        This is `sow` without its check for name collisions, because taps are named like layers.
+        A value of this name in the collection "replaced" takes its place: the network then is a
+        function of the tap. This is `sow` without its check for name collisions, because taps are
+        named like layers.
         """
+        if self.has_variable(REPLACED, name):
+            value = self.get_variable(REPLACED, name)
         if self.is_mutable_collection(TAPS) and not self.is_initializing():
             self.put_variable(TAPS, name, value)
         return value

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bnnjax.layers import Options
-from bnnjax.models.entry import Card, Entry, Sizes, Style, Weights
+from bnnjax.layers import Options, blur_pool
+from bnnjax.models.entry import Card, Entry, KerasFile, Sizes, Style, Weights
 from bnnjax.models.imagenet import CLASSES, bgr
 from bnnjax.models.tapped import Tapped
 
@@ -35,7 +35,18 @@ BGR_MEAN = (103.939, 116.779, 123.68)
 CELLS = 7  # rows and columns of the classifier's input
 HIDDEN = 4096  # width of the classifier
 
-POOLINGS: dict[str, Callable[..., jax.Array]] = {"max": nn.max_pool, "avg": nn.avg_pool}
+
+def _blur_pool(
+    x: jax.Array, size: tuple[int, int], *, strides: tuple[int, int], padding: str
+) -> jax.Array:
+    return blur_pool(x, size=size, stride=strides, padding=padding)
+
+
+POOLINGS: dict[str, Callable[..., jax.Array]] = {
+    "max": nn.max_pool,
+    "avg": nn.avg_pool,
+    "blur": _blur_pool,
+}
 
 # The method of Gatys et al. (CVPR 2016): pixels, starting from the photograph, Gram, L-BFGS.
 GATYS = {
@@ -143,7 +154,18 @@ def keras_name(name: str) -> str:
     return re.sub(r"conv(\d+)_(\d+)", r"block\1_conv\2", name)
 
 
-def _entry(name: str, blocks: Blocks, *, top: bool, **published: Any) -> Entry:
+def _files(folder: str, md5: str, md5_notop: str) -> tuple[KerasFile, KerasFile]:
+    """The files of Keras with and without the classifier."""
+    name = f"{folder}_weights_tf_dim_ordering_tf_kernels"
+    return (
+        KerasFile(folder, f"{name}.h5", md5, True),
+        KerasFile(folder, f"{name}_notop.h5", md5_notop, False),
+    )
+
+
+def _entry(
+    name: str, blocks: Blocks, files: tuple[KerasFile, ...], *, top: bool, **published: Any
+) -> Entry:
     least, num_classes = smallest(blocks, top=top), CLASSES if top else None
     return Entry(
         name=name,
@@ -151,7 +173,7 @@ def _entry(name: str, blocks: Blocks, *, top: bool, **published: Any) -> Entry:
         normalize=normalize,
         sizes=Sizes(least.__le__, stride=least),
         card=Card("Simonyan & Zisserman, arXiv 1409.1556", num_classes, **published),
-        weights=Weights(keras_name=keras_name),
+        weights=Weights(files, keras_name=keras_name),
         style=Style(
             style_taps=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
             content_taps=("relu4_2",),
@@ -163,10 +185,20 @@ def _entry(name: str, blocks: Blocks, *, top: bool, **published: Any) -> Entry:
 # Single-crop accuracies of the authors' weights in Keras. The truncated network has none and is
 # listed with the figures of the whole one.
 _OF_19 = {"top1": 71.3, "top5": 90.0, "parameters": 143_667_240, "mebibytes": 548.05}
+# The md5 hashes are those in keras/src/applications/vgg16.py and vgg19.py.
+_FILES_16 = _files("vgg16", "64373286793e3c8b2b4e3219cbf3544b", "6d6bbae143d832006294945121d1f1fc")
+_FILES_19 = _files("vgg19", "cbe5617147190e668d6c5d5026f83318", "253f8cb515780f3b799900260a226db6")
 ENTRIES = (
     _entry(
-        "vgg16", VGG16, top=True, top1=71.3, top5=90.1, parameters=138_357_544, mebibytes=527.79
+        "vgg16",
+        VGG16,
+        _FILES_16,
+        top=True,
+        top1=71.3,
+        top5=90.1,
+        parameters=138_357_544,
+        mebibytes=527.79,
     ),
-    _entry("vgg19", VGG19, top=True, **_OF_19),
-    _entry("vgg19_conv5_1", TO_CONV5_1, top=False, **_OF_19),
+    _entry("vgg19", VGG19, _FILES_19, top=True, **_OF_19),
+    _entry("vgg19_conv5_1", TO_CONV5_1, _FILES_19[1:], top=False, **_OF_19),
 )

@@ -10,9 +10,9 @@ from bnnjax.nst.statistics import Kind
 from bnnjax.nst.terms import Variation
 from bnnjax.options import integer, nearest, one_of, option
 
-Init = Literal["content", "matched", "noise"]
+Init = Literal["content", "matched", "grey", "noise"]
 Parametrized = Literal["pyramid", "pixels", "fourier"]
-Pooling = Literal["max", "avg"]
+Pooling = Literal["max", "avg", "blur"]
 PseudoGradient = Literal["ste_sign", "approx_sign", "swish_sign"]
 Weight = float | Sequence[float]  # one for all pictures, or one per picture
 SMALLEST, LARGEST = 32, 4096  # px
@@ -36,7 +36,9 @@ class StylizeConfig:
     )
     steps: int = option(400, "number of optimisation steps; finer stages of large pictures do less")
     seed: int = option(0, "random seed; the same seed gives the same pixels on the same machine")
-    init: Init = option("matched", "start from content, matched (content recoloured) or noise")
+    init: Init = option(
+        "matched", "start from content, matched (content recoloured), grey or noise"
+    )
     parametrization: Parametrized = option(
         "pyramid", "what is optimised: pyramid, pixels or fourier"
     )
@@ -48,7 +50,8 @@ class StylizeConfig:
     content_taps: tuple[str, ...] | None = option(
         None, "taps for content; default: the network's own"
     )
-    pooling: Pooling = option("max", "pooling between sections: max or avg")
+    pooling: Pooling = option("max", "pooling between sections: max, avg or blur")
+    residual_scale: float = option(1.0, "factor of residual shortcuts; 0 cuts them")
     pseudo_gradient: PseudoGradient | None = option(
         None,
         "pseudo-gradient of sign: ste_sign, approx_sign or swish_sign; default: the network's own",
@@ -61,6 +64,9 @@ class StylizeConfig:
     color_weight: Weight = option(1.0, "weight of the colours' mean and covariance", traced=True)
     style_tap_weights: Sequence[Any] | None = option(
         None, "weight of each style tap in the average; default: equal", traced=True
+    )
+    content_tap_weights: Sequence[Any] | None = option(
+        None, "weight of each content tap in the average; default: equal", traced=True
     )
     learning_rate: Weight = option(
         0.03, "initial learning rate; decays to a tenth along a cosine", traced=True
@@ -82,29 +88,33 @@ class StylizeConfig:
                 raise ValueError(f"no option {name!r}{nearest(name, OPTIONS)}")
         return dataclasses.replace(self, **options)
 
-    def weights(self, pictures: int, *, taps: int) -> dict[str, np.ndarray]:
-        """The traced options by name with an entry per picture, float32 [N]; tap weights [N, taps].
+    def weights(self, pictures: int, *, taps: int, content_taps: int = 1) -> dict[str, np.ndarray]:
+        """The traced options by name with an entry per picture, float32 [N]; weights of the style
+        taps [N, taps] and of the content taps [N, content_taps].
 
         Raises:
           ValueError: a sequence of the wrong length, or tap weights that are all 0.
         """
         spread = {}
+        counts = {"style_tap_weights": taps, "content_tap_weights": content_taps}
         for name in TRACED:
-            shape = (pictures, taps) if name == "style_tap_weights" else (pictures,)
+            shape = (pictures, counts[name]) if name in PER_TAP else (pictures,)
             value = getattr(self, name)
             array = np.asarray(1 if value is None else value, np.float32)
             if array.shape not in {shape, shape[1:], ()}:
                 raise ValueError(f"{name} has shape {array.shape}, needs {shape[1:]} or {shape}")
             spread[name] = np.broadcast_to(array, shape)
-        if taps and not spread["style_tap_weights"].sum(axis=1).all():
-            raise ValueError("style_tap_weights are all 0; to disable style, use style_weight=0")
+        for name, count in counts.items():
+            if count and not spread[name].sum(axis=1).all():
+                kind = name.split("_")[0]
+                raise ValueError(f"{name} are all 0; to disable {kind}, use {kind}_weight=0")
         return spread
 
     def of_picture(self, number: int) -> "StylizeConfig":
         """The options of one picture of the batch."""
         own: dict[str, Any] = {}
         for name in TRACED:
-            value, depth = getattr(self, name), name == "style_tap_weights"
+            value, depth = getattr(self, name), name in PER_TAP
             own[name] = value[number] if np.ndim(value) > depth else value
         return dataclasses.replace(self, **own)
 
@@ -126,6 +136,7 @@ class StylizeOptions(TypedDict, total=False):
     style_taps: Sequence[str] | None
     content_taps: Sequence[str] | None
     pooling: Pooling
+    residual_scale: float
     pseudo_gradient: PseudoGradient | None
     clip: float
     content_weight: Weight
@@ -133,6 +144,7 @@ class StylizeOptions(TypedDict, total=False):
     tv_weight: Weight
     color_weight: Weight
     style_tap_weights: Sequence[Any] | None
+    content_tap_weights: Sequence[Any] | None
     learning_rate: Weight
 
 
@@ -140,6 +152,7 @@ OPTIONS = tuple(field.name for field in dataclasses.fields(StylizeConfig))
 TRACED = tuple(
     field.name for field in dataclasses.fields(StylizeConfig) if field.metadata.get("traced")
 )
+PER_TAP = ("style_tap_weights", "content_tap_weights")
 # Named sets of options, applied after the network's own preset and before single options.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -183,17 +196,19 @@ def _check(name: str, value: Any) -> Any:
     if name in ("style_taps", "content_taps"):
         return None if value is None else _tap_names(name, value)
     if name in TRACED:
-        return None if value is None and name == "style_tap_weights" else _weight(name, value)
-    if name in ("clip", "stroke_size"):
-        array = np.asarray(value)
-        if array.shape or array.dtype.kind not in "iuf" or not array > 0:
-            raise ValueError(f"{name} is {value!r}, needs a positive number")
+        return None if value is None and name in PER_TAP else _weight(name, value)
+    if name in _POSITIVE:
+        array, zero = np.asarray(value), _POSITIVE[name]
+        if array.shape or array.dtype.kind not in "iuf" or not (array > 0 or (zero and array == 0)):
+            least = "non-negative" if zero else "positive"
+            raise ValueError(f"{name} is {value!r}, needs a {least} number")
         return float(value)
     if name == "optimizer" or (value is None and name == "pseudo_gradient"):
         return value
     return one_of(name, value, _CHOICES[name])
 
 
+_POSITIVE = {"clip": False, "residual_scale": True, "stroke_size": False}  # whether 0 is allowed
 _CHOICES: dict[str, Any] = {
     "init": Init,
     "parametrization": Parametrized,

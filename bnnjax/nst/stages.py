@@ -187,6 +187,8 @@ def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) 
         return content.pixels
     if config.init == "matched":
         return np.asarray(color.match(content.pixels, style.pixels))
+    if config.init == "grey":
+        return np.full_like(content.pixels, 0.5)
     # The noise is faint: at full contrast the first responses are hundreds of times those of any
     # painting, where the pseudo-gradients are zero and offer no way back.
     return np.asarray(jax.random.uniform(key, content.pixels.shape, jnp.float32, 0.45, 0.55))

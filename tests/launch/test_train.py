@@ -52,6 +52,7 @@ def launch(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_a_registered_network_is_trained_on_folders_of_classes(launch):
     flags = ("--data_dir=pets", "--model=mine", "--epochs=1", "--batch_size=2", "--sides=32")
     ended = launch(*flags)

@@ -31,6 +31,7 @@ def launch(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_it_trains_and_prints_the_accuracy_and_the_size(launch):
     ended = launch("--data_dir=.", "--epochs=1", "--batch_size=10")
     assert ended.returncode == 0, ended.stderr

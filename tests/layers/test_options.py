@@ -13,7 +13,9 @@ from bnnjax.layers import Options, QuantConv
     ("choice", "part"),
     [
         ({"pseudo_gradient": "ste_tern"}, "pseudo_gradient is 'ste_tern', needs one of"),
-        ({"pooling": "mean"}, "pooling is 'mean', needs one of ('max', 'avg')"),
+        ({"pooling": "mean"}, "pooling is 'mean', needs one of ('max', 'avg', 'blur')"),
+        ({"residual_scale": -1.0}, "residual_scale is -1.0, needs a finite"),
+        ({"residual_scale": float("inf")}, "residual_scale is inf, needs a finite"),
         ({"backend": "cuda"}, "backend is 'cuda', needs one of ('auto', 'packed', 'dense')"),
         ({"gradient_dtype": "float16"}, "gradient_dtype is 'float16', needs one of"),
         ({"clip": 0.0}, "clip is 0.0, needs a positive number or None"),

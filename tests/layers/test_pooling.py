@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from bnnjax.layers import Options, avg_pool, max_pool, pool
+from bnnjax.layers import Options, avg_pool, blur_pool, max_pool, pool
 
 # Every example is compiled, so there are few of them, and failing ones are not shrunk.
 PROPERTY = settings(
@@ -115,7 +115,34 @@ def test_the_options_choose_the_pool():
     assert pool(x, Options(pooling="avg"), **same)[0, ..., 0].tolist() == [[2, 3], [3.5, 5]]
 
 
-@pytest.mark.parametrize("function", [max_pool, avg_pool])
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 2), (2, 1), (3, 3)])
+@pytest.mark.parametrize("side", [8, 9])
+def test_blurred_pools_are_maxima_convolved_in_numpy(size, stride, padding, side):
+    """All windows' maxima, convolved with [1 2 1] ⊗ [1 2 1] / 16, at the places of a max pool."""
+    x = np.random.default_rng(0).normal(size=(side, side)).astype(np.float32)
+    count = -(-side // stride) if padding == "SAME" else (side - size) // stride + 1
+    needed = max((count - 1) * stride + size - side, 0) if padding == "SAME" else 0
+    padded = np.pad(x, (needed // 2, needed - needed // 2), constant_values=-np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
+    around = np.pad(windows.max((2, 3)), 1, mode="edge")
+    patches = np.lib.stride_tricks.sliding_window_view(around, (3, 3))
+    kernel = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    expected = np.sum(patches * kernel, (2, 3))[::stride, ::stride][:count, :count]
+    options = Options(pooling="blur")
+    found = pool(
+        jnp.asarray(x)[None, ..., None], options, size=size, stride=stride, padding=padding
+    )
+    np.testing.assert_allclose(found[0, ..., 0], expected, rtol=1e-5, atol=1e-6)
+    assert (
+        found.shape
+        == pool(
+            jnp.asarray(x)[None, ..., None], Options(), size=size, stride=stride, padding=padding
+        ).shape
+    )
+
+
+@pytest.mark.parametrize("function", [max_pool, avg_pool, blur_pool])
 def test_a_picture_smaller_than_the_window_is_refused(function):
     with pytest.raises(ValueError, match="2×5 input is smaller than the kernel"):
         function(jnp.zeros((1, 2, 5, 1)), size=3)

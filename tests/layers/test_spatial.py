@@ -141,6 +141,7 @@ def inner(module, x):
 # --- facts -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     size=st.tuples(st.integers(1, 5), st.integers(1, 5)),

@@ -129,6 +129,7 @@ def assert_same(ours, expected):
         np.testing.assert_array_equal(ours[name], tensor, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_frozen_network_computes_the_same(trained, frozen, pictures):
     images = pictures[0][:20]
     expected = results(Stripes(), trained, images)
@@ -175,6 +176,7 @@ def with_orbax(params, directory):
         return checkpointer.restore(directory / "frozen", jax.eval_shape(lambda: params))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reload", [with_numpy, with_orbax])
 def test_a_saved_network_is_the_same(reload, frozen, pictures, tmp_path):
     images = pictures[0]

@@ -131,6 +131,7 @@ def test_the_error_names_the_layer_that_cannot_be_frozen(latent_quicknet, collec
         freeze(broken)
 
 
+@pytest.mark.slow
 def test_binary_convolutions_of_both_forms_give_the_same_integers(latent_quicknet, frozen_results):
     """Each latent layer gets the input of its counterpart in the frozen network.
 

@@ -167,6 +167,7 @@ def test_the_residual_stream_is_real_valued_and_signed(results):
             assert (tap.mean((0, 1, 2)) < 0).any(), name
 
 
+@pytest.mark.slow
 def test_without_classes_there_are_taps_but_no_logits(results):
     found = results("quicknet", "packed")
     headless = Architecture(ENTRY, found.network.architecture.options, num_classes=None)

@@ -164,7 +164,7 @@ def halve(x, reduce):
     return reduce(x.reshape(n, height // 2, 2, width // 2, 2, channels), axis=(2, 4))
 
 
-def expected_taps(results, layers, reduce=np.max):
+def expected_taps(results, layers, reduce=np.max, residual_scale=1):
     """Each tap is computed from those before it."""
     taps, concatenates = results.taps, results.network.entry.name == "quicknet_v0"
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -185,7 +185,8 @@ def expected_taps(results, layers, reduce=np.max):
             if not concatenates:
                 x = layers.conv(f"{tap}_shortcut_conv", x)
             x = layers.norm(f"{tap}_shortcut_norm", x)
-        yield tap, np.concatenate([x, deep + x], 3) if transition and concatenates else deep + x
+        added = deep + residual_scale * x
+        yield tap, np.concatenate([x, added], 3) if transition and concatenates else added
         x = taps[tap]
         if block == BLOCKS[results.network.entry.name][section - 1]:
             yield f"section{section}", x
@@ -195,6 +196,7 @@ def expected_logits(results, layers):
     return layers.dense("dense", np.maximum(results.taps["section4"], 0).mean((1, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "form"),
     [
@@ -220,6 +222,23 @@ def test_average_pooling_changes_the_transitions_and_nothing_else(
     layers = in_numpy(latent(name))
     taps = expected_taps(results, layers, reduce=np.mean)
     assert_follows(results, taps, expected_logits(results, layers))
+
+
+@pytest.mark.parametrize("name", ["quicknet_v0", "quicknet_large_v0"])
+@pytest.mark.parametrize("scale", [0, 0.5])
+def test_shortcuts_are_scaled_or_cut(
+    latent, small_images, run, in_numpy, assert_follows, name, scale
+):
+    """With a scale of 0, every block is its convolution, ReLU and norm alone."""
+    results = run(latent(name).with_options(residual_scale=scale), small_images)
+    layers = in_numpy(latent(name))
+    taps = expected_taps(results, layers, residual_scale=scale)
+    assert_follows(results, taps, expected_logits(results, layers))
+
+
+def test_a_residual_scale_of_1_is_the_published_network_to_the_bit(results, run):
+    again = run(results.network.with_options(residual_scale=1.0), results.images)
+    np.testing.assert_array_equal(again.logits, results.logits)
 
 
 def test_pictures_of_a_batch_do_not_affect_each_other(results):

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import pytest
 
 from bnnjax.models import registry, vgg
-from bnnjax.models.entry import Card, Entry, Sizes
+from bnnjax.models.entry import Card, Entry, KerasFile, ReleaseFile, Sizes
 from bnnjax.models.network import Architecture
+from bnnjax.port.storage.download import file_url
 
 # Top-1 and top-5 accuracy, parameters and MiB as published: in the docstrings of larq_zoo (2.x and
 # 1.0.5); of the VGGs in the table of keras.applications, of Inception v1 with Caffe's model; their
@@ -36,6 +37,9 @@ PUBLISHED = {
     "vgg19": (71.3, 90.0, 143_667_240, 548.05),
     "vgg19_conv5_1": (71.3, 90.0, 143_667_240, 548.05),
     "inception_v1": (68.7, 88.9, 6_998_552, 26.70),
+    # BMXNet's files carry none.
+    "bmxnet_resnet18": (None, None, None, None),
+    "bmxnet_resnet18_float_stage1": (None, None, None, None),
 }
 # Where larq_zoo finds the weights: the release, and the name of the file. Files without classifier
 # are in releases of their own where NOTOP says so.
@@ -81,7 +85,7 @@ def test_every_network_of_larq_has_its_two_files():
     found = {
         entry.name: entry.weights.files
         for entry in registry.REGISTRY.values()
-        if entry.weights.files
+        if any(isinstance(file, ReleaseFile) for file in entry.weights.files)
     }
     assert found.keys() == RELEASES.keys()
     for name, (release, file) in RELEASES.items():
@@ -98,9 +102,33 @@ def test_every_network_of_larq_has_its_two_files():
 
 def test_files_have_fingerprints_of_their_own():
     files = [file for entry in registry.REGISTRY.values() for file in entry.weights.files]
-    sums = [file.sha256 for file in files]
+    sums = [file.sha256 for file in files if isinstance(file, ReleaseFile)]
     assert all(re.fullmatch("[0-9a-f]{64}", text) for text in sums)
     assert len(set(sums)) == len(sums) == 2 * len(RELEASES)
+
+
+def test_the_vggs_have_the_files_of_keras():
+    """WEIGHTS_PATH and file_hash in keras/src/applications/vgg16.py and vgg19.py."""
+    below = "https://storage.googleapis.com/tensorflow/keras-applications/"
+    with_top = "{0}/{0}_weights_tf_dim_ordering_tf_kernels.h5"
+    notop = "{0}/{0}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    published = {
+        "vgg16": [
+            (below + with_top.format("vgg16"), "64373286793e3c8b2b4e3219cbf3544b", True),
+            (below + notop.format("vgg16"), "6d6bbae143d832006294945121d1f1fc", False),
+        ],
+        "vgg19": [
+            (below + with_top.format("vgg19"), "cbe5617147190e668d6c5d5026f83318", True),
+            (below + notop.format("vgg19"), "253f8cb515780f3b799900260a226db6", False),
+        ],
+    }
+    published["vgg19_conv5_1"] = published["vgg19"][1:]
+    found = {
+        entry.name: [(file_url(f), f.md5, f.top) for f in entry.weights.files]
+        for entry in registry.REGISTRY.values()
+        if any(isinstance(file, KerasFile) for file in entry.weights.files)
+    }
+    assert found == published
 
 
 @ROWS

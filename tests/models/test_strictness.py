@@ -42,6 +42,7 @@ def test_frozen_networks_and_gradients_of_pictures_are_float32(name):
     assert_float32(jax.eval_shape(jax.value_and_grad(everything, 1), variables, images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in registry.names() if name not in FLOATS])
 def test_latent_networks_in_training_are_float32(name):
     architecture = Architecture.published(registry.find(name))

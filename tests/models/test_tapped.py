@@ -33,3 +33,11 @@ def test_nothing_is_recorded_by_default():
     x = jnp.ones((1, 2))
     np.testing.assert_array_equal(Twice().apply(VARIABLES, x), 2 * (x + 1))
     assert Twice().init(jax.random.key(0), x).keys() == {"params"}
+
+
+def test_a_value_that_replaces_a_tap_is_computed_with_and_recorded():
+    x, value = jnp.ones((1, 2)), jnp.array([[5.0, -3.0]])
+    replaced = {**VARIABLES, "replaced": {"zeta": value}}
+    y, state = Twice().apply(replaced, x, mutable=["taps"])
+    np.testing.assert_array_equal(y, 2 * value)
+    np.testing.assert_array_equal(state["taps"]["zeta"], value)

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from bnnjax.nst.config import (
     OPTIONS,
+    PER_TAP,
     PRESETS,
     TRACED,
     StylizeConfig,
@@ -19,7 +20,7 @@ from bnnjax.nst.config import (
     resolve,
 )
 
-SCALARS = [name for name in TRACED if name != "style_tap_weights"]
+SCALARS = [name for name in TRACED if name not in PER_TAP]
 TAPS = ("style_taps", "content_taps")  # any sequence is accepted and stored as a tuple
 
 # --- names ---------------------------------------------------------------------------------
@@ -228,15 +229,16 @@ numbers = st.floats(0, 1e6, width=32)
 @given(data=st.data(), count=st.integers(1, 6), taps=st.integers(1, 5))
 def test_weights_are_spread_over_pictures_and_taps(data, count, taps):
     given_weights, expected = {}, {}
+    both = dict(zip(PER_TAP, (taps, 2), strict=True))
     for name in TRACED:
-        full = (count, taps) if name == "style_tap_weights" else (count,)
+        full = (count, both[name]) if name in PER_TAP else (count,)
         shape = data.draw(st.sampled_from([(), full[1:], full]))
         above_zero = st.floats(0.125, 1e6, width=32)
-        elements = above_zero if name == "style_tap_weights" else numbers
+        elements = above_zero if name in PER_TAP else numbers
         value = data.draw(arrays.arrays(np.float32, shape, elements=elements))
         given_weights[name] = data.draw(st.sampled_from([value, value.tolist()]))
         expected[name] = np.broadcast_to(value, full)
-    spread = StylizeConfig(**given_weights).weights(count, taps=taps)
+    spread = StylizeConfig(**given_weights).weights(count, taps=taps, content_taps=2)
     assert spread.keys() == {*TRACED}
     for name, found in spread.items():
         assert found.dtype == np.float32
@@ -253,15 +255,15 @@ def test_tap_weights_that_are_not_given_are_equal():
 @given(data=st.data(), count=st.integers(1, 4), taps=st.integers(1, 4))
 def test_each_picture_of_a_batch_has_its_own_weights(data, count, taps):
     """This also holds with as many pictures as taps, where one list of tap weights is not split."""
-    weights = {}
+    weights, both = {}, dict(zip(PER_TAP, (taps, 2), strict=True))
     for name in TRACED:
-        full = (count, taps) if name == "style_tap_weights" else (count,)
+        full = (count, both[name]) if name in PER_TAP else (count,)
         shape = data.draw(st.sampled_from([(), full[1:], full]))
         weights[name] = np.random.default_rng(len(name)).uniform(0.1, 1, shape)
     config = StylizeConfig(**weights)
     for number in range(count):
-        alone = config.of_picture(number).weights(1, taps=taps)
-        for name, values in config.weights(count, taps=taps).items():
+        alone = config.of_picture(number).weights(1, taps=taps, content_taps=2)
+        for name, values in config.weights(count, taps=taps, content_taps=2).items():
             np.testing.assert_array_equal(alone[name][0], values[number], name)
 
 
@@ -282,13 +284,15 @@ def test_weights_that_are_not_numbers_are_refused(name, value):
 
 
 @pytest.mark.parametrize("value", [[1, 2], [[1, 2, 3]], [[1], [1]], [1, 2, -3]])
-def test_tap_weights_that_do_not_fit_the_taps_are_refused(value):
-    with pytest.raises(ValueError, match="style_tap_weights"):
-        StylizeConfig(style_tap_weights=value).weights(2, taps=3)
+@pytest.mark.parametrize("name", PER_TAP)
+def test_tap_weights_that_do_not_fit_the_taps_are_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        StylizeConfig(**{name: value}).weights(2, taps=3, content_taps=3)
 
 
 @pytest.mark.parametrize("value", [0, [0, 0, 0], [[1, 0, 0], [0, 0, 0]]])
-def test_tap_weights_of_zero_throughout_are_refused(value):
-    with pytest.raises(ValueError, match="style_tap_weights are all 0"):
-        StylizeConfig(style_tap_weights=value).weights(2, taps=3)
-    StylizeConfig(style_tap_weights=[1, 0, 0]).weights(2, taps=3)
+@pytest.mark.parametrize("name", PER_TAP)
+def test_tap_weights_of_zero_throughout_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} are all 0"):
+        StylizeConfig(**{name: value}).weights(2, taps=3, content_taps=3)
+    StylizeConfig(**{name: [1, 0, 0]}).weights(2, taps=3, content_taps=3)

@@ -51,6 +51,7 @@ def test_the_taps_of_every_float_network_suit_style_and_content(name):
     assert {*terms} == {"content", "style", "tv", "color"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_float_networks_paint(name, make_picture):
     photograph, painting = (make_picture(seed, 32, 32) for seed in (0, 1))

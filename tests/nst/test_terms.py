@@ -40,11 +40,17 @@ def scene_of(photograph, painting, *, scale=1.0):
     return Scene(jnp.asarray(photograph), jnp.asarray(painting), jnp.asarray(JITTERS), scaled)
 
 
+def weights_of_taps(term):
+    """The painting's taps have `TAP_WEIGHTS`; the photograph's are equal."""
+    equal = jnp.ones(len(term.taps), jnp.float32)
+    return {"style_tap_weights": jnp.asarray(TAP_WEIGHTS), "content_tap_weights": equal}
+
+
 def loss_of(term, picture, scene, *, jitter=0):
     """The value of the term for a picture, as a step computes it."""
     rolled = jnp.roll(picture, scene.jitters[jitter], (0, 1))
     seen = Seen(picture, scene.look(rolled), jnp.asarray(jitter))
-    return term.loss(seen, term.target(scene), {"style_tap_weights": jnp.asarray(TAP_WEIGHTS)})
+    return term.loss(seen, term.target(scene), weights_of_taps(term))
 
 
 SCENE = scene_of(PHOTOGRAPH, PAINTING)
@@ -117,7 +123,7 @@ def test_the_target_itself_costs_nothing():
 def test_content_at_another_jitter_is_other_content():
     """The features of a strided layer depend on its offset, so each jitter has its own target."""
     seen = Seen(PHOTOGRAPH, look(np.roll(PHOTOGRAPH, JITTERS[1], (0, 1))), jnp.asarray(0))
-    assert CONTENT.loss(seen, CONTENT.target(SCENE), {}) > 0.01
+    assert CONTENT.loss(seen, CONTENT.target(SCENE), weights_of_taps(CONTENT)) > 0.01
 
 
 @pytest.mark.parametrize("term", [Content(), Style(), Style(kind="gram")], ids=repr)
@@ -144,7 +150,7 @@ def test_a_target_of_zeros_constrains_nothing_and_divides_nothing(term):
 
     def loss(picture):
         seen = Seen(picture, look(picture), jnp.asarray(0))
-        return term.loss(seen, target, {"style_tap_weights": jnp.asarray(TAP_WEIGHTS)})
+        return term.loss(seen, target, weights_of_taps(term))
 
     value, gradient = jax.value_and_grad(loss)(jnp.asarray(PICTURE))
     assert value == 0

@@ -22,6 +22,7 @@ WEIGHTS = {
     "tv_weight": 2.0,
     "color_weight": 0.25,
     "style_tap_weights": jnp.array([1.0, 4.0]),
+    "content_tap_weights": jnp.array([1.0, 1.0]),
 }
 
 

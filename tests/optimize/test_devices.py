@@ -43,6 +43,7 @@ print(json.dumps({"same": same, "moved": moved}))
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_pixels_of_one(tmp_path):
     """Three pictures on eight devices; each has the same result as alone."""
     flags = "--xla_force_host_platform_device_count=8"
@@ -81,7 +82,8 @@ def test_the_whole_step_lowers_for_accelerators(platform, monkeypatch):
     state = jax.eval_shape(lambda data: start(problem, np.stack([picture, picture]), data), each)
     names = [*(term.name for term in objective.terms)]
     weights = {f"{name}_weight": np.ones(2, np.float32) for name in names}
-    weights["style_tap_weights"] = np.ones((2, len(network.entry.style.style_taps)), np.float32)
+    for term in objective.terms[:2]:
+        weights[f"{term.name}_tap_weights"] = np.ones((2, len(term.taps)), np.float32)
     steps = Steps(*map(np.int32, (0, 1, 1)))
     exported = jax.export.export(run_chunk, platforms=[platform])(
         problem, network.variables, state, each, weights, np.ones(2, np.float32),

@@ -17,6 +17,7 @@ def picture_of(seed, height, width, low=0.02, high=0.98):
     return rng.uniform(low, high, (height, width, 3)).astype(np.float32)
 
 
+@pytest.mark.slow  # each shape is compiled
 @pytest.mark.parametrize("make", [pixels, pyramid, fourier])
 @given(seed=st.integers(0, 99), height=sides, width=sides)
 def test_a_picture_comes_back_as_it_was(make, seed, height, width):

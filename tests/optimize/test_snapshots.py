@@ -54,6 +54,7 @@ def assert_equal(found, expected):
             np.testing.assert_array_equal(found.history[place][name], values)
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_pixels(run, goals, tmp_path):
     np.save(tmp_path / "goals.npy", goals)
     folder = tmp_path / "snapshots"
@@ -81,6 +82,7 @@ def test_finished_pictures_are_not_made_again(run, tmp_path, monkeypatch):
     assert [update.steps for update in updates] == [400] * 5  # from the start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [{"steps": 401}, {"learning_rate": 0.5}, {"optimizer": "sgd"}])
 def test_snapshots_of_another_run_are_refused(run, tmp_path, monkeypatch, other):
     monkeypatch.setattr(snapshots, "EVERY", 0)

@@ -24,6 +24,7 @@ def cache(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     monkeypatch.setenv("BNNJAX_ZOO_URL", url)
+    monkeypatch.setenv("BNNJAX_KERAS_URL", url)
     monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return tmp_path / "cache" / "networks"
@@ -80,11 +81,11 @@ def test_a_network_file_takes_precedence_over_a_network_of_its_name(
     quicknet_file, tmp_path, monkeypatch
 ):
     shutil.copy(quicknet_file, tmp_path / "vgg19.safetensors")
-    (tmp_path / "vgg16").write_text("nothing that a name could mean")
+    (tmp_path / "inception_v1").write_text("nothing that a name could mean")
     monkeypatch.chdir(tmp_path)
     assert bnnjax.load_model("vgg19").provenance == {"source": "random"}
-    with pytest.raises(ValueError, match="weights of vgg16 cannot be downloaded"):
-        bnnjax.load_model("vgg16")
+    with pytest.raises(ValueError, match="weights of inception_v1 cannot be downloaded"):
+        bnnjax.load_model("inception_v1")
 
 
 def test_a_typo_suggests_the_nearest_name(tmp_path, monkeypatch):
@@ -97,8 +98,8 @@ def test_a_typo_suggests_the_nearest_name(tmp_path, monkeypatch):
 
 def test_a_network_without_a_download_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"port_larq\.py --model=vgg19"):
-        bnnjax.load_model("vgg19")
+    with pytest.raises(ValueError, match=r"port_larq\.py --model=inception_v1"):
+        bnnjax.load_model("inception_v1")
 
 
 @pytest.mark.parametrize("name", ["quicknet_v0", "nowhere", "none.safetensors", "none.tflite"])
@@ -121,7 +122,7 @@ def test_directories_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["weights.h5", "weights"])
 def test_files_of_other_kinds_are_sent_to_the_importer(tmp_path, name):
     (tmp_path / name).write_text("no network at all")
-    message = rf"{name} is neither \.safetensors nor \.tflite; see launch/port_larq\.py$"
+    message = rf"{name} is not a \.safetensors, .*\.npz file; see launch/port_larq\.py$"
     with pytest.raises(ValueError, match=message):
         bnnjax.load_model(tmp_path / name)
 

@@ -36,6 +36,7 @@ def pictures(data_dir):
     return jnp.clip(jnp.stack(loaded), 0, 1)
 
 
+@pytest.mark.slow
 def test_the_port_agrees_with_its_source(ported, real_tflite, pictures):
     found = verify.verify_tflite(ported, real_tflite, pictures)
     # 224 px: 2 convolutions of 56²·64, 1 + 2 of 28²·128 …, the first of a section at half the size
@@ -66,6 +67,7 @@ def test_a_comparison_agrees_only_without_differences():
     assert not verify.Comparison(10, 0, float("nan")).agrees
 
 
+@pytest.mark.slow
 def test_all_forms_have_the_same_integers(real_quicknet, pictures):
     """Operator by operator: a compiler would reassociate the float sums between them."""
     forms = {

@@ -6,45 +6,51 @@ import http.client
 import os
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from bnnjax.models.entry import ReleaseFile
+from bnnjax.models.entry import KerasFile, ReleaseFile
 
 RELEASES = "https://github.com/larq/zoo/releases/download"
+KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 CHUNK = 1 << 16  # bytes
 TIMEOUT = 30  # seconds without receiving a byte
 _UNITS: dict[str, Any] = {"unit": "B", "unit_scale": True}
 _BROKEN = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 
-def release_url(file: ReleaseFile) -> str:
-    """The address of a file of Larq Zoo, below ``$BNNJAX_ZOO_URL`` if that names a mirror."""
+def file_url(file: ReleaseFile | KerasFile) -> str:
+    """The address of a file, below ``$BNNJAX_ZOO_URL`` (Larq Zoo) or ``$BNNJAX_KERAS_URL`` if that
+    names a mirror."""
+    if isinstance(file, KerasFile):
+        return f"{os.environ.get('BNNJAX_KERAS_URL') or KERAS}/{file.folder}/{file.name}"
     return f"{os.environ.get('BNNJAX_ZOO_URL') or RELEASES}/{file.release}/{file.name}"
 
 
-def download(url: str, path: Path, *, sha256: str, progress: bool = True) -> Path:
-    """Downloads a file to ``path``, which appears only after its sha256 has been verified.
+def download(url: str, path: Path, *, checksum: tuple[str, str], progress: bool = True) -> Path:
+    """Downloads a file to ``path``, which appears only after its checksum has been verified.
 
     An interrupted download is kept at ``path`` with ``.part`` appended and resumed from there.
 
     Args:
       url: the address of the file.
       path: where to write it.
-      sha256: the expected hash, hexadecimal.
+      checksum: "sha256" or "md5", and the expected value (hexadecimal).
       progress: whether to show a progress bar.
 
     Raises:
-      ValueError: no connection, an unexpected response, another sha256, or a full disk.
+      ValueError: no connection, an unexpected response, another checksum, or a full disk.
     """
+    kind, needed = checksum
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         resumed = part.exists()
         _receive(url, part, progress)
-        if resumed and file_sha256(part) != sha256:  # perhaps of another file: start over
+        if resumed and file_hash(part, kind) != needed:  # perhaps of another file: start over
             part.unlink()
             _receive(url, part, progress)
     except urllib.error.HTTPError as error:
@@ -56,10 +62,10 @@ def download(url: str, path: Path, *, sha256: str, progress: bool = True) -> Pat
         ) from None
     except OSError as error:
         raise ValueError(_disk_fault(error, path, part)) from None
-    found = file_sha256(part)
-    if found != sha256:
+    found = file_hash(part, kind)
+    if found != needed:
         part.unlink()
-        raise ValueError(f"{url}: has sha256 {found}, needs {sha256}; nothing was kept")
+        raise ValueError(f"{url}: has {kind} {found}, needs {needed}; nothing was kept")
     part.replace(path)
     return path
 
@@ -81,7 +87,7 @@ def _receive(url: str, part: Path, progress: bool) -> None:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # nothing is missing; the sha256 check follows
+            return  # nothing is missing; the hash is checked next
         raise
     with answer:
         have = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT else 0
@@ -100,5 +106,11 @@ def _receive(url: str, part: Path, progress: bool) -> None:
 
 def file_sha256(path: str | Path) -> str:
     """The hexadecimal sha256 of a file."""
+    return file_hash(path, "sha256")
+
+
+def file_hash(path: str | Path, kind: str) -> str:
+    """The hexadecimal hash of a file; ``kind`` is a name in `hashlib`, "sha256" or "md5"."""
+    empty = partial(hashlib.new, kind, usedforsecurity=False)  # which some systems need for md5
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, empty).hexdigest()

@@ -23,6 +23,11 @@ class GraphNetwork(Tapped):
 
     @nn.compact
     def __call__(self, x: Array) -> Array | None:
+        if self.options.residual_scale != 1:
+            raise ValueError(
+                f"residual_scale is {self.options.residual_scale}, but a .tflite file does not "
+                "distinguish shortcuts; port it with launch/port_larq.py"
+            )
         program = self.program
         values: dict[Any, Any] = {program.image: x}
         for name, shape in program.constants:
@@ -30,8 +35,8 @@ class GraphNetwork(Tapped):
         for step in program.steps:
             inputs = (values[ref] for ref in step.inputs)
             values[step.output] = perform(step, self.options, *inputs)
-        for name, value in program.taps:
-            self.tap(name, values[value])
+            for name in (name for name, value in program.taps if value == step.output):
+                values[step.output] = self.tap(name, values[step.output])
         return self._logits(values)
 
     def _logits(self, values: dict[Any, Any]) -> Array | None:

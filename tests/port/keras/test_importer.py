@@ -112,7 +112,14 @@ class Answers(NamedTuple):
         return LARQ[f"{self.name}/{entry}"]
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+DEEP = ("binary_densenet", "meliusnet")  # they compile for more than five seconds
+EACH = [
+    pytest.param(name, marks=pytest.mark.slow) if name.startswith(DEEP) else name
+    for name in NETWORKS
+]
+
+
+@pytest.fixture(scope="module", params=EACH)
 def answers(request, keras_file, draws):
     """A packed network from a file is compiled as a whole."""
     name = request.param

@@ -22,7 +22,8 @@ def fetch(server, tmp_path):
     server.files["/file"] = CONTENT
 
     def run(*, url=f"{server.url}/file", sha256=SHA256, progress=False):
-        return download.download(url, tmp_path / "cache" / "file", sha256=sha256, progress=progress)
+        path, checksum = tmp_path / "cache" / "file", ("sha256", sha256)
+        return download.download(url, path, checksum=checksum, progress=progress)
 
     return run
 
@@ -160,11 +161,11 @@ def test_releases_are_larqs_or_those_of_a_mirror(monkeypatch):
         monkeypatch.delenv("BNNJAX_ZOO_URL", raising=False)
         if unset is not None:
             monkeypatch.setenv("BNNJAX_ZOO_URL", unset)
-        assert download.release_url(file) == (
+        assert download.file_url(file) == (
             "https://github.com/larq/zoo/releases/download/net-v1.0/net_weights.h5"
         )
     monkeypatch.setenv("BNNJAX_ZOO_URL", "http://mirror/zoo")
-    assert download.release_url(file) == "http://mirror/zoo/net-v1.0/net_weights.h5"
+    assert download.file_url(file) == "http://mirror/zoo/net-v1.0/net_weights.h5"
 
 
 @pytest.mark.parametrize("size", [0, 1, 10**6 + 7])

@@ -101,6 +101,19 @@ def test_results_and_gradients_are_those_of_larq(reference, name):
     assert_close(of_x, answers["of_x"])
 
 
+def test_replacing_a_tap_by_itself_changes_nothing_and_by_zeros_does(reference):
+    case = reference("quicknet")
+    network, x = case.network, case.answers["x"]
+    module, variables = network.architecture.module, network.variables
+    logits, state = module.apply(variables, x, mutable=["taps"])
+    for name in ("stem", "stage1"):
+        value = state["taps"][name]
+        same = module.apply({**variables, "replaced": {name: value}}, 0 * x)
+        np.testing.assert_allclose(same, logits, rtol=1e-5, atol=1e-5)
+        zeros = {**variables, "replaced": {name: 0 * value}}
+        assert abs(module.apply(zeros, x) - logits).max() > 1e-2
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_results_are_those_of_larq(reference, name):
     case = reference(name)
@@ -398,6 +411,7 @@ def test_the_same_file_read_again_is_the_same_architecture(reference):
 # --- QuickNet v0.2 both ways -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_published_file_agrees_with_its_own_module(real_tflite, real_quicknet):
     """The integers are equal operator by operator; only the names of the taps differ."""
     general = bnnjax.load_model(real_tflite).with_options(clip=CLIP, backend="dense")
@@ -426,3 +440,10 @@ def test_the_published_file_agrees_with_its_own_module(real_tflite, real_quickne
         assert_close(found[name], np.asarray(expected[registered]), 0 if exact else 1e-6)
     assert_close(found_gradient, np.asarray(gradient), 1e-6)
     assert len(general.entry.style.style_taps) == len(registry.entry.style.style_taps) == 6
+
+
+def test_shortcuts_of_a_file_cannot_be_scaled(reference):
+    """It has additions, but does not say which summand is the shortcut."""
+    network = reference("resnet_e").network.with_options(residual_scale=0.5)
+    with pytest.raises(ValueError, match=r"residual_scale is 0.5, but a .tflite file does not"):
+        network.apply(network.variables, jnp.zeros((1, *network.entry.sizes.smallest, 3)))

@@ -1,0 +1,1 @@
+"""BMXNet's ``.params`` files: lists of arrays, and the networks in them."""
