@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from jax import Array
 from bnnjax.binary.backend import using
 from bnnjax.layers import Options
 from bnnjax.models import trace
-from bnnjax.models.entry import Entry
+from bnnjax.models.entry import Entry, Style
 from bnnjax.models.tapped import TAPS
 
 Variables = Mapping[str, Any]
@@ -203,6 +204,21 @@ class Network:
     def taps(self) -> tuple[str, ...]:
         """The names of all taps, from the picture to the logits."""
         return self.architecture.taps
+
+    @property
+    def style(self) -> Style:
+        """Its defaults for style transfer."""
+        return self.entry.style
+
+    @property
+    def stride(self) -> int:
+        """Pictures whose sides are multiples of it suit the network best."""
+        return self.entry.sizes.stride
+
+    @property
+    def source(self) -> str:
+        """The name of the file that it was loaded from, or else its own."""
+        return Path(self.path).name if self.path else self.name
 
     @property
     def form(self) -> str:

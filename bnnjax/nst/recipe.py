@@ -11,8 +11,8 @@ from bnnjax import assets
 from bnnjax.images import read_metadata
 from bnnjax.models.network import Network
 from bnnjax.nst.config import OPTIONS, StylizeConfig, Weight
+from bnnjax.nst.ensemble import Ensemble, load_models
 from bnnjax.nst.terms import Term, check_terms
-from bnnjax.port.load import load_model
 from bnnjax.port.storage.download import file_sha256
 
 if TYPE_CHECKING:
@@ -171,18 +171,21 @@ class Recipe:
         keywords["model"] = keywords.get("model") or self.network()
         return stylize_batch(*self.sources(contents, styles), config=self.config, **keywords)
 
-    def network(self) -> Network:
-        """Loads the network that the picture was made with.
+    def network(self) -> Network | Ensemble:
+        """Loads the network or networks that the picture was made with.
 
         Raises:
           ValueError: its file is not found, or its weights differ from the recipe's.
         """
         beside = Path() if self.path is None else self.path.parent
-        places = [folder / self.model for folder in (Path(), beside)]
-        model = next((str(place) for place in places if place.is_file()), self.model)
-        network = load_model(model, preprocessing=self.provenance.get("preprocessing"))
+        network = load_models(
+            [_nearby(m, beside) for m in self.model.split(",")],
+            preprocessing=self.provenance.get("preprocessing"),
+        )
         if dict(network.provenance) != dict(self.provenance):
-            raise ValueError(f"{model} has other weights than the recipe's network; give its path")
+            raise ValueError(
+                f"{self.model} has other weights than the recipe's network; give its path"
+            )
         return network
 
     def to_json(self) -> str:
@@ -197,6 +200,12 @@ class Recipe:
             "extra_terms": dict(self.extra_terms),
         }
         return json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+
+def _nearby(model: str, beside: Path) -> str:
+    """The path of a network's file in the working directory or beside the recipe, or its name."""
+    places = [folder / model for folder in (Path(), beside)]
+    return next((str(place) for place in places if place.is_file()), model)
 
 
 def plain(config: StylizeConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from PIL import Image
 from bnnjax.models.network import Network
 from bnnjax.nst import files
 from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.ensemble import Ensemble
 from bnnjax.nst.inputs import Pair, Picture
 from bnnjax.nst.recipe import KEYWORD, Recipe, Source, plain
 from bnnjax.optimize import Minimized
@@ -39,7 +40,7 @@ class StylizeResult:
     pairs: Sequence[Pair]
     photographs: Sequence[Picture]
     paintings: Sequence[Picture]
-    network: Network
+    network: Network | Ensemble
     config: StylizeConfig
     minimized: Minimized
     extra_weights: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -82,7 +83,7 @@ class StylizeResult:
         """What was run, and where, as JSON values."""
         device = jax.local_devices()[0]
         return {
-            "network": self.network.entry.name,
+            "network": self.network.name,
             "provenance": dict(self.network.provenance),
             "options": plain(self.config),
             "extra_terms": {name: weights.tolist() for name, weights in self.extra_weights.items()},
@@ -103,11 +104,11 @@ class StylizeResult:
           keep_paths: whether to include the paths of photograph and painting besides their names
             and hashes.
         """
-        pair, path = self.pairs[number], self.network.path
+        pair = self.pairs[number]
         return Recipe(
             content=_source(self.photographs[pair.content], keep_paths),
             style=_source(self.paintings[pair.style], keep_paths),
-            model=Path(path).name if path else self.network.name,
+            model=self.network.source,
             provenance=dict(self.network.provenance),
             config=self.config.of_picture(number),
             extra_terms={n: float(weights[number]) for n, weights in self.extra_weights.items()},
@@ -163,8 +164,7 @@ class StylizeResult:
     def __repr__(self) -> str:
         names = ", ".join(self.names[:4]) + (", …" if len(self.names) > 4 else "")
         pictures = "picture" if len(self.names) == 1 else "pictures"
-        network = self.network.entry.name
-        return f"<StylizeResult: {len(self.names)} {pictures} by {network}: {names}>"
+        return f"<StylizeResult: {len(self.names)} {pictures} by {self.network.name}: {names}>"
 
 
 def _source(picture: Picture, keep_path: bool) -> Source:

@@ -22,6 +22,7 @@ from bnnjax import optimize
 from bnnjax.models.network import Network
 from bnnjax.nst import color
 from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.ensemble import Ensemble
 from bnnjax.nst.inputs import Pair, Picture
 from bnnjax.nst.transfer import StyleTransfer, random_jitters
 
@@ -94,7 +95,7 @@ class Canvas:
 
 def paint(
     objective: StyleTransfer,
-    network: Network,
+    network: Network | Ensemble,
     canvas: Canvas,
     config: StylizeConfig,
     weights: Mapping[str, np.ndarray],

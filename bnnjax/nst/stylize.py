@@ -8,20 +8,19 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
-from bnnjax.models.network import Network
 from bnnjax.nst.config import (
     StylizeConfig,
     StylizeOptions,
     Weight,
     resolve,
 )
+from bnnjax.nst.ensemble import Model, load_models
 from bnnjax.nst.inputs import as_list, pair_up, read_pictures
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stages import Canvas, paint
 from bnnjax.nst.sweep import spread
 from bnnjax.nst.terms import Term, check_terms
 from bnnjax.nst.transfer import StyleTransfer, configured, make_objective
-from bnnjax.port.load import load_model
 
 Preview = Callable[[int, list[str], list[np.ndarray]], None]
 
@@ -30,7 +29,7 @@ def stylize_batch(
     contents: Any,
     styles: Any,
     *,
-    model: str | Path | Network | None = None,
+    model: Model = None,
     preprocessing: str | None = None,
     pairing: Literal["zip", "product"] = "zip",
     sweep: Mapping[str, Sequence[float]] | None = None,
@@ -49,6 +48,7 @@ def stylize_batch(
         sequence of these, or an array [N, H, W, 3].
       styles: paintings, in the same forms.
       model: a `Network` or anything that `load_model` takes; the shipped network by default.
+        Several, in a sequence or separated by commas, look at the picture together.
       preprocessing: how a ``.tflite`` file expects its pictures, see `load_model`.
       pairing: "zip" (first with first; a single picture is paired with all) or "product".
       sweep: values to try side by side in one compiled call, by the name of a weight or
@@ -72,12 +72,12 @@ def stylize_batch(
     extra_terms = check_terms(extra_terms or {})
     contents, styles = as_list(contents, kind="content"), as_list(styles, kind="style")
     pairs = pair_up(contents, styles, pairing=pairing)
-    network = load_model(model, preprocessing=preprocessing)
-    config = resolve(options, config=config, preset=preset, own=network.entry.style.preset)
+    network = load_models(model, preprocessing=preprocessing)
+    config = resolve(options, config=config, preset=preset, own=network.style.preset)
     pairs, config = spread(pairs, config, sweep or {})
     network = configured(network, config)
     objective = make_objective(network, config, extra=tuple(extra_terms))
-    stride = network.entry.sizes.stride
+    stride = network.stride
     photographs = read_pictures(contents, kind="content", size=config.size, stride=stride)
     style_size = config.style_size or config.size
     paintings = read_pictures(styles, kind="style", size=style_size, stride=stride)

@@ -4,15 +4,16 @@ import dataclasses
 import itertools
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bnnjax.models.network import Architecture, Network, Variables
+from bnnjax.models.network import Architecture, Network
 from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.ensemble import Ensemble, Members
 from bnnjax.nst.terms import (
     LOGITS,
     Color,
@@ -33,12 +34,12 @@ JITTERS = 32  # per run: enough to average the strides' grid out, few enough to 
 class StyleTransfer:
     """The loss of one picture: the weighted sum of the terms."""
 
-    architecture: Architecture
+    architecture: Architecture | Members
     terms: tuple[Term, ...]
 
     def loss(
         self,
-        variables: Variables,
+        variables: Any,
         picture: Array,
         data: Any,
         weights: Mapping[str, Array],
@@ -59,7 +60,7 @@ class StyleTransfer:
 
     @partial(jax.jit, static_argnums=0)
     def measure(
-        self, variables: Variables, photograph: Array, painting: Array, jitters: Array
+        self, variables: Any, photograph: Array, painting: Array, jitters: Array
     ) -> dict[str, Any]:
         """The targets of all terms, as the data of one picture.
 
@@ -72,7 +73,7 @@ class StyleTransfer:
         scene = Scene(photograph, painting, jitters, partial(self._look, variables))
         return {"jitters": jitters, "targets": {t.name: t.target(scene) for t in self.terms}}
 
-    def _look(self, variables: Variables, picture: Array) -> Taps:
+    def _look(self, variables: Any, picture: Array) -> Taps:
         logits, taps = self.architecture.apply(variables, picture[None])
         found = {name: tap[0] for name, tap in taps.items()}
         return found if logits is None else {**found, LOGITS: logits[0]}
@@ -85,20 +86,24 @@ def random_jitters(key: Array, *, reach: int) -> Array:
     return jitters.at[0].set(0)
 
 
-def configured(network: Network, config: StylizeConfig) -> Network:
-    """The network with the options of the config."""
-    pseudo_gradient = config.pseudo_gradient or network.architecture.options.pseudo_gradient
+class _Optional(Protocol):
+    def with_options(self, **changes: Any) -> Self: ...
+
+
+_Looking = TypeVar("_Looking", bound=_Optional)
+
+
+def configured(network: _Looking, config: StylizeConfig) -> _Looking:
+    """The network or ensemble with the options of the config."""
     clip = None if np.isinf(config.clip) else config.clip
+    own = {} if config.pseudo_gradient is None else {"pseudo_gradient": config.pseudo_gradient}
     return network.with_options(
-        pooling=config.pooling,
-        residual_scale=config.residual_scale,
-        pseudo_gradient=pseudo_gradient,
-        clip=clip,
+        pooling=config.pooling, residual_scale=config.residual_scale, clip=clip, **own
     )
 
 
 def make_objective(
-    network: Network, config: StylizeConfig, *, extra: tuple[Term, ...] = ()
+    network: Network | Ensemble, config: StylizeConfig, *, extra: tuple[Term, ...] = ()
 ) -> StyleTransfer:
     """The objective of a stylization; it uses the network's own taps if the config names none.
 
@@ -106,7 +111,7 @@ def make_objective(
       ValueError: an unknown tap (the nearest is suggested), no taps at all where the network has
         none of its own, or two terms with the same name.
     """
-    own = network.entry.style
+    own = network.style
     style = _taps("style_taps", config.style_taps, own.style_taps, network)
     content = _taps("content_taps", config.content_taps, own.content_taps, network)
     terms: tuple[Term, ...] = (
@@ -126,7 +131,7 @@ def make_objective(
 
 
 def _taps(
-    name: str, chosen: tuple[str, ...] | None, own: tuple[str, ...], network: Network
+    name: str, chosen: tuple[str, ...] | None, own: tuple[str, ...], network: Network | Ensemble
 ) -> tuple[str, ...]:
     if chosen is None and not own:
         raise ValueError(
