@@ -17,8 +17,6 @@ from bnnjax.models.entry import Style
 from bnnjax.models.network import Architecture, Network, Variables
 from bnnjax.port.load import load_model
 
-Model = str | Path | Network | Sequence[str | Path | Network] | None
-
 
 @dataclasses.dataclass(frozen=True)
 class Members:
@@ -101,6 +99,9 @@ class Ensemble:
         return Ensemble(tuple(network.with_options(**changes) for network in self.networks))
 
 
+Model = str | Path | Network | Ensemble | Sequence[str | Path | Network] | None
+
+
 def load_models(model: Model, *, preprocessing: str | None = None) -> Network | Ensemble:
     """One network, or several as an `Ensemble`.
 
@@ -113,6 +114,8 @@ def load_models(model: Model, *, preprocessing: str | None = None) -> Network | 
     """
     if isinstance(model, str) and "," in model and not os.path.exists(os.path.expanduser(model)):
         model = model.split(",")
+    if isinstance(model, Ensemble):
+        model = model.networks
     if model is None or isinstance(model, str | Path | Network):
         return load_model(model, preprocessing=preprocessing)
     networks = tuple(load_model(one, preprocessing=preprocessing) for one in model)
