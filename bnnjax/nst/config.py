@@ -58,6 +58,9 @@ class StylizeConfig:
     )
     # Networks are trained with a wider clip. A narrower one passes less gradient and less noise.
     clip: float = option(1.0, "ste_sign passes gradients where |x| <= clip; inf: everywhere")
+    strength: Weight = option(
+        1.0, "from the photograph (0) to the painting's style (1); more exaggerates", traced=True
+    )
     content_weight: Weight = option(0.3, "weight of content", traced=True)
     style_weight: Weight = option(6.0, "weight of style, averaged over the taps", traced=True)
     tv_weight: Weight = option(1.0, "weight of total variation", traced=True)
@@ -139,6 +142,7 @@ class StylizeOptions(TypedDict, total=False):
     residual_scale: float
     pseudo_gradient: PseudoGradient | None
     clip: float
+    strength: Weight
     content_weight: Weight
     style_weight: Weight
     tv_weight: Weight

@@ -114,13 +114,15 @@ def paint(
     jitter_key, step_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
     jitters = random_jitters(jitter_key, reach=config.jitter)
     variables = network.laid_out()
+    # Near the photograph there is little to change, and large steps would only add noise to it.
+    rate = weights["learning_rate"] * np.sqrt(np.minimum(weights["strength"], 1))
     plan = stages(config)
     previous: tuple[Canvas, list[np.ndarray]] | None = None
     parts: list[optimize.Minimized] = []
     for number, stage in enumerate(plan):
         here = canvas if stage is plan[-1] else canvas.at(stage)
         first = (
-            [_first(*here.pair(n), config, noise_key) for n in range(len(here.pairs))]
+            [_first(*here.pair(n), config.of_picture(n), noise_key) for n in range(len(here.pairs))]
             if previous is None
             else here.enlarged(previous[1], previous[0])
         )
@@ -137,7 +139,7 @@ def paint(
             weights,
             parametrization=PARAMETRIZATIONS[config.parametrization](),
             optimizer=config.optimizer,
-            learning_rate=weights["learning_rate"] * stage.rate,
+            learning_rate=rate * stage.rate,
             steps=stage.steps,
             key=step_key,
             progress=progress,
@@ -187,7 +189,9 @@ def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) 
     if config.init == "content":
         return content.pixels
     if config.init == "matched":
-        return np.asarray(color.match(content.pixels, style.pixels))
+        matched = np.asarray(color.match(content.pixels, style.pixels))
+        strength = np.clip(np.asarray(config.strength, np.float32), 0, 1)
+        return (1 - strength) * content.pixels + strength * matched
     if config.init == "grey":
         return np.full_like(content.pixels, 0.5)
     # The noise is faint: at full contrast the first responses are hundreds of times those of any

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -77,6 +78,18 @@ class Term:
         raise NotImplementedError
 
 
+class Goal(NamedTuple):
+    """What a picture is led to: from the photograph's own values, at strength 0, to the painting's,
+    at strength 1. Both are pytrees of the same structure."""
+
+    own: Any
+    painting: Any
+
+    def at(self, strength: Array) -> Any:
+        """The target at a strength, a scalar; more than 1 exaggerates the difference."""
+        return jax.tree.map(lambda a, b: (1 - strength) * a + strength * b, *self)
+
+
 @dataclasses.dataclass(frozen=True)
 class Content(Term):
     """‖F − F̂‖² / ‖F̂‖² against the photograph's features; 0 for the photograph itself.
@@ -106,26 +119,31 @@ class Content(Term):
 class Style(Term):
     """‖S − Ŝ‖² / ‖Ŝ‖² + ‖μ − μ̂‖² / ‖μ̂‖² against the painting's statistics; 0 for the painting.
 
+    With a strength below 1, the target lies between the photograph's statistics and the painting's.
     The average over the taps is weighted by ``weights["style_tap_weights"]`` [taps].
     """
 
     name: ClassVar[str] = "style"
     kind: Kind = "moments"
 
-    def target(self, scene: Scene) -> dict[str, Statistics]:
-        taps = scene.look(scene.painting)
-        return {tap: statistics(taps[tap], self.kind) for tap in self.taps}
+    def target(self, scene: Scene) -> Goal:
+        own, painting = scene.look(scene.photograph), scene.look(scene.painting)
+        return Goal(self._statistics(own), self._statistics(painting))
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
         if not self.taps:
             return jnp.zeros((), jnp.float32)
-        found = {tap: statistics(seen.taps[tap], self.kind) for tap in self.taps}
+        target = target.at(weights["strength"])
+        found = self._statistics(seen.taps)
         each = [
             relative(found[tap].second, target[tap].second)
             + relative(found[tap].mean, target[tap].mean)
             for tap in self.taps
         ]
         return _weighted_mean(each, weights["style_tap_weights"])
+
+    def _statistics(self, taps: Taps) -> dict[str, Statistics]:
+        return {tap: statistics(taps[tap], self.kind) for tap in self.taps}
 
 
 def _weighted_mean(values: Sequence[Array], weights: Array) -> Array:
@@ -134,14 +152,14 @@ def _weighted_mean(values: Sequence[Array], weights: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class TotalVariation(Term):
-    """`total_variation` of the picture."""
+    """`total_variation` of the picture, times the strength: a photograph is not smoothed."""
 
     name: ClassVar[str] = "tv"
     kind: Variation = "squared"
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
-        del target, weights
-        return total_variation(seen.picture, self.kind)
+        del target
+        return weights["strength"] * total_variation(seen.picture, self.kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,11 +172,12 @@ class Color(Term):
 
     name: ClassVar[str] = "color"
 
-    def target(self, scene: Scene) -> Statistics:
-        return Statistics(*mean_covariance(scene.painting))
+    def target(self, scene: Scene) -> Goal:
+        each = (mean_covariance(picture) for picture in (scene.photograph, scene.painting))
+        return Goal(*(Statistics(*found) for found in each))
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
-        del weights
+        target = target.at(weights["strength"])
         mean, covariance = mean_covariance(seen.picture)
         return jnp.sum((mean - target.mean) ** 2) + 10 * jnp.sum((covariance - target.second) ** 2)
 

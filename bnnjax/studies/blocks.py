@@ -152,6 +152,7 @@ def _gradient(
     data = objective.measure(variables, photograph, painting, jitters)
     weights = {f"{term.name}_weight": jnp.zeros(()) for term in objective.terms}
     weights |= {"style_weight": jnp.ones(()), "style_tap_weights": tap_weights}
+    weights["strength"] = jnp.ones(())
     weights["content_tap_weights"] = jnp.ones(len(objective.terms[0].taps))
 
     def loss(picture: jax.Array) -> jax.Array:

@@ -44,7 +44,8 @@ def test_every_option_has_one_line_of_help():
 
 
 def test_weights_and_the_learning_rate_are_traced():
-    assert {*TRACED} == {"learning_rate", *(name for name in OPTIONS if "_weight" in name)}
+    weights = (name for name in OPTIONS if "_weight" in name)
+    assert {*TRACED} == {"strength", "learning_rate", *weights}
 
 
 def test_a_config_is_hashable_and_frozen():

@@ -54,6 +54,13 @@ def test_a_picture_keeps_its_place_on_a_canvas_of_any_size(make_picture):
     np.testing.assert_allclose(picture.place(flat), 0.25, atol=1e-6)
 
 
+def test_at_strength_zero_the_picture_is_the_photograph(toy, make_picture):
+    photograph = 0.1 + 0.8 * make_picture(0, 64, 64)  # logits are finite inside [0, 1]
+    options = {"model": toy, "size": 64, "steps": 5, "strength": 0, "progress": False}
+    result = stylize_batch(photograph, make_picture(1, 64, 64), **options)
+    np.testing.assert_allclose(result.images[0], photograph, atol=2e-3)
+
+
 @pytest.fixture(scope="module")
 def run(toy, make_picture):
     """A function that paints a picture of 96 px in three stages."""

@@ -40,17 +40,18 @@ def scene_of(photograph, painting, *, scale=1.0):
     return Scene(jnp.asarray(photograph), jnp.asarray(painting), jnp.asarray(JITTERS), scaled)
 
 
-def weights_of_taps(term):
+def weights_of_taps(term, *, strength=1.0):
     """The painting's taps have `TAP_WEIGHTS`; the photograph's are equal."""
     equal = jnp.ones(len(term.taps), jnp.float32)
-    return {"style_tap_weights": jnp.asarray(TAP_WEIGHTS), "content_tap_weights": equal}
+    tap_weights = {"style_tap_weights": jnp.asarray(TAP_WEIGHTS), "content_tap_weights": equal}
+    return {**tap_weights, "strength": jnp.asarray(strength)}
 
 
-def loss_of(term, picture, scene, *, jitter=0):
+def loss_of(term, picture, scene, *, jitter=0, strength=1.0):
     """The value of the term for a picture, as a step computes it."""
     rolled = jnp.roll(picture, scene.jitters[jitter], (0, 1))
     seen = Seen(picture, scene.look(rolled), jnp.asarray(jitter))
-    return term.loss(seen, term.target(scene), weights_of_taps(term))
+    return term.loss(seen, term.target(scene), weights_of_taps(term, strength=strength))
 
 
 SCENE = scene_of(PHOTOGRAPH, PAINTING)
@@ -118,6 +119,22 @@ def test_the_target_itself_costs_nothing():
         assert loss_of(term, PHOTOGRAPH, own) < 1e-12
     flat = np.full((4, 5, 3), 0.3, np.float32)
     assert tv(flat, "squared") == tv(flat, "absolute") == 0
+
+
+@pytest.mark.parametrize("term", [*STYLES.values(), TotalVariation(), COLOR], ids=repr)
+def test_at_strength_zero_the_photograph_costs_nothing(term):
+    assert loss_of(term, PHOTOGRAPH, SCENE, strength=0.0) == 0
+    assert loss_of(term, PHOTOGRAPH, SCENE, strength=0.5) > 0
+
+
+@pytest.mark.parametrize("strength", [0.3, 1.5])
+def test_strength_leads_part_of_the_way_from_photograph_to_painting(strength):
+    own, painting = (numpy_statistics(p, "moments") for p in (PHOTOGRAPH, PAINTING))
+    found = numpy_statistics(PICTURE, "moments")
+    goals = [(1 - strength) * a + strength * b for a, b in zip(own, painting, strict=True)]
+    covariances, means = (((a - b) ** 2).sum() for a, b in zip(found, goals, strict=True))
+    value = loss_of(COLOR, PICTURE, SCENE, strength=strength)
+    np.testing.assert_allclose(value, means + 10 * covariances, rtol=1e-4)
 
 
 def test_content_at_another_jitter_is_other_content():
