@@ -115,7 +115,7 @@ def load_models(model: Model, *, preprocessing: str | None = None) -> Network | 
     if isinstance(model, str) and "," in model and not os.path.exists(os.path.expanduser(model)):
         model = model.split(",")
     if isinstance(model, Ensemble):
-        model = model.networks
+        return model
     if model is None or isinstance(model, str | Path | Network):
         return load_model(model, preprocessing=preprocessing)
     networks = tuple(load_model(one, preprocessing=preprocessing) for one in model)

@@ -32,10 +32,18 @@ JITTERS = 32  # per run: enough to average the strides' grid out, few enough to 
 
 @dataclasses.dataclass(frozen=True)
 class StyleTransfer:
-    """The loss of one picture: the weighted sum of the terms."""
+    """The loss of one picture: the weighted sum of the terms.
+
+    Attributes:
+      architecture: of the network, or of several.
+      terms: the terms.
+      shrinks: the network looks at the picture at its own size divided by each of these. The taps
+        of a smaller picture are called TAP/SHRINK; its strokes are as much larger.
+    """
 
     architecture: Architecture | Members
     terms: tuple[Term, ...]
+    shrinks: tuple[int, ...] = (1,)
 
     def loss(
         self,
@@ -58,6 +66,20 @@ class StyleTransfer:
         weighted = (weights[f"{name}_weight"] * value for name, value in terms.items())
         return sum(weighted, start=jnp.zeros((), jnp.float32)), terms
 
+    def looking(self, shrinks: tuple[int, ...]) -> "StyleTransfer":
+        """The same loss with other ``shrinks``; style and content are averaged over all of them.
+
+        Their tap weights must be repeated for each.
+        """
+
+        def scaled(term: Term) -> Term:
+            if not isinstance(term, Content | Style):
+                return term
+            taps = tuple(_scaled(tap, shrink) for shrink in shrinks for tap in term.taps)
+            return dataclasses.replace(term, taps=taps)
+
+        return dataclasses.replace(self, terms=tuple(map(scaled, self.terms)), shrinks=shrinks)
+
     @partial(jax.jit, static_argnums=0)
     def measure(
         self, variables: Any, photograph: Array, painting: Array, jitters: Array
@@ -74,9 +96,26 @@ class StyleTransfer:
         return {"jitters": jitters, "targets": {t.name: t.target(scene) for t in self.terms}}
 
     def _look(self, variables: Any, picture: Array) -> Taps:
-        logits, taps = self.architecture.apply(variables, picture[None])
-        found = {name: tap[0] for name, tap in taps.items()}
-        return found if logits is None else {**found, LOGITS: logits[0]}
+        found: dict[str, Array] = {}
+        for shrink in self.shrinks:
+            logits, taps = self.architecture.apply(variables, _shrunk(picture, shrink)[None])
+            found |= {_scaled(name, shrink): tap[0] for name, tap in taps.items()}
+            if shrink == 1 and logits is not None:
+                found[LOGITS] = logits[0]
+        return found
+
+
+def _shrunk(picture: Array, factor: int) -> Array:
+    """The picture [H, W, 3] at a fraction of its size, by averaging blocks of pixels."""
+    if factor == 1:
+        return picture
+    height, width = (side // factor for side in picture.shape[:2])
+    whole = picture[: height * factor, : width * factor]
+    return whole.reshape(height, factor, width, factor, 3).mean((1, 3))
+
+
+def _scaled(tap: str, shrink: int) -> str:
+    return tap if shrink == 1 else f"{tap}/{shrink}"
 
 
 def random_jitters(key: Array, *, reach: int) -> Array:
