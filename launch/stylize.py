@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def run() -> None:
-    cli.run(main)
+    cli.run(main, leave_at_once=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from tqdm.auto import tqdm
 
+from bnnjax import interrupts
 from bnnjax.optimize import devices, groups, memory, optimizers
 from bnnjax.optimize.groups import Group, Inputs, Plan, Run
 from bnnjax.optimize.optimizers import Schedule, cosine
@@ -130,17 +131,20 @@ def minimize(
         prepared = time.perf_counter()
         folder = None if snapshots is None else Path(snapshots)
         turns = _turns(run, inputs, plans, folder)
-        try:
-            for group in turns:
-                before = result.history[group.members[0]].get("total", ())
-                _record(result, run, group)
-                bar.update((group.done - len(before)) * len(group.members))
-                if watch is not None:
-                    watch(_update(result, run, group))
-        except KeyboardInterrupt:
-            result.interrupted = True
-        finally:
-            turns.close()
+        with interrupts.held() as interrupted:
+            try:
+                for group in turns:
+                    before = result.history[group.members[0]].get("total", ())
+                    _record(result, run, group)
+                    bar.update((group.done - len(before)) * len(group.members))
+                    if watch is not None:
+                        watch(_update(result, run, group))
+                    if interrupted.is_set():
+                        raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                result.interrupted = True
+            finally:
+                turns.close()
     result.seconds = {"prepare": prepared - began, "optimize": time.perf_counter() - prepared}
     return result
 
