@@ -30,7 +30,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 # Bytes per pixel while a file is decoded: as bytes, converted, then as floats.
-_OPAQUE, _OTHER, _FITTED = 24, 64, 14
+_OPAQUE, _OTHER, _FITTED = 24, 64, 16
 _FLOAT_SLACK = 1e-3  # A resize or a sum in float16 may leave [0, 1] by this much.
 
 
@@ -74,9 +74,10 @@ def load_fitted(path: str | os.PathLike[str], *, size: SupportsIndex) -> np.ndar
         if not plain:
             return fit(_from_pillow(file, name), size=size)
         picture = _decoded(file, name)
-        picture = _opaque_to_srgb(picture, picture.info.get("icc_profile"))
+    del file  # it holds pixels, too, unless they were upright
+    picture = _opaque_to_srgb(picture, picture.info.get("icc_profile"))
     # One channel at a time: as floats, all three would take four times the memory of the bytes.
-    channels = (np.asarray(picture.getchannel(band)) for band in picture.getbands())
+    channels = (np.asarray(picture.getchannel(band)) for band in "RGB")
     return np.stack([fit_channel(_unit(c, name), size=size) for c in channels], axis=2)
 
 
@@ -216,7 +217,7 @@ def _opaque_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
         with contextlib.suppress(ImageCms.PyCMSError, OSError):  # If unusable, sRGB is assumed.
             transform = ImageCms.buildTransform(io.BytesIO(profile), srgb, picture.mode, "RGB")
             return transform.apply(picture)
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _from_array(array: np.ndarray, name: str) -> np.ndarray:
