@@ -22,7 +22,7 @@ LONGEST = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}  # px, of a side
 _OPTIONS: dict[str, dict[str, Any]] = {
     "png": {},
     "jpeg": {"quality": 95, "subsampling": 0},
-    "webp": {"quality": 95},
+    "webp": {"quality": 95, "use_sharp_yuv": True},
 }
 _ASCII = b"ASCII\0\0\0"  # EXIF 2.32: the character code of a user comment
 _DATES = (
@@ -90,7 +90,7 @@ def save_picture(
         comment = _ASCII + json.dumps(dict(metadata)).encode("ascii")
         exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
     if exif.get_ifd(ExifTags.IFD.Exif):
-        options["exif"] = exif
+        options["exif"] = exif.tobytes()  # Pillow would take a block with only this for empty
     try:
         _write(path, picture, kind, options)
     except (OSError, ValueError) as error:
