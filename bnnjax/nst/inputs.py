@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from bnnjax import images
+from bnnjax.nst.sources import expanded
 from bnnjax.port.storage.download import file_sha256
 
 PAIRINGS = ("zip", "product")
-_LONGEST = 8  # largest ratio of the sides
 
 
 class Picture(NamedTuple):
@@ -27,6 +27,7 @@ class Picture(NamedTuple):
       pixels: float32 [h, w, 3], sRGB in [0, 1]: resized to the requested size and extended by its
         own mirror image, so that both sides suit the network.
       rows, columns: the position of the picture itself within ``pixels``.
+      alpha: its opacity, float32 [height, width] in [0, 1] at any size; None if it is opaque.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Picture(NamedTuple):
     pixels: np.ndarray
     rows: slice
     columns: slice
+    alpha: np.ndarray | None = None
 
     @property
     def cropped(self) -> np.ndarray:
@@ -74,17 +76,17 @@ def as_list(sources: Any, *, kind: str) -> list[Any]:
 
     Args:
       sources: a path, PIL image or array [H, W] or [H, W, 3]; a sequence of these; or an array
-        [N, H, W, 3].
+        [N, H, W, 3]. A folder or a pattern stands for its pictures, see `sources.expanded`.
       kind: "content" or "style", for the message.
 
     Raises:
-      ValueError: no pictures were given.
+      ValueError: no pictures were given, or a folder or pattern has none.
     """
     single = isinstance(sources, (str, os.PathLike, Image.Image))
     single |= hasattr(sources, "ndim") and sources.ndim in (2, 3)
     if not single and not isinstance(sources, Iterable):
         raise ValueError(f"{kind} is {sources!r}, needs pictures: paths, PIL images or arrays")
-    listed = [sources] if single else list(sources)
+    listed = expanded([sources] if single else sources)
     if not listed:
         raise ValueError(f"no {kind} pictures were given")
     return listed
@@ -100,7 +102,7 @@ def read_pictures(sources: Sequence[Any], *, kind: str, size: int, stride: int) 
       stride: both sides of a canvas are multiples of it.
 
     Raises:
-      ValueError: a picture cannot be read, or its aspect ratio is too extreme.
+      ValueError: a picture cannot be read.
     """
     names = names_of(sources, kind=kind)
     return [_read(source, n, size, stride) for source, n in zip(sources, names, strict=True)]
@@ -111,20 +113,24 @@ def _is_path(source: Any) -> bool:
 
 
 def _read(source: Any, name: str, size: int, stride: int) -> Picture:
-    pixels = _load(source, name, size)
-    short, long = sorted(pixels.shape[:2])
-    if long > _LONGEST * short:
-        raise ValueError(f"{name}: {long}×{short} px is longer than {_LONGEST}:1; crop it")
+    pixels, alpha = _load(source, name, size)
     path = os.fspath(source) if _is_path(source) else None
     sha256 = file_sha256(path) if path else hashlib.sha256(pixels.tobytes()).hexdigest()
-    return Picture(name, path, sha256, *put_on_canvas(pixels, size=size, stride=stride))
+    canvas = put_on_canvas(pixels, size=size, stride=stride)
+    return Picture(name, path, sha256, *canvas, alpha)
 
 
-def _load(source: Any, name: str, size: int) -> np.ndarray:
+def _load(source: Any, name: str, size: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The pixels and the opacity, of files at the size already."""
     if _is_path(source):
-        return images.load(source, size=size)
+        pixels, alpha = images.load_fitted(source, size=size), images.load_alpha(source)
+        if alpha is not None:
+            height, width = pixels.shape[:2]
+            alpha = images.resize_channel(alpha, height=height, width=width)
+        return pixels, alpha
+    picture = source if isinstance(source, Image.Image) else np.asarray(source)
     try:
-        return images.load(source if isinstance(source, Image.Image) else np.asarray(source))
+        return images.load(picture), images.load_alpha(picture)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

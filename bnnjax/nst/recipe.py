@@ -18,7 +18,10 @@ from bnnjax.port.storage.download import file_sha256
 if TYPE_CHECKING:
     from bnnjax.nst.result import StylizeResult
 
-KEYWORD = "bnnjax-recipe"  # of the text chunk in the PNG
+KEYWORD = "bnnjax-recipe"  # of the text in the picture's file
+UNFINISHED = "bnnjax-unfinished"  # of another text, in pictures of interrupted runs
+# What values of wrong types, enormous numbers and a thousand brackets lead to.
+_DAMAGES = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Recipe:
         """Reads the recipe from a picture made by bnnjax.
 
         Raises:
-          ValueError: the file is not a PNG, or its recipe is missing or damaged.
+          ValueError: the file is not a PNG, JPEG or WebP, or its recipe is missing or damaged.
         """
         text = read_metadata(path).get(KEYWORD)
         if text is None:
@@ -115,7 +118,7 @@ class Recipe:
                 extra_terms={str(n): float(w) for n, w in found.get("extra_terms", {}).items()},
                 path=Path(path),
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except _DAMAGES as error:
             raise ValueError(f"{path}: its recipe is damaged ({error})") from None
 
     def changed(self, **options: Any) -> "Recipe":

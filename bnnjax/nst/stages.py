@@ -9,7 +9,7 @@ also saves time.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ PARAMETRIZATIONS = {
     "pixels": optimize.pixels,
     "fourier": optimize.fourier,
 }
+Finished = Callable[[int, np.ndarray], None]  # a picture's index and pixels [H, W, 3]
 FIRST = 224  # px, where pictures with strokes of ordinary size begin
 GROWTH = math.sqrt(2)  # approximate ratio of the sizes of successive stages
 
@@ -101,6 +102,8 @@ def paint(
     *,
     progress: bool = True,
     preview: Any = None,
+    finished: Finished | None = None,
+    skip: Collection[int] = (),
     snapshots: Path | None = None,
 ) -> optimize.Minimized:
     """Paints the pictures in stages; the result is on the full canvas.
@@ -109,6 +112,8 @@ def paint(
       objective, network, config, weights: of the stylization, see `stylize_batch`.
       canvas: the pairs at full size.
       progress, preview, snapshots: see `stylize_batch`.
+      finished: called with each picture once it is finished.
+      skip: the indices of pictures that are not painted, see `optimize.minimize`.
     """
     jitter_key, step_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
     jitters = random_jitters(jitter_key, reach=config.jitter)
@@ -140,7 +145,8 @@ def paint(
             steps=stage.steps,
             key=step_key,
             progress=progress,
-            watch=None if preview is None else _watcher(here, preview),
+            watch=_watcher(here, preview, finished if here is canvas else None),
+            skip=skip,
             snapshots=None if snapshots is None else snapshots / f"stage{number}",
         )
         parts.append(found)
@@ -152,12 +158,16 @@ def paint(
     return _joined(parts)
 
 
-def _watcher(canvas: Canvas, preview: Any) -> Any:
+def _watcher(canvas: Canvas, preview: Any, finished: Finished | None) -> Any:
     def show(update: optimize.Update) -> None:
         names = [canvas.pairs[member].name for member in update.members]
         photographs = [canvas.pair(member)[0] for member in update.members]
         cropped = [p.crop(image) for p, image in zip(photographs, update.pictures, strict=True)]
-        preview(update.steps, names, cropped)
+        if finished is not None and update.finished:
+            for member, picture in zip(update.members, cropped, strict=True):
+                finished(member, picture)
+        if preview is not None:
+            preview(update.steps, names, cropped)
 
     return show
 

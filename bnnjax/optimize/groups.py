@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -150,8 +150,9 @@ class Plan(NamedTuple):
     step: Step
 
 
-def plan(run: Run, inputs: Inputs) -> tuple[list[Plan], int]:
+def plan(run: Run, inputs: Inputs, *, skip: Collection[int] = ()) -> tuple[list[Plan], int]:
     """The groups of a run, and the bytes that the run needs. Compiles a step per kind of picture.
+    Groups with no pictures but those to ``skip`` are left out.
 
     Pictures are of one kind if they and their data have the same shapes. Groups are as large as
     the devices allow, and no larger than necessary.
@@ -163,12 +164,16 @@ def plan(run: Run, inputs: Inputs) -> tuple[list[Plan], int]:
         kinds.setdefault((picture.shape, structure, shapes), []).append(number)
     plans = []
     for members in kinds.values():
+        if not {*members} - {*skip}:
+            continue
         step = _fitting_step(run, inputs, members)
         for first in range(0, len(members), step.size):
-            plans.append(Plan(tuple(members[first : first + step.size]), step))
+            group = tuple(members[first : first + step.size])
+            if {*group} - {*skip}:
+                plans.append(Plan(group, step))
     at_once = min(len(run.devices.workers), len(plans)) if run.devices.shared else 1
     results = sum(picture.nbytes for picture in inputs.pictures)
-    return plans, at_once * max(plan.step.bytes for plan in plans) + results
+    return plans, at_once * max((plan.step.bytes for plan in plans), default=0) + results
 
 
 def _fitting_step(run: Run, inputs: Inputs, members: Sequence[int]) -> Step:

@@ -120,7 +120,7 @@ def test_pictures_are_called_by_photograph_and_painting(folder):
 
 @pytest.mark.usefixtures("painted")
 def test_losses_are_a_table_with_a_row_for_each_step(folder):
-    with open(folder / "painted" / "losses.csv", newline="") as file:
+    with open(folder / "painted" / "boat__wave.losses.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert set(rows[0]) == {"picture", "step", "total", "content", "style", "tv", "color"}
     assert [(row["picture"], row["step"]) for row in rows] == [
@@ -184,7 +184,9 @@ def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, qu
     assert ended.returncode == 0, ended.stderr
     found = images.load(folder / "resumed" / "boat__wave.png")
     np.testing.assert_array_equal(found, images.load(original))
-    tables = [(folder / name / "losses.csv").read_text() for name in ("painted", "resumed")]
+    tables = [
+        (folder / name / "boat__wave.losses.csv").read_text() for name in ("painted", "resumed")
+    ]
     assert tables[1].splitlines()[1:] == [
         line.replace("boat-2", "boat") for line in tables[0].splitlines() if "boat-2" in line
     ]
@@ -250,7 +252,7 @@ def test_an_interruption_keeps_the_pictures_so_far(environment, folder, quicknet
     assert b"problem: interrupted" in errors
     assert b"Traceback" not in errors
     assert images.load(folder / "interrupted" / "boat__wave.png").shape == (64, 82, 3)
-    assert len((folder / "interrupted" / "losses.csv").read_text().splitlines()) > 1
+    assert len((folder / "interrupted" / "boat__wave.losses.csv").read_text().splitlines()) > 1
     options = json.loads(output.splitlines()[-1])["options"]
     assert options["content_weight"] == 0.125  # the recipe's
     assert options["learning_rate"] == 0.025  # the preset's

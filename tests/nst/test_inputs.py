@@ -190,11 +190,11 @@ def test_a_file_that_is_not_a_picture_is_named(tmp_path):
         assert len(str(raised.value).splitlines()) == 1
 
 
-def test_strips_are_refused():
-    read([np.zeros((5, 40, 3))])
-    for shape in ((5, 41, 3), (41, 5, 3)):
-        with pytest.raises(ValueError, match="style1: 41×5 px is longer than 8:1"):
-            read([np.zeros(shape)], kind="style")
+def test_panoramas_of_any_shape_are_read(make_picture, tmp_path):
+    path = save(tmp_path / "coast.png", make_picture(0, 16, 480))
+    for source in (path, make_picture(0, 16, 480), make_picture(0, 480, 16)):
+        (picture,) = read([source])
+        assert sorted(picture.cropped.shape) == [3, 40, 1200]
 
 
 # --- canvases ------------------------------------------------------------------------------
