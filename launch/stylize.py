@@ -16,7 +16,11 @@ from bnnjax.port.tflite.network import PREPROCESSINGS
 FLAGS = flags.FLAGS
 WHAT = "files, folders or patterns such as 'x/*.jpg', separated by commas; may be repeated"
 flags.DEFINE_multi_string("content", None, f"photographs: {WHAT}")
-flags.DEFINE_multi_string("style", None, f"paintings: {WHAT}")
+flags.DEFINE_multi_string("style", None, f"paintings: {WHAT}; '+' blends two or more")
+flags.DEFINE_multi_string("content_mask", None, "where photographs are painted: white; black: kept")
+flags.DEFINE_multi_string("style_mask", None, "what paintings are measured by: white")
+flags.DEFINE_multi_string("start", None, "pictures to start from in place of the photographs")
+flags.DEFINE_integer("variations", None, "make each picture in 1 to 6 settings to choose from")
 flags.DEFINE_string("output_dir", "out", "directory for the pictures CONTENT__STYLE.png")
 flags.DEFINE_string("output", None, "file for a single picture: .png, .jpg or .webp")
 flags.DEFINE_enum("output_format", "png", list(FORMATS), "format of the pictures in output_dir")
@@ -36,7 +40,8 @@ flags.DEFINE_boolean("resume", False, "resume an interrupted run into output_dir
 cli.define_fields(StylizeConfig)
 cli.define_json()
 SAME = ("preprocessing", "pairing", "preset", "overwrite", "resume", "keep_paths", "previews")
-SAME += ("output", "output_format", "keep_metadata", "keep_alpha")
+FILES = ("content_mask", "style_mask", "start")
+SAME += ("variations", "output", "output_format", "keep_metadata", "keep_alpha")
 
 
 def main() -> int:
@@ -49,6 +54,7 @@ def main() -> int:
         pictures = assets.samples()
     config, options = recipe and recipe.config, {name: FLAGS[name].value for name in SAME}
     options |= {"model": model, "config": config, **cli.given(OPTIONS)}
+    options |= {name: sources.listed(FLAGS[name].value) for name in FILES}
     result, written = folder.stylize_into(FLAGS.output_dir, *pictures, **options)
     cli.print_table(report.table(result, written.pictures))
     costs = cli.costs()

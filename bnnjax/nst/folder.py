@@ -77,7 +77,8 @@ def stylize_into(
         ``resume`` a picture was made in another way, or see `stylize_batch`.
     """
     pairs = pair_up(contents, styles, pairing=keywords.get("pairing", "zip"))
-    pairs, _ = spread(pairs, StylizeConfig(), keywords.get("sweep") or {})
+    sweep, count = keywords.get("sweep") or {}, keywords.get("variations")
+    pairs, _ = spread(pairs, StylizeConfig(), sweep, count=count)
     names = [pair.name for pair in pairs]
     directory, hidden = Path(directory).expanduser(), ""
     if output is not None:

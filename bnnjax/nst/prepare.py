@@ -8,6 +8,7 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from bnnjax.models.network import Network
+from bnnjax.nst import guides
 from bnnjax.nst.config import StylizeConfig, StylizeOptions, Weight, resolve
 from bnnjax.nst.inputs import as_list, pair_up, read_pictures
 from bnnjax.nst.result import StylizeResult
@@ -54,7 +55,7 @@ class Prepared(Stylization):
         """
         done = done or {}
         stride = self.network.entry.sizes.stride
-        canvas = Canvas(self.pairs, self.photographs, self.paintings, stride)
+        canvas = Canvas(self.pairs, self.photographs, self.paintings, stride, self.config)
         if len(done) < len(self.pairs):
             minimized = paint(
                 self.objective,
@@ -89,6 +90,10 @@ def prepare(
     extra_terms: Mapping[Term, Weight] | None = None,
     config: StylizeConfig | None = None,
     preset: str | None = None,
+    content_mask: Any = None,
+    style_mask: Any = None,
+    start: Any = None,
+    variations: int | None = None,
     **options: Unpack[StylizeOptions],
 ) -> Prepared:
     """Checks the options, loads the network and reads the pictures; see `stylize_batch`."""
@@ -98,13 +103,21 @@ def prepare(
     pairs = pair_up(contents, styles, pairing=pairing)
     network = load_model(model, preprocessing=preprocessing)
     config = resolve(options, config=config, preset=preset, own=network.entry.style.preset)
-    pairs, config = spread(pairs, config, sweep or {})
+    own = config.style_taps or network.entry.style.style_taps
+    pairs, config = spread(pairs, config, sweep or {}, count=variations, taps=len(own))
     network = configured(network, config)
     objective = make_objective(network, config, extra=tuple(extra_terms))
     stride = network.entry.sizes.stride
     photographs = read_pictures(contents, kind="content", size=config.size, stride=stride)
     style_size = config.style_size or config.size
     paintings = read_pictures(styles, kind="style", size=style_size, stride=stride)
+    sizes = {"size": config.size, "stride": stride}
+    photographs = guides.with_masks(photographs, content_mask, kind="content_mask", **sizes)
+    paintings = guides.with_masks(paintings, style_mask, kind="style_mask", **sizes)
+    photographs = guides.with_start(photographs, start, **sizes)
+    if config.tile:
+        photographs = [p.wrapped(**sizes) for p in photographs]
+    guides.check(pairs, photographs, paintings, config)
     weights = _weights(objective, config, len(pairs), extra_terms)
     extra_weights = {term.name: weights[f"{term.name}_weight"] for term in extra_terms}
     inputs = (pairs, photographs, paintings, network, config, extra_weights)

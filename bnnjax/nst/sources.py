@@ -13,7 +13,8 @@ def expanded(sources: Iterable[Any]) -> list[Any]:
     """The same pictures, with folders and patterns replaced by the files that they stand for.
 
     A folder stands for the pictures directly in it, and a pattern such as ``photos/**/*.jpg`` for
-    those that it matches, both in the order of their paths. Hidden files are left out.
+    those that it matches, both in the order of their paths. Hidden files are left out. Paths joined
+    by "+" become a tuple.
 
     Raises:
       ValueError: a folder holds no picture, or a pattern matches none.
@@ -24,13 +25,19 @@ def expanded(sources: Iterable[Any]) -> list[Any]:
     return found
 
 
-def _files(source: str | os.PathLike[str]) -> Sequence[str | os.PathLike[str]]:
+def _together(source: str | os.PathLike[str]) -> Any:
+    """The paths that "+" joins, as a tuple; a file with such a name is itself."""
+    parts = os.fspath(source).split("+")
+    return source if len(parts) == 1 or os.path.exists(source) else tuple(parts)
+
+
+def _files(source: str | os.PathLike[str]) -> Sequence[Any]:
     if os.path.isdir(source):
         pattern, fault = os.path.join(glob.escape(os.fspath(source)), "*"), "holds no pictures"
     elif glob.has_magic(os.fspath(source)) and not os.path.exists(source):
         pattern, fault = os.fspath(source), "matches no pictures"
     else:
-        return [source]
+        return [_together(source)]
     matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
     if not (found := [path for path in matches if _is_picture(path)]):
         raise ValueError(f"{source}: {fault} ({', '.join(sorted(SUFFIXES | HEIC))})")

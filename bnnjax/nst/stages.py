@@ -21,8 +21,9 @@ from jax import Array
 from bnnjax import optimize
 from bnnjax.models.network import Network
 from bnnjax.nst import color
-from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.config import LARGEST, StylizeConfig
 from bnnjax.nst.inputs import Pair, Picture
+from bnnjax.nst.regions import Share, confine, union
 from bnnjax.nst.transfer import StyleTransfer, random_jitters
 
 PARAMETRIZATIONS = {
@@ -66,23 +67,61 @@ def _share(number: int) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Canvas:
-    """What is to be painted: pairs of photographs and paintings, at full size or at a stage's."""
+    """What is to be painted: pairs of photographs and paintings, at full size or at a stage's.
+
+    Attributes:
+      pairs, photographs, paintings: see `Stylization`.
+      stride: sides are multiples of it.
+      config: the options of the run.
+    """
 
     pairs: Sequence[Pair]
     photographs: Sequence[Picture]
     paintings: Sequence[Picture]
     stride: int
+    config: StylizeConfig
 
     def at(self, stage: Stage) -> "Canvas":
         """The same pictures at the sizes of a stage."""
-        photographs = [p.resized(stage.size, self.stride) for p in self.photographs]
+        tile = self.config.tile
+        photographs = [p.resized(stage.size, self.stride, tile=tile) for p in self.photographs]
         paintings = [p.resized(stage.style_size, self.stride) for p in self.paintings]
         return dataclasses.replace(self, photographs=photographs, paintings=paintings)
 
     def pair(self, number: int) -> tuple[Picture, Picture]:
-        """The photograph and the painting of a pair."""
+        """The photograph and the painting of a pair, which may have the photograph's colours."""
         pair = self.pairs[number]
-        return self.photographs[pair.content], self.paintings[pair.style]
+        photograph, painting = self.photographs[pair.content], self.paintings[pair.style]
+        if self.config.colors == "photograph":
+            first, *others = (
+                p._replace(pixels=np.asarray(color.match(p.pixels, photograph.cropped)))
+                for p in painting.paintings
+            )
+            painting = first._replace(others=tuple(others))
+        return photograph, painting
+
+    def shares(self, number: int) -> tuple[Share, ...]:
+        """The paintings of a pair, if there are several or one has a mask."""
+        paintings = self.pair(number)[1].paintings
+        if len(paintings) == 1 and not paintings[0].masks:
+            return ()
+        weights = self.config.style_blend or (1.0,) * len(paintings)
+        masks = [picture.masks[0].grey if picture.masks else None for picture in paintings]
+        pixels = [picture.pixels for picture in paintings]
+        return tuple(map(Share, pixels, weights, masks))
+
+    def regions(self, number: int) -> tuple[np.ndarray, ...]:
+        """Where the photograph of a pair is painted; none for everywhere."""
+        return tuple(mask.grey for mask in self.pair(number)[0].masks)
+
+    def shown(self, number: int, picture: np.ndarray) -> np.ndarray:
+        """A picture as the user sees it: confined to its regions, with the chosen colours."""
+        photograph, regions = self.pair(number)[0].pixels, self.regions(number)
+        if self.config.colors == "photograph":
+            picture = np.asarray(color.with_chroma(picture, photograph))
+        if regions:
+            picture = np.asarray(confine(picture, photograph, union(regions)))
+        return picture
 
     def enlarged(self, pictures: Sequence[np.ndarray], smaller: "Canvas") -> list[np.ndarray]:
         """The pictures of a smaller canvas, enlarged to this one."""
@@ -116,7 +155,8 @@ def paint(
       skip: the indices of pictures that are not painted, see `optimize.minimize`.
     """
     jitter_key, step_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
-    jitters = random_jitters(jitter_key, reach=config.jitter)
+    # A picture that is to tile has no edges, so that it may be rolled by any number of pixels.
+    jitters = random_jitters(jitter_key, reach=LARGEST if config.tile else config.jitter)
     variables = network.laid_out()
     plan = stages(config)
     previous: tuple[Canvas, list[np.ndarray]] | None = None
@@ -131,7 +171,9 @@ def paint(
 
         def data(n: int, here: Canvas = here) -> Any:
             content, style = here.pair(n)
-            return objective.measure(network.variables, content.pixels, style.pixels, jitters)
+            shares, regions = here.shares(n), here.regions(n)
+            pictures = content.pixels, style.pixels
+            return objective.measure(network.variables, *pictures, jitters, shares, regions)
 
         found = optimize.minimize(
             objective,
@@ -155,6 +197,7 @@ def paint(
             break
     if here is not canvas:
         parts[-1].pictures = canvas.enlarged(parts[-1].pictures, here)
+    parts[-1].pictures = [canvas.shown(*item) for item in enumerate(parts[-1].pictures)]
     return _joined(parts)
 
 
@@ -162,7 +205,8 @@ def _watcher(canvas: Canvas, preview: Any, finished: Finished | None) -> Any:
     def show(update: optimize.Update) -> None:
         names = [canvas.pairs[member].name for member in update.members]
         photographs = [canvas.pair(member)[0] for member in update.members]
-        cropped = [p.crop(image) for p, image in zip(photographs, update.pictures, strict=True)]
+        shown = map(canvas.shown, update.members, update.pictures)
+        cropped = [p.crop(image) for p, image in zip(photographs, shown, strict=True)]
         if finished is not None and update.finished:
             for member, picture in zip(update.members, cropped, strict=True):
                 finished(member, picture)
@@ -193,10 +237,13 @@ def _joined(parts: Sequence[optimize.Minimized]) -> optimize.Minimized:
 
 def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) -> np.ndarray:
     """The picture that the optimisation starts from, on the photograph's canvas."""
+    if content.start is not None:
+        return content.place(content.start.cropped)
     if config.init == "content":
         return content.pixels
     if config.init == "matched":
-        return np.asarray(color.match(content.pixels, style.pixels))
+        matched = [np.asarray(color.match(content.pixels, p.pixels)) for p in style.paintings]
+        return np.average(matched, axis=0, weights=config.style_blend).astype(np.float32)
     if config.init == "grey":
         return np.full_like(content.pixels, 0.5)
     # The noise is faint: at full contrast the first responses are hundreds of times those of any

@@ -27,6 +27,10 @@ def stylize_batch(
     progress: bool = True,
     preview: Preview | None = None,
     snapshots: str | Path | None = None,
+    content_mask: Any = None,
+    style_mask: Any = None,
+    start: Any = None,
+    variations: int | None = None,
     **options: Unpack[StylizeOptions],
 ) -> StylizeResult:
     """Paints photographs in the style of paintings, many at once.
@@ -35,7 +39,8 @@ def stylize_batch(
       contents: photographs: a path, PIL image or array [H, W, 3] (uint8, or float in [0, 1]), a
         sequence of these, or an array [N, H, W, 3]. The path of a folder stands for all pictures in
         it, and a pattern such as "photos/*.jpg" for those that it matches.
-      styles: paintings, in the same forms.
+      styles: paintings, in the same forms. A tuple of paintings, or paths joined by "+", is blended
+        with the shares ``style_blend``.
       model: a `Network` or anything that `load_model` takes; the shipped network by default.
       preprocessing: how a ``.tflite`` file expects its pictures, see `load_model`.
       pairing: "zip" (first with first; a single picture is paired with all) or "product".
@@ -48,6 +53,14 @@ def stylize_batch(
       preview: called about once a second with the number of steps done, and the names and best
         pictures so far [H, W, 3] of a group that is running.
       snapshots: a folder for snapshots; after a kill, the same call resumes from there.
+      content_mask: where photographs are painted: greyscale pictures, white for painted and black
+        for kept; one for all photographs or one for each. If as many masks as a blend has paintings
+        are joined in a tuple or by "+", every painting goes where its own mask is white.
+      style_mask: what paintings are measured by: white for measured and black for ignored; one for
+        all paintings or one for each, and in a blend a tuple with one for each.
+      start: pictures to start from in place of the photographs; one for all or one for each.
+      variations: make every pair in this many settings (up to 6) to choose from, in one compiled
+        call.
       **options: fields of `StylizeConfig`; they take precedence over ``preset`` and ``config``.
 
     Returns:
@@ -66,6 +79,10 @@ def stylize_batch(
         extra_terms=extra_terms,
         config=config,
         preset=preset,
+        content_mask=content_mask,
+        style_mask=style_mask,
+        start=start,
+        variations=variations,
         **options,
     )
     folder = None if snapshots is None else Path(snapshots)

@@ -216,9 +216,7 @@ def relative(found: Array, target: Array) -> Array:
     return jnp.where(norm > 0, jnp.sum((found - target) ** 2) / jnp.where(norm > 0, norm, 1), 0.0)
 
 
-def total_variation(
-    picture: Array, kind: Variation = "squared", *, around: bool = False
-) -> Array:
+def total_variation(picture: Array, kind: Variation = "squared", *, around: bool = False) -> Array:
     """Mean squared ("squared") or absolute ("absolute") difference of neighbours, a scalar.
 
     Rows and columns are averaged separately and added. "absolute" is `tf.image.total_variation`,
