@@ -47,14 +47,17 @@ SAME += ("variations", "output", "output_format", "keep_metadata", "keep_alpha")
 def main() -> int:
     recipe = Recipe.read(FLAGS.recipe) if FLAGS.recipe else None
     pictures, model = (sources.listed(FLAGS.content), sources.listed(FLAGS.style)), FLAGS.model
+    guides: dict[str, object] = {}
     if recipe is not None:
         recipe.check_terms()
+        guides = recipe.guides(*pictures)
         pictures, model = recipe.sources(*pictures), model or recipe.network()
     elif not any(pictures):
         pictures = assets.samples()
     config, options = recipe and recipe.config, {name: FLAGS[name].value for name in SAME}
     options |= {"model": model, "config": config, **cli.given(OPTIONS)}
-    options |= {name: sources.listed(FLAGS[name].value) for name in FILES}
+    given = {name: sources.listed(FLAGS[name].value) for name in FILES}
+    options |= guides | {name: paths for name, paths in given.items() if paths}
     result, written = folder.stylize_into(FLAGS.output_dir, *pictures, **options)
     cli.print_table(report.table(result, written.pictures))
     costs = cli.costs()

@@ -1,4 +1,4 @@
-"""What guides a stylization besides photographs and paintings: masks, and pictures to start from."""
+"""What else guides a stylization: masks, and pictures to start from."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -54,7 +54,7 @@ class Picture(NamedTuple):
     @property
     def grey(self) -> np.ndarray:
         """The luma, float32 [h, w]."""
-        return np.asarray(color.luma(self.pixels))
+        return self.pixels @ np.float32(color.LUMA)
 
     @property
     def cropped(self) -> np.ndarray:

@@ -81,6 +81,7 @@ class Recipe:
       config: all options.
       version: the version of bnnjax.
       extra_terms: name of each additional term of the loss → its weight.
+      files: further pictures: "blend" (the other paintings), "content_mask", "style_mask", "start".
       path: the picture that the recipe was read from.
     """
 
@@ -91,6 +92,7 @@ class Recipe:
     config: StylizeConfig
     version: str
     extra_terms: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, tuple[Source, ...]] = dataclasses.field(default_factory=dict)
     path: Path | None = None
 
     @classmethod
@@ -116,6 +118,10 @@ class Recipe:
                 config=StylizeConfig(**options),
                 version=str(found["bnnjax"]),
                 extra_terms={str(n): float(w) for n, w in found.get("extra_terms", {}).items()},
+                files={
+                    str(n): tuple(Source.checked(**source) for source in listed)
+                    for n, listed in found.get("files", {}).items()
+                },
                 path=Path(path),
             )
         except _DAMAGES as error:
@@ -135,7 +141,24 @@ class Recipe:
             contents = self.content.find("photograph", beside=self.path)
         if styles is None:
             styles = self.style.find("painting", beside=self.path)
+            if others := self._found("blend"):
+                styles = [(styles, *others)]
         return contents, styles
+
+    def guides(self, contents: Any = None, styles: Any = None) -> dict[str, Any]:
+        """The masks of the recipe's own pictures and the picture to start from, as arguments of
+        `stylize_batch`; those of the photograph or the painting only if it is not given anew.
+
+        Raises:
+          ValueError: one of them is not found (see `Source.find`).
+        """
+        own = ["content_mask", "start"] if contents is None else []
+        own += ["style_mask"] if styles is None else []
+        return {name: [self._found(name)] for name in own if name in self.files}
+
+    def _found(self, name: str) -> tuple[Path, ...]:
+        sources = self.files.get(name, ())
+        return tuple(source.find(name, beside=self.path) for source in sources)
 
     def check_terms(self, extra_terms: Iterable[Term] = ()) -> None:
         """Raises a ValueError unless all additional terms of the picture's loss are given.
@@ -172,6 +195,7 @@ class Recipe:
         keywords["extra_terms"] = check_terms(extra_terms or {})
         self.check_terms(keywords["extra_terms"])
         keywords["model"] = keywords.get("model") or self.network()
+        keywords = self.guides(contents, styles) | keywords
         return stylize_batch(*self.sources(contents, styles), config=self.config, **keywords)
 
     def network(self) -> Network:
@@ -198,6 +222,7 @@ class Recipe:
             "provenance": dict(self.provenance),
             "options": plain(self.config),
             "extra_terms": dict(self.extra_terms),
+            "files": {n: [*map(dataclasses.asdict, listed)] for n, listed in self.files.items()},
         }
         return json.dumps(values, ensure_ascii=False, allow_nan=False)
 

@@ -93,10 +93,11 @@ class Canvas:
         pair = self.pairs[number]
         photograph, painting = self.photographs[pair.content], self.paintings[pair.style]
         if self.config.colors == "photograph":
-            first, *others = (
-                p._replace(pixels=np.asarray(color.match(p.pixels, photograph.cropped)))
-                for p in painting.paintings
-            )
+            with jax.ensure_compile_time_eval():  # not a part of the measurement's program
+                first, *others = (
+                    p._replace(pixels=np.asarray(color.match(p.pixels, photograph.cropped)))
+                    for p in painting.paintings
+                )
             painting = first._replace(others=tuple(others))
         return photograph, painting
 
@@ -106,21 +107,22 @@ class Canvas:
         if len(paintings) == 1 and not paintings[0].masks:
             return ()
         weights = self.config.style_blend or (1.0,) * len(paintings)
-        masks = [picture.masks[0].grey if picture.masks else None for picture in paintings]
-        pixels = [picture.pixels for picture in paintings]
+        masks = [jnp.asarray(p.masks[0].grey) if p.masks else None for p in paintings]
+        pixels = [jnp.asarray(p.pixels) for p in paintings]
         return tuple(map(Share, pixels, weights, masks))
 
-    def regions(self, number: int) -> tuple[np.ndarray, ...]:
+    def regions(self, number: int) -> tuple[Array, ...]:
         """Where the photograph of a pair is painted; none for everywhere."""
-        return tuple(mask.grey for mask in self.pair(number)[0].masks)
+        photograph = self.photographs[self.pairs[number].content]
+        return tuple(jnp.asarray(mask.grey) for mask in photograph.masks)
 
     def shown(self, number: int, picture: np.ndarray) -> np.ndarray:
         """A picture as the user sees it: confined to its regions, with the chosen colours."""
-        photograph, regions = self.pair(number)[0].pixels, self.regions(number)
+        photograph = jnp.asarray(self.photographs[self.pairs[number].content].pixels)
         if self.config.colors == "photograph":
-            picture = np.asarray(color.with_chroma(picture, photograph))
-        if regions:
-            picture = np.asarray(confine(picture, photograph, union(regions)))
+            picture = np.asarray(color.with_chroma(jnp.asarray(picture), photograph))
+        if regions := self.regions(number):
+            picture = np.asarray(confine(jnp.asarray(picture), photograph, union(regions)))
         return picture
 
     def enlarged(self, pictures: Sequence[np.ndarray], smaller: "Canvas") -> list[np.ndarray]:
@@ -181,7 +183,7 @@ def paint(
             first,
             data,
             weights,
-            parametrization=PARAMETRIZATIONS[config.parametrization](),
+            parametrization=_parametrization(config),
             optimizer=config.optimizer,
             learning_rate=weights["learning_rate"] * stage.rate,
             steps=stage.steps,
@@ -199,6 +201,12 @@ def paint(
         parts[-1].pictures = canvas.enlarged(parts[-1].pictures, here)
     parts[-1].pictures = [canvas.shown(*item) for item in enumerate(parts[-1].pictures)]
     return _joined(parts)
+
+
+def _parametrization(config: StylizeConfig) -> optimize.Parametrization:
+    if config.parametrization == "pyramid":
+        return optimize.pyramid(around=config.tile)
+    return PARAMETRIZATIONS[config.parametrization]()
 
 
 def _watcher(canvas: Canvas, preview: Any, finished: Finished | None) -> Any:

@@ -49,15 +49,23 @@ class Stylization:
           keep_paths: whether to include the paths of photograph and painting besides their names
             and hashes.
         """
-        path = self.network.path
+        path, photograph = self.network.path, self.photograph(number)
+        painting = self.paintings[self.pairs[number].style]
+        files = {
+            "blend": painting.others,
+            "content_mask": photograph.masks,
+            "style_mask": [mask for own in painting.paintings for mask in own.masks],
+            "start": [photograph.start] if photograph.start else [],
+        }
         return Recipe(
-            content=_source(self.photograph(number), keep_paths),
-            style=_source(self.paintings[self.pairs[number].style], keep_paths),
+            content=_source(photograph, keep_paths),
+            style=_source(painting, keep_paths),
             model=Path(path).name if path else self.network.name,
             provenance=dict(self.network.provenance),
             config=self.config.of_picture(number),
             extra_terms={n: float(weights[number]) for n, weights in self.extra_weights.items()},
             version=version("bnnjax"),
+            files={n: tuple(_source(p, keep_paths) for p in ps) for n, ps in files.items() if ps},
         )
 
 
