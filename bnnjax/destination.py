@@ -34,7 +34,7 @@ def claimed(directory: Path, names: Iterable[str], *, lock: str = ".lock") -> It
     """Creates a folder, tries it, and keeps other runs out of it while the context lasts.
 
     Args:
-      directory: the folder; removed in the end if nothing was written.
+      directory: the folder; removed in the end if it is new and nothing was written.
       names: the names of the files that will be written.
       lock: the name of the file that is locked; runs with different ones do not exclude each other.
 
@@ -42,7 +42,7 @@ def claimed(directory: Path, names: Iterable[str], *, lock: str = ".lock") -> It
       ValueError: another run has claimed the folder, or the files cannot be written (a folder that
         is read-only, a full disk, a name that is too long).
     """
-    claim = FileLock(directory / lock, timeout=0)
+    claim, new = FileLock(directory / lock, timeout=0), not os.path.exists(directory)
     try:
         with _failures(directory):
             directory.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,8 @@ def claimed(directory: Path, names: Iterable[str], *, lock: str = ".lock") -> It
             if claim.is_locked:
                 os.unlink(claim.lock_file)
             claim.release()
-            directory.rmdir()  # only if it is empty
+            if new:
+                directory.rmdir()  # only if it is empty
 
 
 @contextlib.contextmanager

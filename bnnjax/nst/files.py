@@ -122,11 +122,12 @@ def read_losses(directory: Path, names: Sequence[str]) -> dict[str, dict[str, np
     found: dict[str, list[dict[str, str]]] = {}
     try:
         with open(directory / f"{names[0]}{FIGURES[0]}", newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
+            table = csv.DictReader(file)
+            for row in table:
                 found.setdefault(row["picture"], []).append(row)
-        terms = [name for rows in found.values() for name in rows[0]][2:]
+        terms = list(table.fieldnames or ())[2:]
         return {
-            name: {term: np.array([row[term] for row in rows], np.float32) for term in {*terms}}
+            name: {term: np.array([row[term] for row in rows], np.float32) for term in terms}
             for name, rows in found.items()
         }
     except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is somebody else's

@@ -114,18 +114,17 @@ def minimize(
     """
     began = time.perf_counter()
     problem = _problem(objective, parametrization or pixels(), optimizer, schedule)
-    inputs = _inputs(pictures, data, weights or {}, learning_rate)
+    inputs = _inputs(pictures, data, weights or {}, learning_rate)._replace(skip=frozenset(skip))
     steps = _at_least_one(steps)
     where = devices.find()
     shared = (variables, jax.random.key(0) if key is None else key)
     copies = {device: jax.device_put(shared, device) for device in where.workers}
     run = Run(problem, where, copies, steps)
     result = Minimized(list(inputs.pictures), [{} for _ in inputs.pictures])
-    with tqdm(
-        total=steps * (len(inputs.pictures) - len(skip)), unit="step", disable=not progress
-    ) as bar:
+    total = steps * (len(inputs.pictures) - len(inputs.skip))
+    with tqdm(total=total, unit="step", disable=not progress) as bar:
         bar.set_description("compiling")
-        plans, result.estimated_memory = groups.plan(run, inputs, skip=skip)
+        plans, result.estimated_memory = groups.plan(run, inputs)
         _check_memory(result.estimated_memory, len(inputs.pictures))
         bar.set_description(f"{result.estimated_memory / 2**20:.0f} MiB")
         prepared = time.perf_counter()
