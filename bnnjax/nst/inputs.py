@@ -146,8 +146,9 @@ def _is_path(source: Any) -> bool:
 
 def _read(source: Any, name: str, size: int, stride: int) -> Picture:
     if isinstance(source, tuple):
-        first, *others = (_read(part, name, size, stride) for part in source)
-        return first._replace(others=tuple(others))
+        names = names_of(source, kind=name)
+        first, *others = (_read(*part, size, stride) for part in zip(source, names, strict=True))
+        return first._replace(name=name, others=tuple(others))
     pixels, alpha = _load(source, name, size)
     path = os.fspath(source) if _is_path(source) else None
     sha256 = file_sha256(path) if path else hashlib.sha256(pixels.tobytes()).hexdigest()

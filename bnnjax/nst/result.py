@@ -135,7 +135,8 @@ class StylizeResult(Stylization):
         rows: dict[tuple[int, int], tuple[list[np.ndarray], list[str]]] = {}
         for pair, image in zip(self.pairs, self.images, strict=True):
             content, style = self.photographs[pair.content], self.paintings[pair.style]
-            first = ([content.cropped, style.cropped], [content.name, style.name])
+            sources = (content, *style.paintings)
+            first = ([p.cropped for p in sources], [p.name for p in sources])
             pictures, labels = rows.setdefault((pair.content, pair.style), first)
             pictures.append(image)
             labels.append(pair.setting or pair.name)

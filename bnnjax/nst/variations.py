@@ -11,11 +11,11 @@ from bnnjax.options import integer
 # Factors of weights; only traced options, so that all variations share one compiled step.
 _FACTORS: dict[str, dict[str, float]] = {
     "as-it-is": {},
-    "more-photograph": {"content_weight": 5.0},
-    "more-painting": {"content_weight": 0.1},
+    "more-photograph": {"content_weight": 10.0, "learning_rate": 0.4},
+    "more-painting": {"content_weight": 0.1, "learning_rate": 2.5},
     "fine-strokes": {},
     "large-motifs": {},
-    "smooth": {"tv_weight": 30.0},
+    "smooth": {"tv_weight": 80.0},
 }
 _BASES = {"fine-strokes": 0.25, "large-motifs": 4.0}  # ratio of the weights of successive taps
 

@@ -67,6 +67,17 @@ def test_different_files_of_one_stem_get_different_names():
     assert names == ["boat", "boat-2", "boat-3"]
 
 
+def test_a_blend_is_named_after_all_its_files(make_picture):
+    sources = [
+        ("a/wave.jpg", "night.jpg"),
+        ("b/wave.jpg", "night.jpg"),
+        ("a/wave.jpg", "night.jpg"),
+    ]
+    names = inputs.names_of(sources, kind="style")
+    assert names == ["wave+night", "wave+night-2", "wave+night"]
+    assert inputs.names_of([("wave.jpg", make_picture(0))], kind="style") == ["style1"]
+
+
 def test_the_same_file_keeps_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "boat.jpg").write_text("")

@@ -55,3 +55,9 @@ def test_commas_separate_paths_unless_there_is_such_a_file(folder):
     assert sources.listed(["c, d.webp", "a.jpg, b.PNG,", ""]) == ["c, d.webp", "a.jpg", "b.PNG"]
     assert sources.listed([]) == []
     assert sources.listed(None) is None
+
+
+def test_plus_joins_paths_in_a_tuple_unless_a_file_has_that_name(folder):
+    assert sources.expanded(["a.jpg+b.PNG", "b.PNG"]) == [("a.jpg", "b.PNG"), "b.PNG"]
+    (folder / "a+b.jpg").write_text("")
+    assert sources.expanded(["a+b.jpg", "*+b.jpg"]) == ["a+b.jpg", "a+b.jpg"]
