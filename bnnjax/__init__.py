@@ -8,6 +8,7 @@ Pictures are float32 arrays [H, W, 3], sRGB in [0, 1].
 
 from importlib.metadata import version
 
+from bnnjax import interrupts  # noqa: F401, before everything that takes seconds to import
 from bnnjax.atlas.atlas import activation_atlas
 from bnnjax.atlas.channels import visualize
 from bnnjax.attack.attack import attack_batch

@@ -22,21 +22,31 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from bnnjax import interrupts
+
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # Flags belong to the scripts that call the functions below.
 _LOADED = time.perf_counter()
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[[], int | None], *, leave_at_once: bool = False) -> None:
     """Parses the flags and calls ``main``, whose result is the exit status.
 
-    ValueError, OSError and missing extras become one line on stderr and status 1.
+    ValueError, OSError and missing extras become one line on stderr and status 1; Ctrl-C becomes
+    one line and status 130.
+
+    Args:
+      main: does the work of the script.
+      leave_at_once: whether Ctrl-C ends the process at once, except within `interrupts.held`,
+        instead of raising KeyboardInterrupt.
     """
     logging.set_verbosity(logging.ERROR)
     _define_import()
     _show_in_help(sys.modules[main.__module__])
     sys.unraisablehook = _interrupt_again
-    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+    if leave_at_once:
+        interrupts.leave_at_once()
+    app.run(lambda argv: _guarded(main, argv, leave_at_once), flags_parser=_parse)
 
 
 def _interrupt_again(ignored: Any) -> None:
@@ -64,9 +74,11 @@ def _parse(argv: list[str]) -> list[str]:
         sys.exit(1)
 
 
-def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
+def _guarded(main: Callable[[], int | None], argv: list[str], leave_at_once: bool) -> None:
     program = os.path.basename(argv[0])
     try:
+        if not leave_at_once:
+            interrupts.raise_again()
         if argv[1:]:
             raise ValueError(f"unexpected argument {argv[1]!r}; flags have the form --name=value")
         _import(FLAGS["import"].value or [])
@@ -76,7 +88,10 @@ def _guarded(main: Callable[[], int | None], argv: list[str]) -> None:
         status = 1
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
-        status = 130
+        status = interrupts.STATUS
+        if interrupts.is_command():  # XLA may crash if it is shut down while it works
+            sys.stdout.flush()
+            os._exit(status)
     sys.stdout.flush()
     sys.exit(status)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
-from bnnjax import cli, load_model, visualize
+from bnnjax import cli, destination, load_model, visualize
 from bnnjax.atlas import VisualizeConfig
 from bnnjax.images import save_png
 from bnnjax.port.tflite.network import PREPROCESSINGS
@@ -28,8 +28,7 @@ cli.define_json()
 def main() -> int:
     network = load_model(FLAGS.model, preprocessing=FLAGS.preprocessing)
     paths = [Path(FLAGS.output_dir) / f"{tap}.png" for tap in FLAGS.tap]
-    if not FLAGS.overwrite and (existing := [str(path) for path in paths if path.exists()]):
-        raise ValueError(f"{', '.join(existing)}: exists already; set --overwrite")
+    destination.check(paths, overwrite=FLAGS.overwrite)
     if bad := [number for number in FLAGS.channel or () if not number.isdigit()]:
         raise ValueError(f"--channel holds {bad[0]!r}, needs integers")
     channels = FLAGS.channel and [int(number) for number in FLAGS.channel]

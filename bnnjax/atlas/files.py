@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bnnjax import destination
 from bnnjax.atlas import page
 from bnnjax.atlas.atlas import Atlas, activation_atlas
 from bnnjax.images import save_png
@@ -58,16 +59,8 @@ def paths(directory: Path, *, overwrite: bool) -> list[Path]:
     Raises:
       ValueError: some files exist (unless ``overwrite``), or the directory is a file.
     """
-    for folder in (directory, *directory.parents):
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file, needs to be a directory")
     found = [directory / name for name in NAMES]
-    existing = [str(path) for path in found if path.exists()]
-    if existing and not overwrite:
-        raise ValueError(
-            f"{', '.join(existing)}: exists already; choose another directory, or set overwrite "
-            "(--overwrite on the command line)"
-        )
+    destination.check(found, overwrite=overwrite)
     return found
 
 

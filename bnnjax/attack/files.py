@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnnjax import destination
 from bnnjax.images import contact_sheet, save_png
 
 if TYPE_CHECKING:
@@ -41,14 +42,7 @@ def check(directory: Path, *, overwrite: bool) -> None:
     Raises:
       ValueError: the folder holds an attack already (unless ``overwrite``), or is a file.
     """
-    for folder in (directory, *directory.parents):
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file, needs to be a directory")
-    if (directory / TABLE).exists() and not overwrite:
-        raise ValueError(
-            f"{directory / TABLE}: exists already; choose another directory, or set overwrite "
-            "(--overwrite on the command line)"
-        )
+    destination.check([directory / TABLE], overwrite=overwrite)
 
 
 def change(result: "AttackResult", row: int, number: int) -> np.ndarray:

@@ -3,17 +3,21 @@
 import contextlib
 import io
 import os
+import warnings
+from pathlib import Path
 from typing import SupportsIndex
 
 import jax.numpy as jnp
 import numpy as np
+import psutil
 from numpy.typing import ArrayLike
 from PIL import ExifTags, Image, ImageCms
 
-from bnnjax.images.sizes import positive
+from bnnjax.images.sizes import fit, fit_channel, positive
 
 # The names of picture files, for the search of folders.
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+HEIC = frozenset({".heic", ".heif"})  # with the extra 'heic'
 
 # How a stored picture is turned upright, by its EXIF orientation (EXIF 2.32, tag 0x0112).
 _UPRIGHT = {
@@ -25,6 +29,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Bytes per pixel while a file is decoded: as bytes, converted, then as floats.
+_OPAQUE, _OTHER, _FITTED = 24, 64, 16
 _FLOAT_SLACK = 1e-3  # A resize or a sum in float16 may leave [0, 1] by this much.
 
 
@@ -47,8 +53,9 @@ def load(
         ``2 * size``. This saves time and memory on large photographs.
 
     Raises:
-      ValueError: one line naming the file if it is missing, a folder, not a picture, damaged or
-        above Pillow's limit of pixels; or an array has another shape, dtype or range.
+      ValueError: one line naming the file if it is missing, a folder, not a picture, damaged, above
+        Pillow's limit of 179 million pixels or larger than the free memory when decoded; or an
+        array has another shape, dtype or range.
     """
     if isinstance(source, str | os.PathLike):
         return _from_file(source, str(source), size)
@@ -57,9 +64,49 @@ def load(
     return _from_array(np.asarray(source), "image")
 
 
+def load_fitted(path: str | os.PathLike[str], *, size: SupportsIndex) -> np.ndarray:
+    """Returns ``fit(load(path, size=size), size=size)`` in a fraction of the memory."""
+    name = str(path)
+    with _opened(path, name) as file:
+        file.draft(None, (2 * positive("size", size),) * 2)
+        plain = file.mode in ("L", "RGB", "CMYK", "LAB") and not file.has_transparency_data
+        _check_memory(file, name, _FITTED if plain else _OTHER)
+        if not plain:
+            return fit(_from_pillow(file, name), size=size)
+        picture = _decoded(file, name)
+    del file  # it holds pixels, too, unless they were upright
+    picture = _opaque_to_srgb(picture, picture.info.get("icc_profile"))
+    # One channel at a time: as floats, all three would take four times the memory of the bytes.
+    channels = (np.asarray(picture.getchannel(band)) for band in "RGB")
+    return np.stack([fit_channel(_unit(c, name), size=size) for c in channels], axis=2)
+
+
 def load_bytes(data: bytes, name: str) -> np.ndarray:
     """Returns what `load` returns, of the contents of a file; ``name`` is for the error."""
     return _from_file(io.BytesIO(data), name, None)
+
+
+def load_alpha(source: str | os.PathLike[str] | Image.Image | ArrayLike) -> np.ndarray | None:
+    """Returns the opacity of a picture, float32 [H, W] in [0, 1], or None if it is opaque.
+
+    Args:
+      source: see `load`.
+
+    Raises:
+      ValueError: see `load`.
+    """
+    if isinstance(source, str | os.PathLike):
+        with _opened(source, str(source)) as file:
+            if not file.has_transparency_data:
+                return None
+            _check_memory(file, str(source), _OTHER)
+            return load_alpha(_decoded(file, str(source)))
+    if isinstance(source, Image.Image):
+        if not source.has_transparency_data:
+            return None
+        return _unit(np.asarray(_upright(source).convert("RGBA").getchannel("A")), "PIL image")
+    array = np.asarray(source)
+    return _unit(array[..., 3], "image") if array.ndim == 3 and array.shape[2] == 4 else None
 
 
 def failure(name: object, what: str, error: Exception) -> ValueError:
@@ -71,24 +118,51 @@ def failure(name: object, what: str, error: Exception) -> ValueError:
 def _from_file(
     file: str | os.PathLike[str] | io.BytesIO, name: str, size: SupportsIndex | None
 ) -> np.ndarray:
-    try:
-        picture = Image.open(file)
-    except Exception as error:  # missing, a folder, not a picture, too large, a damaged header
-        raise failure(name, "cannot be read", error) from error
-    with picture:
-        if size is not None:
-            picture.draft(
-                None, (2 * positive("size", size),) * 2
-            )  # does nothing unless it is a JPEG
+    with _opened(file, name) as picture:
+        if size is not None:  # does nothing unless it is a JPEG
+            picture.draft(None, (2 * positive("size", size),) * 2)
+        _check_memory(picture, name, _OTHER if picture.has_transparency_data else _OPAQUE)
         return _from_pillow(picture, name)
 
 
-def _from_pillow(picture: Image.Image, name: str) -> np.ndarray:
+def _opened(file: str | os.PathLike[str] | io.BytesIO, name: str) -> Image.Image:
+    """Reads the header of a file."""
+    if Path(name).suffix.lower() in HEIC:
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            needed = "HEIC needs the extra 'heic': pip install 'bnnjax[heic]'"
+            raise ValueError(f"{name}: {needed}") from None
+        register_heif_opener()
+    try:
+        with warnings.catch_warnings():  # `_check_memory` says more than Pillow's warning
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(file)
+    except Exception as error:  # missing, a folder, not a picture, too large, a damaged header
+        raise failure(name, "cannot be read", error) from error
+
+
+def _check_memory(picture: Image.Image, name: str, bytes_per_pixel: int) -> None:
+    """Raises a ValueError if decoding would take more than the free memory."""
+    needed, free = picture.width * picture.height * bytes_per_pixel, psutil.virtual_memory()
+    if needed > free.available:
+        raise ValueError(
+            f"{name}: {picture.width}×{picture.height} px take {needed / 2**30:.1f} GiB of memory, "
+            f"{free.available / 2**30:.1f} GiB are free; use a smaller picture"
+        )
+
+
+def _decoded(picture: Image.Image, name: str) -> Image.Image:
+    """Decodes a picture and turns it upright."""
     try:
         picture.load()
     except Exception as error:  # Pillow's decoders raise nearly any exception on damaged files.
         raise failure(name, "damaged or cut short", error) from error
-    picture = _upright(picture)
+    return _upright(picture)
+
+
+def _from_pillow(picture: Image.Image, name: str) -> np.ndarray:
+    picture = _decoded(picture, name)
     profile = picture.info.get("icc_profile")
     if picture.mode == "F" or picture.mode.startswith("I"):
         return _deep_grey(picture, profile, name)
@@ -143,7 +217,7 @@ def _opaque_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
         with contextlib.suppress(ImageCms.PyCMSError, OSError):  # If unusable, sRGB is assumed.
             transform = ImageCms.buildTransform(io.BytesIO(profile), srgb, picture.mode, "RGB")
             return transform.apply(picture)
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _from_array(array: np.ndarray, name: str) -> np.ndarray:

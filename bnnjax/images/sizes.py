@@ -26,10 +26,27 @@ def fit(image: ArrayLike, *, size: SupportsIndex) -> np.ndarray:
     Raises:
       ValueError: as `resize` does.
     """
-    image, size = _checked(image), positive("size", size)
-    shorter = min(image.shape[:2])
-    height, width = ((2 * side * size + shorter) // (2 * shorter) for side in image.shape[:2])
+    image = _checked(image)
+    height, width = _fitted(image.shape[:2], size)
     return resize(image, height=height, width=width)
+
+
+def fit_channel(channel: np.ndarray, *, size: SupportsIndex) -> np.ndarray:
+    """`fit` of one channel, float32 [H, W] in [0, 1]."""
+    height, width = _fitted(channel.shape, size)
+    return resize_channel(channel, height=height, width=width)
+
+
+def resize_channel(channel: np.ndarray, *, height: int, width: int) -> np.ndarray:
+    """`resize` of one channel, float32 [H, W] in [0, 1]."""
+    resized = Image.fromarray(channel).resize((width, height), Image.Resampling.LANCZOS)
+    return np.clip(np.asarray(resized), 0, 1)
+
+
+def _fitted(shape: Sequence[int], size: SupportsIndex) -> tuple[int, int]:
+    size, shorter = positive("size", size), min(shape)
+    height, width = ((2 * side * size + shorter) // (2 * shorter) for side in shape)
+    return height, width
 
 
 def center_crop(image: ArrayLike, *, size: SupportsIndex) -> np.ndarray:

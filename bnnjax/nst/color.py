@@ -1,10 +1,26 @@
-"""Colour matching: gives one picture the colours of another."""
+"""Colours: gives one picture the colours of another."""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from bnnjax.nst.statistics import mean_covariance
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def luma(picture: Array) -> Array:
+    """The luma [H, W] of a picture [H, W, 3]."""
+    return picture @ jnp.asarray(LUMA, jnp.float32)
+
+
+@jax.jit
+def with_chroma(picture: Array, photograph: Array) -> Array:
+    """``picture`` [H, W, 3] with its own luma and the chroma of ``photograph``, clipped to [0, 1].
+
+    This is luminance transfer in Y'IQ (Gatys et al. 2016, *Preserving Color*, arXiv 1606.05897).
+    """
+    return jnp.clip(photograph + (luma(picture) - luma(photograph))[..., None], 0, 1)
 
 
 @jax.jit

@@ -12,6 +12,7 @@ from bnnjax.options import integer, nearest, one_of, option
 
 Init = Literal["content", "matched", "grey", "noise"]
 Parametrized = Literal["pyramid", "pixels", "fourier"]
+Colors = Literal["painting", "photograph"]
 Pooling = Literal["max", "avg", "blur"]
 PseudoGradient = Literal["ste_sign", "approx_sign", "swish_sign"]
 Weight = float | Sequence[float]  # one for all pictures, or one per picture
@@ -31,6 +32,15 @@ class StylizeConfig:
 
     size: int = option(224, "shorter side of the result, in pixels")
     style_size: int | None = option(None, "shorter side of the painting, in pixels; default: size")
+    style_blend: tuple[float, ...] | None = option(
+        None, "shares of the paintings that are blended; default: equal"
+    )
+    colors: Colors = option("painting", "whose colours the result has: painting or photograph")
+    tile: bool = option(
+        False,
+        "make edges meet, so that copies side by side show no seam; sides become multiples"
+        " of the network's stride",
+    )
     stroke_size: float = option(
         1.0, "size of the strokes, relative to those in a picture of 224 px; 2 paints coarser"
     )
@@ -127,6 +137,9 @@ class StylizeOptions(TypedDict, total=False):
 
     size: int
     style_size: int | None
+    style_blend: Sequence[float] | None
+    colors: Colors
+    tile: bool
     stroke_size: float
     steps: int
     seed: int
@@ -201,6 +214,8 @@ def _check(name: str, value: Any) -> Any:
         return None if value is None else _tap_names(name, value)
     if name in TRACED:
         return None if value is None and name in PER_TAP else _weight(name, value)
+    if name == "style_blend":
+        return None if value is None else _shares(value)
     if name in _POSITIVE:
         array, zero = np.asarray(value), _POSITIVE[name]
         if array.shape or array.dtype.kind not in "iuf" or not (array > 0 or (zero and array == 0)):
@@ -214,6 +229,8 @@ def _check(name: str, value: Any) -> Any:
 
 _POSITIVE = {"clip": False, "residual_scale": True, "stroke_size": False}  # whether 0 is allowed
 _CHOICES: dict[str, Any] = {
+    "colors": Colors,
+    "tile": (False, True),
     "init": Init,
     "parametrization": Parametrized,
     "statistics": Kind,
@@ -227,6 +244,13 @@ def _tap_names(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ValueError(f"{name} is {value!r}, needs a sequence of tap names")
     return tuple(map(str, value))
+
+
+def _shares(value: Any) -> tuple[float, ...]:
+    found = _weight("style_blend", value)
+    if not isinstance(found, tuple) or np.ndim(found) != 1 or not sum(found):
+        raise ValueError(f"style_blend is {value!r}, needs numbers that are not all 0")
+    return found
 
 
 def _weight(name: str, value: Any) -> Any:

@@ -1,52 +1,101 @@
 """The files of a stylization: pictures, losses as a table and a plot, and a contact sheet."""
 
 import csv
+import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bnnjax.images import contact_sheet, save_png
-from bnnjax.nst.inputs import unused
+from bnnjax import destination
+from bnnjax.images import FORMATS, LONGEST, contact_sheet, format_of, save_picture, save_png
+from bnnjax.images.sizes import resize_channel
+from bnnjax.nst.recipe import KEYWORD, UNFINISHED
+from bnnjax.nst.stylization import Stylization
 
 Losses = Sequence[Mapping[str, np.ndarray]]  # per picture: every term by name, [steps]
+FIGURES = (".losses.csv", ".losses.png", ".sheet.png")  # after the name of the first picture
 
 
-def picture_paths(names: Iterable[str], directory: str | Path, *, overwrite: bool) -> list[Path]:
+def picture_paths(
+    names: Sequence[str], directory: str | Path, *, overwrite: bool, output_format: str = "png"
+) -> list[Path]:
     """The paths of the pictures. Call it before the work starts, so that no result is lost.
 
     Raises:
-      ValueError: some files exist (unless ``overwrite``), or the directory is a file.
+      ValueError: an unknown format, some files exist (unless ``overwrite``), or the directory is a
+        file.
     """
-    directory = Path(directory)
-    for folder in (directory, *directory.parents):
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file, needs to be a directory")
-    paths = [directory / f"{name}.png" for name in names]
-    existing = [str(path) for path in paths if path.exists()]
-    if existing and not overwrite:
-        raise ValueError(
-            f"{', '.join(existing)}: exists already; choose another directory, or set overwrite "
-            "(--overwrite on the command line)"
+    if output_format not in FORMATS:
+        raise ValueError(f"output_format is {output_format!r}, needs one of {', '.join(FORMATS)}")
+    paths = [Path(directory) / f"{name}{FORMATS[output_format]}" for name in names]
+    destination.check(paths, overwrite=overwrite)
+    return paths
+
+
+@dataclasses.dataclass(frozen=True)
+class Writer:
+    """Writes the pictures of a stylization, each with its recipe.
+
+    Attributes:
+      work: what is painted.
+      paths: one per picture.
+      keep_paths: whether recipes have the paths of the inputs.
+      keep_metadata: whether pictures have the photograph's time of exposure, and a profile.
+      keep_alpha: whether pictures are as transparent as the photograph.
+    """
+
+    work: Stylization
+    paths: Sequence[Path]
+    keep_paths: bool = False
+    keep_metadata: bool = False
+    keep_alpha: bool = False
+
+    def check(self) -> None:
+        """Call it before the work starts.
+
+        Raises:
+          ValueError: a picture is too long for its format, or a JPEG would be transparent.
+        """
+        for number, path in enumerate(self.paths):
+            photograph, kind = self.work.photograph(number), format_of(path)
+            height, width = photograph.cropped.shape[:2]
+            if max(height, width) > LONGEST[kind]:
+                raise ValueError(
+                    f"{path}: {width}×{height} px, but a side of {kind} has at most "
+                    f"{LONGEST[kind]} px; choose another output_format"
+                )
+            if self.keep_alpha and photograph.alpha is not None and kind == "jpeg":
+                raise ValueError(f"{path}: a JPEG cannot be transparent; choose png or webp")
+
+    def write(self, number: int, picture: np.ndarray, *, unfinished: str = "") -> Path:
+        """Writes a picture [H, W, 3], and replaces what is there.
+
+        Args:
+          number: the index of the picture.
+          picture: its pixels.
+          unfinished: what is to be done, if the picture is not what the recipe makes.
+
+        Raises:
+          ValueError: the file cannot be written.
+        """
+        photograph, alpha = self.work.photograph(number), None
+        texts = {KEYWORD: self.work.recipe(number, keep_paths=self.keep_paths).to_json()}
+        if unfinished:
+            texts[UNFINISHED] = unfinished
+        if self.keep_alpha and photograph.alpha is not None:
+            height, width = picture.shape[:2]
+            alpha = resize_channel(photograph.alpha, height=height, width=width)
+        save_picture(
+            self.paths[number],
+            picture,
+            metadata=texts,
+            alpha=alpha,
+            like=photograph.path if self.keep_metadata else None,
+            overwrite=True,
         )
-    return paths
-
-
-def save_pictures(
-    directory: str | Path,
-    names: Sequence[str],
-    pictures: Sequence[np.ndarray],
-    metadata: Sequence[Mapping[str, str]],
-    *,
-    overwrite: bool,
-) -> list[Path]:
-    """Writes NAME.png for every picture [H, W, 3]; raises what `picture_paths` raises."""
-    paths = picture_paths(names, directory, overwrite=overwrite)
-    Path(directory).mkdir(parents=True, exist_ok=True)
-    for path, picture, text in zip(paths, pictures, metadata, strict=True):
-        save_png(path, picture, metadata=text, overwrite=overwrite)
-    return paths
+        return self.paths[number]
 
 
 def save_figures(
@@ -56,19 +105,33 @@ def save_figures(
     rows: Sequence[Sequence[np.ndarray]],
     labels: Sequence[Sequence[str]],
 ) -> list[Path]:
-    """Writes a table and a plot of the losses, and a contact sheet of these rows."""
-    table, curve, sheet = (
-        _fresh(Path(directory) / name) for name in ("losses.csv", "losses.png", "contact_sheet.png")
-    )
+    """Writes a table and a plot of the losses, and a contact sheet of these rows.
+
+    They are named after the first picture, and replaced together.
+    """
+    table, curve, sheet = (Path(directory) / f"{names[0]}{suffix}" for suffix in FIGURES)
     _write_losses(table, names, losses)
+    curve.unlink(missing_ok=True)
     drawn = _draw_losses(curve, names, losses)
-    save_png(sheet, contact_sheet(rows, labels=labels))
+    save_png(sheet, contact_sheet(rows, labels=labels), overwrite=True)
     return [table, *([curve] if drawn else []), sheet]
 
 
-def _fresh(path: Path) -> Path:
-    stem = unused(path.stem, lambda stem: not path.with_stem(stem).exists())
-    return path.with_stem(stem)
+def read_losses(directory: Path, names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """The losses of these pictures in the table of an earlier run, as far as it has them."""
+    found: dict[str, list[dict[str, str]]] = {}
+    try:
+        with open(directory / f"{names[0]}{FIGURES[0]}", newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            for row in table:
+                found.setdefault(row["picture"], []).append(row)
+        terms = list(table.fieldnames or ())[2:]
+        return {
+            name: {term: np.array([row[term] for row in rows], np.float32) for term in terms}
+            for name, rows in found.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is somebody else's
+        return {}
 
 
 def _write_losses(path: Path, names: Sequence[str], losses: Losses) -> None:
@@ -94,7 +157,7 @@ def _draw_losses(path: Path, names: Sequence[str], losses: Losses) -> bool:
         if values:
             axes.semilogy(np.arange(1, len(values["total"]) + 1), values["total"], label=name)
     axes.set(xlabel="step", ylabel="total loss")
-    if len(names) <= 12:
+    if 0 < len(axes.lines) <= 12:
         axes.legend(fontsize="small")
     figure.savefig(path, dpi=120)
     return True

@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image
 
 from bnnjax import images
+from bnnjax.nst import color, tiles
+from bnnjax.nst.sources import expanded
 from bnnjax.port.storage.download import file_sha256
 
 PAIRINGS = ("zip", "product")
-_LONGEST = 8  # largest ratio of the sides
 
 
 class Picture(NamedTuple):
@@ -27,6 +28,11 @@ class Picture(NamedTuple):
       pixels: float32 [h, w, 3], sRGB in [0, 1]: resized to the requested size and extended by its
         own mirror image, so that both sides suit the network.
       rows, columns: the position of the picture itself within ``pixels``.
+      alpha: its opacity, float32 [height, width] in [0, 1] at any size; None if it is opaque.
+      masks: where a photograph is painted, or what a painting is measured by, on the same canvas;
+        none for everywhere.
+      others: the further paintings of a blend.
+      start: what the optimisation starts from in place of a photograph, on any canvas.
     """
 
     name: str
@@ -35,6 +41,20 @@ class Picture(NamedTuple):
     pixels: np.ndarray
     rows: slice
     columns: slice
+    alpha: np.ndarray | None = None
+    masks: tuple["Picture", ...] = ()
+    others: tuple["Picture", ...] = ()
+    start: "Picture | None" = None
+
+    @property
+    def paintings(self) -> tuple["Picture", ...]:
+        """All paintings of a blend, this one first."""
+        return (self, *self.others)
+
+    @property
+    def grey(self) -> np.ndarray:
+        """The luma, float32 [h, w]."""
+        return self.pixels @ np.float32(color.LUMA)
 
     @property
     def cropped(self) -> np.ndarray:
@@ -45,10 +65,23 @@ class Picture(NamedTuple):
         """Cuts the margins off a picture [h, w, 3] on this one's canvas."""
         return pixels[self.rows, self.columns]
 
-    def resized(self, size: int, stride: int) -> "Picture":
-        """This picture with a shorter side of ``size``, on a canvas for the stride."""
-        pixels, rows, columns = put_on_canvas(self.cropped, size=size, stride=stride)
-        return self._replace(pixels=pixels, rows=rows, columns=columns)
+    def resized(self, size: int, stride: int, *, tile: bool = False) -> "Picture":
+        """This picture with a shorter side of ``size``, on a canvas for the stride, with its masks
+        and the others of the blend. If it is to ``tile``, it fills its canvas."""
+        place = tiles.fill_canvas if tile else put_on_canvas
+        pixels, rows, columns = place(self.cropped, size=size, stride=stride)
+        masks, others = (
+            tuple(picture.resized(size, stride, tile=tile) for picture in pictures)
+            for pictures in (self.masks, self.others)
+        )
+        return self._replace(pixels=pixels, rows=rows, columns=columns, masks=masks, others=others)
+
+    def wrapped(self, *, size: int, stride: int) -> "Picture":
+        """This picture and its masks with edges that meet, see `tiles.wrapped`."""
+        pixels = tiles.wrapped(self.cropped, size=size, stride=stride)
+        whole = [slice(0, side) for side in pixels.shape[:2]]
+        masks = tuple(mask.wrapped(size=size, stride=stride) for mask in self.masks)
+        return self._replace(pixels=pixels, rows=whole[0], columns=whole[1], masks=masks)
 
     def place(self, picture: np.ndarray) -> np.ndarray:
         """Resizes a picture [h, w, 3] to this one's size and mirrors it into the margins."""
@@ -73,18 +106,19 @@ def as_list(sources: Any, *, kind: str) -> list[Any]:
     """One or more pictures as a list.
 
     Args:
-      sources: a path, PIL image or array [H, W] or [H, W, 3]; a sequence of these; or an array
-        [N, H, W, 3].
+      sources: a path, PIL image or array [H, W] or [H, W, 3]; a sequence of these or of tuples of
+        these; or an array [N, H, W, 3]. A folder or a pattern stands for its pictures, and "+"
+        between paths for a tuple, see `sources.expanded`.
       kind: "content" or "style", for the message.
 
     Raises:
-      ValueError: no pictures were given.
+      ValueError: no pictures were given, or a folder or pattern has none.
     """
     single = isinstance(sources, (str, os.PathLike, Image.Image))
     single |= hasattr(sources, "ndim") and sources.ndim in (2, 3)
     if not single and not isinstance(sources, Iterable):
         raise ValueError(f"{kind} is {sources!r}, needs pictures: paths, PIL images or arrays")
-    listed = [sources] if single else list(sources)
+    listed = expanded([sources] if single else sources)
     if not listed:
         raise ValueError(f"no {kind} pictures were given")
     return listed
@@ -100,7 +134,7 @@ def read_pictures(sources: Sequence[Any], *, kind: str, size: int, stride: int) 
       stride: both sides of a canvas are multiples of it.
 
     Raises:
-      ValueError: a picture cannot be read, or its aspect ratio is too extreme.
+      ValueError: a picture cannot be read.
     """
     names = names_of(sources, kind=kind)
     return [_read(source, n, size, stride) for source, n in zip(sources, names, strict=True)]
@@ -111,20 +145,28 @@ def _is_path(source: Any) -> bool:
 
 
 def _read(source: Any, name: str, size: int, stride: int) -> Picture:
-    pixels = _load(source, name, size)
-    short, long = sorted(pixels.shape[:2])
-    if long > _LONGEST * short:
-        raise ValueError(f"{name}: {long}×{short} px is longer than {_LONGEST}:1; crop it")
+    if isinstance(source, tuple):
+        names = names_of(source, kind=name)
+        first, *others = (_read(*part, size, stride) for part in zip(source, names, strict=True))
+        return first._replace(name=name, others=tuple(others))
+    pixels, alpha = _load(source, name, size)
     path = os.fspath(source) if _is_path(source) else None
     sha256 = file_sha256(path) if path else hashlib.sha256(pixels.tobytes()).hexdigest()
-    return Picture(name, path, sha256, *put_on_canvas(pixels, size=size, stride=stride))
+    canvas = put_on_canvas(pixels, size=size, stride=stride)
+    return Picture(name, path, sha256, *canvas, alpha)
 
 
-def _load(source: Any, name: str, size: int) -> np.ndarray:
+def _load(source: Any, name: str, size: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The pixels and the opacity, of files at the size already."""
     if _is_path(source):
-        return images.load(source, size=size)
+        pixels, alpha = images.load_fitted(source, size=size), images.load_alpha(source)
+        if alpha is not None:
+            height, width = pixels.shape[:2]
+            alpha = images.resize_channel(alpha, height=height, width=width)
+        return pixels, alpha
+    picture = source if isinstance(source, Image.Image) else np.asarray(source)
     try:
-        return images.load(source if isinstance(source, Image.Image) else np.asarray(source))
+        return images.load(picture), images.load_alpha(picture)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -134,8 +176,10 @@ def names_of(sources: Sequence[Any], *, kind: str) -> list[str]:
     taken: dict[str, str] = {}  # name → what it stands for
     names = []
     for number, source in enumerate(sources, start=1):
-        what = os.path.realpath(source) if _is_path(source) else f"#{number}"
-        stem = Path(source).stem if _is_path(source) else f"{kind}{number}"
+        parts = source if isinstance(source, tuple) else (source,)
+        files = all(map(_is_path, parts))
+        what = "+".join(map(os.path.realpath, parts)) if files else f"#{number}"
+        stem = "+".join(Path(part).stem for part in parts) if files else f"{kind}{number}"
         name = unused(stem, partial(_stands_for, taken, what))
         taken[name] = what
         names.append(name)

@@ -18,7 +18,10 @@ from bnnjax.port.storage.download import file_sha256
 if TYPE_CHECKING:
     from bnnjax.nst.result import StylizeResult
 
-KEYWORD = "bnnjax-recipe"  # of the text chunk in the PNG
+KEYWORD = "bnnjax-recipe"  # of the text in the picture's file
+UNFINISHED = "bnnjax-unfinished"  # of another text, in pictures of interrupted runs
+# What values of wrong types, enormous numbers and a thousand brackets lead to.
+_DAMAGES = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Recipe:
       config: all options.
       version: the version of bnnjax.
       extra_terms: name of each additional term of the loss → its weight.
+      files: further pictures: "blend" (the other paintings), "content_mask", "style_mask", "start".
       path: the picture that the recipe was read from.
     """
 
@@ -88,6 +92,7 @@ class Recipe:
     config: StylizeConfig
     version: str
     extra_terms: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, tuple[Source, ...]] = dataclasses.field(default_factory=dict)
     path: Path | None = None
 
     @classmethod
@@ -95,7 +100,7 @@ class Recipe:
         """Reads the recipe from a picture made by bnnjax.
 
         Raises:
-          ValueError: the file is not a PNG, or its recipe is missing or damaged.
+          ValueError: the file is not a PNG, JPEG or WebP, or its recipe is missing or damaged.
         """
         text = read_metadata(path).get(KEYWORD)
         if text is None:
@@ -113,9 +118,13 @@ class Recipe:
                 config=StylizeConfig(**options),
                 version=str(found["bnnjax"]),
                 extra_terms={str(n): float(w) for n, w in found.get("extra_terms", {}).items()},
+                files={
+                    str(n): tuple(Source.checked(**source) for source in listed)
+                    for n, listed in found.get("files", {}).items()
+                },
                 path=Path(path),
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except _DAMAGES as error:
             raise ValueError(f"{path}: its recipe is damaged ({error})") from None
 
     def changed(self, **options: Any) -> "Recipe":
@@ -132,7 +141,24 @@ class Recipe:
             contents = self.content.find("photograph", beside=self.path)
         if styles is None:
             styles = self.style.find("painting", beside=self.path)
+            if others := self._found("blend"):
+                styles = [(styles, *others)]
         return contents, styles
+
+    def guides(self, contents: Any = None, styles: Any = None) -> dict[str, Any]:
+        """The masks of the recipe's own pictures and the picture to start from, as arguments of
+        `stylize_batch`; those of the photograph or the painting only if it is not given anew.
+
+        Raises:
+          ValueError: one of them is not found (see `Source.find`).
+        """
+        own = ["content_mask", "start"] if contents is None else []
+        own += ["style_mask"] if styles is None else []
+        return {name: [self._found(name)] for name in own if name in self.files}
+
+    def _found(self, name: str) -> tuple[Path, ...]:
+        sources = self.files.get(name, ())
+        return tuple(source.find(name, beside=self.path) for source in sources)
 
     def check_terms(self, extra_terms: Iterable[Term] = ()) -> None:
         """Raises a ValueError unless all additional terms of the picture's loss are given.
@@ -169,6 +195,7 @@ class Recipe:
         keywords["extra_terms"] = check_terms(extra_terms or {})
         self.check_terms(keywords["extra_terms"])
         keywords["model"] = keywords.get("model") or self.network()
+        keywords = self.guides(contents, styles) | keywords
         return stylize_batch(*self.sources(contents, styles), config=self.config, **keywords)
 
     def network(self) -> Network | Ensemble:
@@ -198,6 +225,7 @@ class Recipe:
             "provenance": dict(self.provenance),
             "options": plain(self.config),
             "extra_terms": dict(self.extra_terms),
+            "files": {n: [*map(dataclasses.asdict, listed)] for n, listed in self.files.items()},
         }
         return json.dumps(values, ensure_ascii=False, allow_nan=False)
 

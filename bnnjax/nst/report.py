@@ -1,6 +1,6 @@
 """What the command line prints about a stylization."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +8,11 @@ import numpy as np
 from bnnjax.nst.result import StylizeResult
 
 
-def table(result: StylizeResult, paths: Sequence[Path]) -> list[list[str]]:
-    """The outcome of each picture: a heading, then one row per picture."""
+def table(result: StylizeResult, paths: Mapping[int, Path]) -> list[list[str]]:
+    """The outcome of each picture that was written: a heading, then one row per picture."""
     rows = [["picture", "size", "steps", "first loss", "last", "file"]]
-    pictures = zip(result.names, result.images, result.losses, paths, strict=False)
-    for name, image, losses, path in pictures:
+    for number, path in paths.items():
+        name, image, losses = result.names[number], result.images[number], result.losses[number]
         total = losses.get("total", np.zeros(0))
         ends = [f"{total[0]:.3f}", f"{total[-1]:.3f}"] if len(total) else ["", ""]
         height, width = image.shape[:2]

@@ -5,7 +5,6 @@ import dataclasses
 import html
 import io
 import platform
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,40 +14,22 @@ import jax
 import numpy as np
 from PIL import Image
 
-from bnnjax.models.network import Network
 from bnnjax.nst import files
-from bnnjax.nst.config import StylizeConfig
-from bnnjax.nst.ensemble import Ensemble
-from bnnjax.nst.inputs import Pair, Picture
-from bnnjax.nst.recipe import KEYWORD, Recipe, Source, plain
+from bnnjax.nst.recipe import plain
+from bnnjax.nst.stages import stages
+from bnnjax.nst.stylization import Stylization
 from bnnjax.optimize import Minimized
 
 
 @dataclasses.dataclass(repr=False)
-class StylizeResult:
+class StylizeResult(Stylization):
     """Stylized pictures in the order of their pairs; notebooks display them.
 
     Attributes:
-      pairs: which photograph was paired with which painting.
-      photographs, paintings: the inputs on their canvases.
-      network: the network, with the options of this run.
-      config: all options.
       minimized: the result of the optimisation, on the canvases.
-      extra_weights: name of each additional term of the loss → its weights, [N].
     """
 
-    pairs: Sequence[Pair]
-    photographs: Sequence[Picture]
-    paintings: Sequence[Picture]
-    network: Network | Ensemble
-    config: StylizeConfig
-    minimized: Minimized
-    extra_weights: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-    @property
-    def names(self) -> list[str]:
-        """CONTENT__STYLE for each picture, followed by its setting in a sweep."""
-        return [pair.name for pair in self.pairs]
+    minimized: Minimized = dataclasses.field(kw_only=True)
 
     @cached_property
     def images(self) -> list[np.ndarray]:
@@ -96,38 +77,38 @@ class StylizeResult:
             "seconds": {name: round(value, 3) for name, value in self.minimized.seconds.items()},
         }
 
-    def recipe(self, number: int, *, keep_paths: bool = False) -> Recipe:
-        """Everything needed to reproduce one of the pictures; `save` writes it into the picture.
-
-        Args:
-          number: the index of the picture.
-          keep_paths: whether to include the paths of photograph and painting besides their names
-            and hashes.
-        """
-        pair = self.pairs[number]
-        return Recipe(
-            content=_source(self.photographs[pair.content], keep_paths),
-            style=_source(self.paintings[pair.style], keep_paths),
-            model=self.network.source,
-            provenance=dict(self.network.provenance),
-            config=self.config.of_picture(number),
-            extra_terms={n: float(weights[number]) for n, weights in self.extra_weights.items()},
-            version=version("bnnjax"),
-        )
+    def unfinished(self, number: int) -> str:
+        """What an interruption left undone of a picture; empty if it is finished."""
+        done = len(self.losses[number].get("total", ()))
+        whole = sum(stage.steps for stage in stages(self.config))
+        cut = self.interrupted and done < whole and number not in self.minimized.diverged
+        return f"interrupted after step {done} of {whole}" if cut else ""
 
     def save(
-        self, directory: str | Path, *, overwrite: bool = False, keep_paths: bool = False
+        self,
+        directory: str | Path,
+        *,
+        overwrite: bool = False,
+        keep_paths: bool = False,
+        output_format: str = "png",
+        keep_metadata: bool = False,
+        keep_alpha: bool = False,
     ) -> list[Path]:
         """Writes all files of the result.
 
-        These are NAME.png with its recipe for every picture, ``losses.csv``, ``losses.png`` (if
-        matplotlib is installed) and ``contact_sheet.png``; the last three are numbered if they
-        exist already.
+        These are NAME.png with its recipe for every picture, and the figures of the run, which are
+        named after its first picture: NAME.losses.csv, NAME.losses.png (if matplotlib is installed)
+        and NAME.sheet.png.
 
         Args:
           directory: the folder; created if missing.
           overwrite: whether to replace existing pictures.
           keep_paths: see `recipe`.
+          output_format: "png", "jpeg" or "webp".
+          keep_metadata: whether to write the photograph's time of exposure into the picture, and
+            the ICC profile of sRGB, which the pixels are in.
+          keep_alpha: whether pictures are as transparent as their photographs; painting sees these
+            over white.
 
         Returns:
           The paths of the files written, pictures first.
@@ -135,17 +116,27 @@ class StylizeResult:
         Raises:
           ValueError: a picture exists and ``overwrite`` is False, or a file cannot be written.
         """
-        recipes = [self.recipe(n, keep_paths=keep_paths).to_json() for n in range(len(self.pairs))]
-        texts = [{KEYWORD: recipe} for recipe in recipes]
-        paths = files.save_pictures(directory, self.names, self.images, texts, overwrite=overwrite)
-        return [*paths, *files.save_figures(directory, self.names, self.losses, *self._sheet())]
+        paths = files.picture_paths(
+            self.names, directory, overwrite=overwrite, output_format=output_format
+        )
+        writer = files.Writer(self, paths, keep_paths, keep_metadata, keep_alpha)
+        writer.check()
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        for number, image in enumerate(self.images):
+            writer.write(number, image, unfinished=self.unfinished(number))
+        return [*paths, *self.save_figures(directory)]
+
+    def save_figures(self, directory: str | Path) -> list[Path]:
+        """Writes the losses and a contact sheet, see `save`."""
+        return files.save_figures(directory, self.names, self.losses, *self._sheet())
 
     def _sheet(self) -> tuple[list[list[np.ndarray]], list[list[str]]]:
         """The rows of the contact sheet: photograph, painting and all pictures made from them."""
         rows: dict[tuple[int, int], tuple[list[np.ndarray], list[str]]] = {}
         for pair, image in zip(self.pairs, self.images, strict=True):
             content, style = self.photographs[pair.content], self.paintings[pair.style]
-            first = ([content.cropped, style.cropped], [content.name, style.name])
+            sources = (content, *style.paintings)
+            first = ([p.cropped for p in sources], [p.name for p in sources])
             pictures, labels = rows.setdefault((pair.content, pair.style), first)
             pictures.append(image)
             labels.append(pair.setting or pair.name)
@@ -165,13 +156,6 @@ class StylizeResult:
         names = ", ".join(self.names[:4]) + (", …" if len(self.names) > 4 else "")
         pictures = "picture" if len(self.names) == 1 else "pictures"
         return f"<StylizeResult: {len(self.names)} {pictures} by {self.network.name}: {names}>"
-
-
-def _source(picture: Picture, keep_path: bool) -> Source:
-    if picture.path is None:
-        return Source(None, picture.sha256)
-    path = str(Path(picture.path).absolute()) if keep_path else None
-    return Source(Path(picture.path).name, picture.sha256, path)
 
 
 def _png(image: np.ndarray) -> str:

@@ -9,7 +9,7 @@ also saves time.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +21,10 @@ from jax import Array
 from bnnjax import optimize
 from bnnjax.models.network import Network
 from bnnjax.nst import color
-from bnnjax.nst.config import StylizeConfig
+from bnnjax.nst.config import LARGEST, StylizeConfig
 from bnnjax.nst.ensemble import Ensemble
 from bnnjax.nst.inputs import Pair, Picture
+from bnnjax.nst.regions import Share, confine, union
 from bnnjax.nst.transfer import StyleTransfer, random_jitters
 
 PARAMETRIZATIONS = {
@@ -31,6 +32,7 @@ PARAMETRIZATIONS = {
     "pixels": optimize.pixels,
     "fourier": optimize.fourier,
 }
+Finished = Callable[[int, np.ndarray], None]  # a picture's index and pixels [H, W, 3]
 FIRST = 224  # px, where pictures with strokes of ordinary size begin
 GROWTH = math.sqrt(2)  # approximate ratio of the sizes of successive stages
 
@@ -66,23 +68,63 @@ def _share(number: int) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Canvas:
-    """What is to be painted: pairs of photographs and paintings, at full size or at a stage's."""
+    """What is to be painted: pairs of photographs and paintings, at full size or at a stage's.
+
+    Attributes:
+      pairs, photographs, paintings: see `Stylization`.
+      stride: sides are multiples of it.
+      config: the options of the run.
+    """
 
     pairs: Sequence[Pair]
     photographs: Sequence[Picture]
     paintings: Sequence[Picture]
     stride: int
+    config: StylizeConfig
 
     def at(self, stage: Stage) -> "Canvas":
         """The same pictures at the sizes of a stage."""
-        photographs = [p.resized(stage.size, self.stride) for p in self.photographs]
+        tile = self.config.tile
+        photographs = [p.resized(stage.size, self.stride, tile=tile) for p in self.photographs]
         paintings = [p.resized(stage.style_size, self.stride) for p in self.paintings]
         return dataclasses.replace(self, photographs=photographs, paintings=paintings)
 
     def pair(self, number: int) -> tuple[Picture, Picture]:
-        """The photograph and the painting of a pair."""
+        """The photograph and the painting of a pair, which may have the photograph's colours."""
         pair = self.pairs[number]
-        return self.photographs[pair.content], self.paintings[pair.style]
+        photograph, painting = self.photographs[pair.content], self.paintings[pair.style]
+        if self.config.colors == "photograph":
+            with jax.ensure_compile_time_eval():  # not a part of the measurement's program
+                first, *others = (
+                    p._replace(pixels=np.asarray(color.match(p.pixels, photograph.cropped)))
+                    for p in painting.paintings
+                )
+            painting = first._replace(others=tuple(others))
+        return photograph, painting
+
+    def shares(self, number: int) -> tuple[Share, ...]:
+        """The paintings of a pair, if there are several or one has a mask."""
+        paintings = self.pair(number)[1].paintings
+        if len(paintings) == 1 and not paintings[0].masks:
+            return ()
+        weights = self.config.style_blend or (1.0,) * len(paintings)
+        masks = [jnp.asarray(p.masks[0].grey) if p.masks else None for p in paintings]
+        pixels = [jnp.asarray(p.pixels) for p in paintings]
+        return tuple(map(Share, pixels, weights, masks))
+
+    def regions(self, number: int) -> tuple[Array, ...]:
+        """Where the photograph of a pair is painted; none for everywhere."""
+        photograph = self.photographs[self.pairs[number].content]
+        return tuple(jnp.asarray(mask.grey) for mask in photograph.masks)
+
+    def shown(self, number: int, picture: np.ndarray) -> np.ndarray:
+        """A picture as the user sees it: confined to its regions, with the chosen colours."""
+        photograph = jnp.asarray(self.photographs[self.pairs[number].content].pixels)
+        if self.config.colors == "photograph":
+            picture = np.asarray(color.with_chroma(jnp.asarray(picture), photograph))
+        if regions := self.regions(number):
+            picture = np.asarray(confine(jnp.asarray(picture), photograph, union(regions)))
+        return picture
 
     def enlarged(self, pictures: Sequence[np.ndarray], smaller: "Canvas") -> list[np.ndarray]:
         """The pictures of a smaller canvas, enlarged to this one."""
@@ -102,6 +144,8 @@ def paint(
     *,
     progress: bool = True,
     preview: Any = None,
+    finished: Finished | None = None,
+    skip: Collection[int] = (),
     snapshots: Path | None = None,
 ) -> optimize.Minimized:
     """Paints the pictures in stages; the result is on the full canvas.
@@ -110,9 +154,12 @@ def paint(
       objective, network, config, weights: of the stylization, see `stylize_batch`.
       canvas: the pairs at full size.
       progress, preview, snapshots: see `stylize_batch`.
+      finished: called with each picture once it is finished.
+      skip: the indices of pictures that are not painted, see `optimize.minimize`.
     """
     jitter_key, step_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
-    jitters = random_jitters(jitter_key, reach=config.jitter)
+    # A picture that is to tile has no edges, so that it may be rolled by any number of pixels.
+    jitters = random_jitters(jitter_key, reach=LARGEST if config.tile else config.jitter)
     variables = network.laid_out()
     # Near the photograph there is little to change, and large steps would only add noise to it.
     rate = weights["learning_rate"] * np.sqrt(np.minimum(weights["strength"], 1))
@@ -129,7 +176,9 @@ def paint(
 
         def data(n: int, here: Canvas = here) -> Any:
             content, style = here.pair(n)
-            return objective.measure(network.variables, content.pixels, style.pixels, jitters)
+            shares, regions = here.shares(n), here.regions(n)
+            pictures = content.pixels, style.pixels
+            return objective.measure(network.variables, *pictures, jitters, shares, regions)
 
         found = optimize.minimize(
             objective,
@@ -137,13 +186,14 @@ def paint(
             first,
             data,
             weights,
-            parametrization=PARAMETRIZATIONS[config.parametrization](),
+            parametrization=_parametrization(config),
             optimizer=config.optimizer,
             learning_rate=rate * stage.rate,
             steps=stage.steps,
             key=step_key,
             progress=progress,
-            watch=None if preview is None else _watcher(here, preview),
+            watch=_watcher(here, preview, finished if here is canvas else None),
+            skip=skip,
             snapshots=None if snapshots is None else snapshots / f"stage{number}",
         )
         parts.append(found)
@@ -152,15 +202,27 @@ def paint(
             break
     if here is not canvas:
         parts[-1].pictures = canvas.enlarged(parts[-1].pictures, here)
+    parts[-1].pictures = [canvas.shown(*item) for item in enumerate(parts[-1].pictures)]
     return _joined(parts)
 
 
-def _watcher(canvas: Canvas, preview: Any) -> Any:
+def _parametrization(config: StylizeConfig) -> optimize.Parametrization:
+    if config.parametrization == "pyramid":
+        return optimize.pyramid(around=config.tile)
+    return PARAMETRIZATIONS[config.parametrization]()
+
+
+def _watcher(canvas: Canvas, preview: Any, finished: Finished | None) -> Any:
     def show(update: optimize.Update) -> None:
         names = [canvas.pairs[member].name for member in update.members]
         photographs = [canvas.pair(member)[0] for member in update.members]
-        cropped = [p.crop(image) for p, image in zip(photographs, update.pictures, strict=True)]
-        preview(update.steps, names, cropped)
+        shown = map(canvas.shown, update.members, update.pictures)
+        cropped = [p.crop(image) for p, image in zip(photographs, shown, strict=True)]
+        if finished is not None and update.finished:
+            for member, picture in zip(update.members, cropped, strict=True):
+                finished(member, picture)
+        if preview is not None:
+            preview(update.steps, names, cropped)
 
     return show
 
@@ -186,12 +248,15 @@ def _joined(parts: Sequence[optimize.Minimized]) -> optimize.Minimized:
 
 def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) -> np.ndarray:
     """The picture that the optimisation starts from, on the photograph's canvas."""
+    if content.start is not None:
+        return content.place(content.start.cropped)
     if config.init == "content":
         return content.pixels
     if config.init == "matched":
-        matched = np.asarray(color.match(content.pixels, style.pixels))
+        matched = [np.asarray(color.match(content.pixels, p.pixels)) for p in style.paintings]
+        recoloured = np.average(matched, axis=0, weights=config.style_blend).astype(np.float32)
         strength = np.clip(np.asarray(config.strength, np.float32), 0, 1)
-        return (1 - strength) * content.pixels + strength * matched
+        return (1 - strength) * content.pixels + strength * recoloured
     if config.init == "grey":
         return np.full_like(content.pixels, 0.5)
     # The noise is faint: at full contrast the first responses are hundreds of times those of any

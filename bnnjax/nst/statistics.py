@@ -3,6 +3,7 @@
 Feature maps are float32 [h, w, C].
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -23,11 +24,16 @@ class Statistics(NamedTuple):
     second: Array
 
 
-def statistics(features: Array, kind: Kind) -> Statistics:
-    """The statistics of a feature map [h, w, C]."""
+def statistics(features: Array, kind: Kind, mask: Array | None = None) -> Statistics:
+    """The statistics of a feature map [h, w, C].
+
+    A ``mask`` [h, w] weights the positions (Gatys et al., CVPR 2017, section 4); only its ratios
+    count, and a mask of zeros counts nothing.
+    """
     if kind == "gram":
-        return Statistics(jnp.zeros(features.shape[-1], jnp.float32), gram(features))
-    return Statistics(*mean_covariance(features))
+        none = jnp.zeros(features.shape[-1], jnp.float32)
+        return Statistics(none, gram(features if mask is None else _weighted(features, mask)))
+    return Statistics(*mean_covariance(features, mask))
 
 
 def gram(features: Array) -> Array:
@@ -38,9 +44,39 @@ def gram(features: Array) -> Array:
     return _second_moment(features.reshape(-1, features.shape[-1]))
 
 
-def mean_covariance(features: Array) -> tuple[Array, Array]:
-    """Mean [C] and covariance [C, C] over positions (divisor P)."""
-    return _moments(features.reshape(-1, features.shape[-1]))
+def mean_covariance(features: Array, mask: Array | None = None) -> tuple[Array, Array]:
+    """Mean [C] and covariance [C, C] over positions (divisor P), weighted by a ``mask`` [h, w]."""
+    if mask is None:
+        return _moments(features.reshape(-1, features.shape[-1]))
+    mean = jnp.mean(features * _normalized(mask)[..., None], axis=(0, 1))
+    return mean, gram(_weighted(features - mean[None, None], mask))
+
+
+def blend(each: Sequence[Statistics], shares: Array) -> Statistics:
+    """The average of several statistics with these ``shares`` [n], which need not sum to 1.
+
+    Each is divided by its norm first, and the average is multiplied by the average norm: strong
+    textures would drown fainter ones otherwise.
+    """
+
+    def average(*parts: Array) -> Array:
+        norms = jnp.stack([jnp.sqrt(jnp.sum(part**2)) for part in parts])
+        units = jnp.stack([p / jnp.where(n > 0, n, 1) for p, n in zip(parts, norms, strict=True)])
+        portions = shares / jnp.sum(shares)
+        return jnp.dot(portions, norms) * jnp.tensordot(portions, units, 1)
+
+    return each[0] if len(each) == 1 else jax.tree.map(average, *each)
+
+
+def _normalized(mask: Array) -> Array:
+    """The mask with a mean of 1, or of 0 if it is all zeros."""
+    mean = jnp.mean(mask)
+    return mask / jnp.where(mean > 0, mean, 1)
+
+
+def _weighted(features: Array, mask: Array) -> Array:
+    """The features scaled so that their Gram matrix is weighted by the mask."""
+    return features * jnp.sqrt(_normalized(mask))[..., None]
 
 
 # The gradients are written by hand because JAX would compute two products, one per factor, and

@@ -2,27 +2,15 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-import numpy as np
-
-from bnnjax.nst.config import (
-    StylizeConfig,
-    StylizeOptions,
-    Weight,
-    resolve,
-)
-from bnnjax.nst.ensemble import Model, load_models
-from bnnjax.nst.inputs import as_list, pair_up, read_pictures
+from bnnjax.nst.config import StylizeConfig, StylizeOptions, Weight
+from bnnjax.nst.ensemble import Model
+from bnnjax.nst.prepare import Preview, prepare
 from bnnjax.nst.result import StylizeResult
-from bnnjax.nst.stages import Canvas, paint
-from bnnjax.nst.sweep import spread
-from bnnjax.nst.terms import Term, check_terms
-from bnnjax.nst.transfer import StyleTransfer, configured, make_objective
-
-Preview = Callable[[int, list[str], list[np.ndarray]], None]
+from bnnjax.nst.terms import Term
 
 
 def stylize_batch(
@@ -39,14 +27,20 @@ def stylize_batch(
     progress: bool = True,
     preview: Preview | None = None,
     snapshots: str | Path | None = None,
+    content_mask: Any = None,
+    style_mask: Any = None,
+    start: Any = None,
+    variations: int | None = None,
     **options: Unpack[StylizeOptions],
 ) -> StylizeResult:
     """Paints photographs in the style of paintings, many at once.
 
     Args:
       contents: photographs: a path, PIL image or array [H, W, 3] (uint8, or float in [0, 1]), a
-        sequence of these, or an array [N, H, W, 3].
-      styles: paintings, in the same forms.
+        sequence of these, or an array [N, H, W, 3]. The path of a folder stands for all pictures in
+        it, and a pattern such as "photos/*.jpg" for those that it matches.
+      styles: paintings, in the same forms. A tuple of paintings, or paths joined by "+", is blended
+        with the shares ``style_blend``.
       model: a `Network` or anything that `load_model` takes; the shipped network by default.
         Several, in a sequence or separated by commas, look at the picture together.
       preprocessing: how a ``.tflite`` file expects its pictures, see `load_model`.
@@ -60,6 +54,14 @@ def stylize_batch(
       preview: called about once a second with the number of steps done, and the names and best
         pictures so far [H, W, 3] of a group that is running.
       snapshots: a folder for snapshots; after a kill, the same call resumes from there.
+      content_mask: where photographs are painted: greyscale pictures, white for painted and black
+        for kept; one for all photographs or one for each. If as many masks as a blend has paintings
+        are joined in a tuple or by "+", every painting goes where its own mask is white.
+      style_mask: what paintings are measured by: white for measured and black for ignored; one for
+        all paintings or one for each, and in a blend a tuple with one for each.
+      start: pictures to start from in place of the photographs; one for all or one for each.
+      variations: make every pair in this many settings (up to 6) to choose from, in one compiled
+        call.
       **options: fields of `StylizeConfig`; they take precedence over ``preset`` and ``config``.
 
     Returns:
@@ -68,56 +70,24 @@ def stylize_batch(
     Raises:
       ValueError: an unknown option, an unreadable picture, or numbers of pictures that do not zip.
     """
-    resolve(options, config=config, preset=preset)  # so that bad options fail before any loading
-    extra_terms = check_terms(extra_terms or {})
-    contents, styles = as_list(contents, kind="content"), as_list(styles, kind="style")
-    pairs = pair_up(contents, styles, pairing=pairing)
-    network = load_models(model, preprocessing=preprocessing)
-    config = resolve(options, config=config, preset=preset, own=network.style.preset)
-    pairs, config = spread(pairs, config, sweep or {})
-    network = configured(network, config)
-    objective = make_objective(network, config, extra=tuple(extra_terms))
-    stride = network.stride
-    photographs = read_pictures(contents, kind="content", size=config.size, stride=stride)
-    style_size = config.style_size or config.size
-    paintings = read_pictures(styles, kind="style", size=style_size, stride=stride)
-    weights = _weights(objective, config, len(pairs), extra_terms)
-
-    canvas = Canvas(pairs, photographs, paintings, stride)
-    folder = None if snapshots is None else Path(snapshots)
-    minimized = paint(
-        objective,
-        network,
-        canvas,
-        config,
-        weights,
-        progress=progress,
-        preview=preview,
-        snapshots=folder,
+    prepared = prepare(
+        contents,
+        styles,
+        model=model,
+        preprocessing=preprocessing,
+        pairing=pairing,
+        sweep=sweep,
+        extra_terms=extra_terms,
+        config=config,
+        preset=preset,
+        content_mask=content_mask,
+        style_mask=style_mask,
+        start=start,
+        variations=variations,
+        **options,
     )
-    extra_weights = {term.name: weights[f"{term.name}_weight"] for term in extra_terms}
-    return StylizeResult(pairs, photographs, paintings, network, config, minimized, extra_weights)
-
-
-def _weights(
-    objective: StyleTransfer,
-    config: StylizeConfig,
-    pictures: int,
-    extra: Mapping[Term, Weight],
-) -> dict[str, np.ndarray]:
-    """All weights and the learning rate, with an entry per picture."""
-    taps = {term.name: len(term.taps) for term in objective.terms}
-    found = config.weights(pictures, taps=taps["style"], content_taps=taps["content"])
-    for term, weight in extra.items():
-        name = f"{term.name}_weight"
-        try:
-            value = np.asarray(weight, np.float32)
-        except (TypeError, ValueError):
-            raise ValueError(f"{name} is {weight!r}, needs numbers") from None
-        if value.shape not in {(), (pictures,)}:
-            raise ValueError(f"{name} has shape {value.shape}, needs () or ({pictures},)")
-        found[name] = np.broadcast_to(value, (pictures,))
-    return found
+    folder = None if snapshots is None else Path(snapshots)
+    return prepared.run(progress=progress, preview=preview, snapshots=folder)
 
 
 def _signature() -> inspect.Signature:

@@ -13,11 +13,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from bnnjax.nst.statistics import Kind, Statistics, mean_covariance, statistics
+from bnnjax.nst import regions
+from bnnjax.nst.regions import Goal, Share
+from bnnjax.nst.statistics import Kind, Statistics
 
 Variation = Literal["squared", "absolute"]
 Taps = Mapping[str, Array]  # name → feature map [h, w, C], and `LOGITS` → [num_classes] if any
@@ -32,12 +33,23 @@ class Scene(NamedTuple):
       painting: float32 [h, w, 3], likewise.
       jitters: int32 [J, 2], the rows and columns by which a picture may be rolled.
       look: picture [H, W, 3] → the network's taps.
+      shares: all paintings of a blend, with their masks; empty for the painting alone.
+      regions: float32 [H, W] each, where the photograph is painted: none for everywhere, one for
+        all paintings, or one for each of the shares.
     """
 
     photograph: Array
     painting: Array
     jitters: Array
     look: Callable[[Array], Taps]
+    shares: tuple[Share, ...] = ()
+    regions: tuple[Array, ...] = ()
+
+    def goals(self, maps: Callable[[Array], Taps], kind: Kind) -> tuple[Goal, ...]:
+        """What the statistics of these maps of the picture are compared with."""
+        shares = self.shares or (Share(self.painting),)
+        where = {"photograph": self.photograph, "jitters": self.jitters}
+        return regions.goals(shares, self.regions, maps=maps, kind=kind, **where)
 
 
 class Seen(NamedTuple):
@@ -78,18 +90,6 @@ class Term:
         raise NotImplementedError
 
 
-class Goal(NamedTuple):
-    """What a picture is led to: from the photograph's own values, at strength 0, to the painting's,
-    at strength 1. Both are pytrees of the same structure."""
-
-    own: Any
-    painting: Any
-
-    def at(self, strength: Array) -> Any:
-        """The target at a strength, a scalar; more than 1 exaggerates the difference."""
-        return jax.tree.map(lambda a, b: (1 - strength) * a + strength * b, *self)
-
-
 @dataclasses.dataclass(frozen=True)
 class Content(Term):
     """‖F − F̂‖² / ‖F̂‖² against the photograph's features; 0 for the photograph itself.
@@ -126,24 +126,36 @@ class Style(Term):
     name: ClassVar[str] = "style"
     kind: Kind = "moments"
 
-    def target(self, scene: Scene) -> Goal:
-        own, painting = scene.look(scene.photograph), scene.look(scene.painting)
-        return Goal(self._statistics(own), self._statistics(painting))
+    def target(self, scene: Scene) -> tuple[Goal, ...]:
+        def maps(picture: Array) -> Taps:
+            taps = scene.look(picture)
+            return {tap: taps[tap] for tap in self.taps}
+
+        return scene.goals(maps, self.kind)
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
         if not self.taps:
             return jnp.zeros((), jnp.float32)
-        target = target.at(weights["strength"])
-        found = self._statistics(seen.taps)
         each = [
-            relative(found[tap].second, target[tap].second)
-            + relative(found[tap].mean, target[tap].mean)
+            regions.distance(
+                target,
+                tap,
+                seen.taps[tap],
+                seen.jitter,
+                strength=weights["strength"],
+                kind=self.kind,
+                compare=_relative,
+            )
             for tap in self.taps
         ]
         return _weighted_mean(each, weights["style_tap_weights"])
 
     def _statistics(self, taps: Taps) -> dict[str, Statistics]:
         return {tap: statistics(taps[tap], self.kind) for tap in self.taps}
+
+
+def _relative(found: Statistics, target: Statistics) -> Array:
+    return relative(found.second, target.second) + relative(found.mean, target.mean)
 
 
 def _weighted_mean(values: Sequence[Array], weights: Array) -> Array:
@@ -156,10 +168,12 @@ class TotalVariation(Term):
 
     name: ClassVar[str] = "tv"
     kind: Variation = "squared"
+    around: bool = False  # whether the picture's edges meet
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
         del target
-        return weights["strength"] * total_variation(seen.picture, self.kind)
+        change = total_variation(seen.picture, self.kind, around=self.around)
+        return weights["strength"] * change
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,14 +186,25 @@ class Color(Term):
 
     name: ClassVar[str] = "color"
 
-    def target(self, scene: Scene) -> Goal:
-        each = (mean_covariance(picture) for picture in (scene.photograph, scene.painting))
-        return Goal(*(Statistics(*found) for found in each))
+    def target(self, scene: Scene) -> tuple[Goal, ...]:
+        return scene.goals(lambda picture: {"pixels": picture}, "moments")
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
-        target = target.at(weights["strength"])
-        mean, covariance = mean_covariance(seen.picture)
-        return jnp.sum((mean - target.mean) ** 2) + 10 * jnp.sum((covariance - target.second) ** 2)
+        # The first jitter is zero, as is that of the picture.
+        return regions.distance(
+            target,
+            "pixels",
+            seen.picture,
+            0,
+            strength=weights["strength"],
+            kind="moments",
+            compare=_difference,
+        )
+
+
+def _difference(found: Statistics, target: Statistics) -> Array:
+    means = jnp.sum((found.mean - target.mean) ** 2)
+    return means + 10 * jnp.sum((found.second - target.second) ** 2)
 
 
 def check_terms(terms: Any) -> Mapping[Term, Any]:
@@ -207,12 +232,16 @@ def relative(found: Array, target: Array) -> Array:
     return jnp.where(norm > 0, jnp.sum((found - target) ** 2) / jnp.where(norm > 0, norm, 1), 0.0)
 
 
-def total_variation(picture: Array, kind: Variation = "squared") -> Array:
+def total_variation(picture: Array, kind: Variation = "squared", *, around: bool = False) -> Array:
     """Mean squared ("squared") or absolute ("absolute") difference of neighbours, a scalar.
 
     Rows and columns are averaged separately and added. "absolute" is `tf.image.total_variation`,
-    which the article uses, divided by the number of differences in each direction.
+    which the article uses, divided by the number of differences in each direction. With ``around``,
+    the first row and column are neighbours of the last.
     """
     size = jnp.square if kind == "squared" else jnp.abs
-    down, right = picture[1:] - picture[:-1], picture[:, 1:] - picture[:, :-1]
+    if around:
+        down, right = (jnp.roll(picture, -1, axis) - picture for axis in (0, 1))
+    else:
+        down, right = picture[1:] - picture[:-1], picture[:, 1:] - picture[:, :-1]
     return jnp.mean(size(down)) + jnp.mean(size(right))

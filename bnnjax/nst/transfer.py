@@ -14,6 +14,7 @@ from jax import Array
 from bnnjax.models.network import Architecture, Network
 from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.ensemble import Ensemble, Members
+from bnnjax.nst.regions import Share, confine, union
 from bnnjax.nst.terms import (
     LOGITS,
     Color,
@@ -57,6 +58,8 @@ class StyleTransfer:
 
         The network sees the picture rolled by a jitter that the key selects.
         """
+        if "region" in data:
+            picture = confine(picture, data["photograph"], data["region"])
         index = jax.random.randint(key, (), 0, data["jitters"].shape[0], jnp.int32)
         rolled = jnp.roll(picture, data["jitters"][index], (0, 1))
         seen = Seen(picture, self._look(variables, rolled), index)
@@ -82,7 +85,13 @@ class StyleTransfer:
 
     @partial(jax.jit, static_argnums=0)
     def measure(
-        self, variables: Any, photograph: Array, painting: Array, jitters: Array
+        self,
+        variables: Any,
+        photograph: Array,
+        painting: Array,
+        jitters: Array,
+        shares: tuple[Share, ...] = (),
+        regions: tuple[Array, ...] = (),
     ) -> dict[str, Any]:
         """The targets of all terms, as the data of one picture.
 
@@ -91,9 +100,14 @@ class StyleTransfer:
           photograph: float32 [H, W, 3], sRGB in [0, 1].
           painting: float32 [h, w, 3], likewise.
           jitters: int32 [J, 2] from `random_jitters`.
+          shares, regions: see `Scene`.
         """
-        scene = Scene(photograph, painting, jitters, partial(self._look, variables))
-        return {"jitters": jitters, "targets": {t.name: t.target(scene) for t in self.terms}}
+        look = partial(self._look, variables)
+        scene = Scene(photograph, painting, jitters, look, shares, regions)
+        data = {"jitters": jitters, "targets": {t.name: t.target(scene) for t in self.terms}}
+        if regions:
+            data |= {"photograph": photograph, "region": union(regions)}
+        return data
 
     def _look(self, variables: Any, picture: Array) -> Taps:
         found: dict[str, Array] = {}
@@ -156,7 +170,7 @@ def make_objective(
     terms: tuple[Term, ...] = (
         Content(content),
         Style(style, config.statistics),
-        TotalVariation(kind=config.tv),
+        TotalVariation(kind=config.tv, around=config.tile),
         Color(),
         *extra,
     )

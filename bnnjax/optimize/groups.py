@@ -37,12 +37,14 @@ class Run(NamedTuple):
 
 class Inputs(NamedTuple):
     """The inputs in the order of the pictures: ``pictures`` float32 [H, W, 3] each, ``data`` a
-    function of a picture's index, ``weights`` by name and ``learning_rate``, both [N, ...]."""
+    function of a picture's index, ``weights`` by name and ``learning_rate``, both [N, ...];
+    ``skip``, the indices of those that are finished."""
 
     pictures: Sequence[np.ndarray]
     data: Callable[[int], Any]
     weights: Mapping[str, np.ndarray]
     learning_rate: np.ndarray
+    skip: frozenset[int] = frozenset()
 
 
 @dataclasses.dataclass
@@ -152,6 +154,7 @@ class Plan(NamedTuple):
 
 def plan(run: Run, inputs: Inputs) -> tuple[list[Plan], int]:
     """The groups of a run, and the bytes that the run needs. Compiles a step per kind of picture.
+    Groups with no pictures but those to skip are left out.
 
     Pictures are of one kind if they and their data have the same shapes. Groups are as large as
     the devices allow, and no larger than necessary.
@@ -163,12 +166,16 @@ def plan(run: Run, inputs: Inputs) -> tuple[list[Plan], int]:
         kinds.setdefault((picture.shape, structure, shapes), []).append(number)
     plans = []
     for members in kinds.values():
+        if inputs.skip.issuperset(members):
+            continue
         step = _fitting_step(run, inputs, members)
         for first in range(0, len(members), step.size):
-            plans.append(Plan(tuple(members[first : first + step.size]), step))
+            group = tuple(members[first : first + step.size])
+            if not inputs.skip.issuperset(group):
+                plans.append(Plan(group, step))
     at_once = min(len(run.devices.workers), len(plans)) if run.devices.shared else 1
     results = sum(picture.nbytes for picture in inputs.pictures)
-    return plans, at_once * max(plan.step.bytes for plan in plans) + results
+    return plans, at_once * max((plan.step.bytes for plan in plans), default=0) + results
 
 
 def _fitting_step(run: Run, inputs: Inputs, members: Sequence[int]) -> Step:

@@ -4,7 +4,7 @@ import dataclasses
 import operator
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from tqdm.auto import tqdm
 
+from bnnjax import interrupts
 from bnnjax.optimize import devices, groups, memory, optimizers
 from bnnjax.optimize.groups import Group, Inputs, Plan, Run
 from bnnjax.optimize.optimizers import Schedule, cosine
@@ -73,6 +74,7 @@ def minimize(
     key: jax.Array | None = None,
     progress: bool = True,
     watch: Callable[[Update], None] | None = None,
+    skip: Collection[int] = (),
     snapshots: str | Path | None = None,
 ) -> Minimized:
     """Optimises pictures independently, as many at a time as devices and memory allow.
@@ -99,6 +101,8 @@ def minimize(
       key: the random key of the run; `jax.random.key(0)` if None.
       progress: whether to show a progress bar with the time left.
       watch: called about once a second with an `Update`, in the calling thread.
+      skip: the indices of pictures that keep their initial values, because an earlier run finished
+        them: groups are formed as they were then, and those with no other pictures do not run.
       snapshots: a folder for snapshots; after a kill, the same call resumes from there.
 
     Returns:
@@ -110,14 +114,15 @@ def minimize(
     """
     began = time.perf_counter()
     problem = _problem(objective, parametrization or pixels(), optimizer, schedule)
-    inputs = _inputs(pictures, data, weights or {}, learning_rate)
+    inputs = _inputs(pictures, data, weights or {}, learning_rate)._replace(skip=frozenset(skip))
     steps = _at_least_one(steps)
     where = devices.find()
     shared = (variables, jax.random.key(0) if key is None else key)
     copies = {device: jax.device_put(shared, device) for device in where.workers}
     run = Run(problem, where, copies, steps)
     result = Minimized(list(inputs.pictures), [{} for _ in inputs.pictures])
-    with tqdm(total=steps * len(inputs.pictures), unit="step", disable=not progress) as bar:
+    total = steps * (len(inputs.pictures) - len(inputs.skip))
+    with tqdm(total=total, unit="step", disable=not progress) as bar:
         bar.set_description("compiling")
         plans, result.estimated_memory = groups.plan(run, inputs)
         _check_memory(result.estimated_memory, len(inputs.pictures))
@@ -125,17 +130,20 @@ def minimize(
         prepared = time.perf_counter()
         folder = None if snapshots is None else Path(snapshots)
         turns = _turns(run, inputs, plans, folder)
-        try:
-            for group in turns:
-                before = result.history[group.members[0]].get("total", ())
-                _record(result, run, group)
-                bar.update((group.done - len(before)) * len(group.members))
-                if watch is not None:
-                    watch(_update(result, run, group))
-        except KeyboardInterrupt:
-            result.interrupted = True
-        finally:
-            turns.close()
+        with interrupts.held() as interrupted:
+            try:
+                for group in turns:
+                    before = result.history[group.members[0]].get("total", ())
+                    _record(result, run, group)
+                    bar.update((group.done - len(before)) * len(group.members))
+                    if watch is not None:
+                        watch(_update(result, run, group))
+                    if interrupted.is_set():
+                        raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                result.interrupted = True
+            finally:
+                turns.close()
     result.seconds = {"prepare": prepared - began, "optimize": time.perf_counter() - prepared}
     return result
 

@@ -55,8 +55,8 @@ def pixels() -> Parametrization:
 
 
 @cache
-def pyramid() -> Parametrization:
-    """The Laplacian pyramid of the picture's logits.
+def pyramid(*, around: bool = False) -> Parametrization:
+    """The Laplacian pyramid of the picture's logits; with ``around``, opposite edges meet.
 
     An update of a given size changes all octaves equally, so coarse errors vanish quickly and high
     frequencies are not favoured. Values are clipped to [0.02, 0.98] before the logit, which is
@@ -65,11 +65,11 @@ def pyramid() -> Parametrization:
 
     def encode(picture: Array, data: Data) -> list[Array]:
         del data
-        return laplacian.split(_logit(picture))
+        return laplacian.split(_logit(picture), around=around)
 
     def decode(levels: list[Array], data: Data) -> Array:
         del data
-        return jax.nn.sigmoid(laplacian.merge(levels))
+        return jax.nn.sigmoid(laplacian.merge(levels, around=around))
 
     return Parametrization(encode, decode, _unchanged)
 

@@ -2,6 +2,9 @@
 
 import io
 import struct
+import sys
+from collections import namedtuple
+from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
 from bnnjax import images
+from bnnjax.images import decode
 
 LEVEL = 1 / 255
 RNG = np.random.default_rng(0)
@@ -585,3 +589,51 @@ def test_the_size_changes_nothing_for_other_files(tmp_path, assert_picture):
 @pytest.mark.parametrize("size", [0, -3, 2.5, "2"])
 def test_sizes_that_are_not_positive_integers_are_refused(photograph, size, one_line_error):
     one_line_error(lambda: images.load(photograph[0], size=size), f"size is {size}, needs")
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK", "P", "I;16"])
+@pytest.mark.parametrize("size", [7, 60, 480, 600])
+def test_a_file_is_resized_to_the_same_pixels_in_less_memory(photograph, mode, size, tmp_path):
+    path = photograph[0]
+    if mode != "RGB":
+        path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+        with Image.open(photograph[0]) as picture:
+            picture.convert("L" if mode == "I;16" else mode).convert(mode).save(path)
+    whole = images.fit(images.load(path, size=size), size=size)
+    np.testing.assert_array_equal(images.load_fitted(path, size=size), whole)
+
+
+def test_pictures_larger_than_the_free_memory_are_refused_unread(
+    tmp_path, monkeypatch, one_line_error
+):
+    """Half of the file is missing, which only decoding would notice."""
+    Image.new("RGB", (2000, 3000)).save(tmp_path / "bomb.png")
+    data = (tmp_path / "bomb.png").read_bytes()
+    (tmp_path / "bomb.png").write_bytes(data[: len(data) // 2])
+    free = namedtuple("Memory", "available")(2**25)
+    monkeypatch.setattr(decode.psutil, "virtual_memory", lambda: free)
+    for read in (images.load, partial(images.load_fitted, size=8)):
+        one_line_error(
+            lambda read=read: read(tmp_path / "bomb.png"),
+            "bomb.png",
+            "2000×3000",
+            "0.0 GiB are free",
+        )
+
+
+def test_a_heic_file_needs_an_extra(tmp_path, monkeypatch, one_line_error):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.heic").write_text("")
+    one_line_error(lambda: images.load(tmp_path / "a.heic"), "a.heic", "bnnjax[heic]")
+
+
+def test_a_heic_file_is_read(tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    picture = Image.new("RGB", (64, 48), (200, 100, 50))
+    heif.from_pillow(picture).save(tmp_path / "a.HEIC")
+    np.testing.assert_allclose(
+        images.load(tmp_path / "a.HEIC"), as_unit(np.asarray(picture)), atol=0.02
+    )

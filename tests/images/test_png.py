@@ -130,12 +130,12 @@ def test_a_saved_file_has_the_permissions_of_any_other(tmp_path):
 def test_invalid_paths_and_pictures_are_refused(tmp_path, one_line_error):
     black = np.zeros((2, 2, 3))
     (tmp_path / "folder.png").mkdir()
-    Image.fromarray(PIXELS).save(tmp_path / "a.jpg")
+    Image.fromarray(PIXELS).save(tmp_path / "a.bmp")
     one_line_error(lambda: images.save_png(tmp_path / "a.gif", black), "a.gif", ".png")
     one_line_error(lambda: images.save_png(tmp_path / "no" / "a.png", black), "a.png", "No such")
     replace = lambda: images.save_png(tmp_path / "folder.png", black, overwrite=True)  # noqa: E731
     one_line_error(replace, "folder.png", "directory")
     one_line_error(lambda: images.save_png(tmp_path / "b.png", black + 2), "must lie in [0, 1]")
     one_line_error(lambda: images.read_metadata(tmp_path / "none.png"), "none.png", "No such file")
-    one_line_error(lambda: images.read_metadata(tmp_path / "a.jpg"), "a.jpg", "PNG")
-    assert sorted(os.listdir(tmp_path)) == ["a.jpg", "folder.png"]
+    one_line_error(lambda: images.read_metadata(tmp_path / "a.bmp"), "a.bmp", "PNG")
+    assert sorted(os.listdir(tmp_path)) == ["a.bmp", "folder.png"]

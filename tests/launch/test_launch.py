@@ -120,7 +120,7 @@ def test_pictures_are_called_by_photograph_and_painting(folder):
 
 @pytest.mark.usefixtures("painted")
 def test_losses_are_a_table_with_a_row_for_each_step(folder):
-    with open(folder / "painted" / "losses.csv", newline="") as file:
+    with open(folder / "painted" / "boat__wave.losses.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert set(rows[0]) == {"picture", "step", "total", "content", "style", "tv", "color"}
     assert [(row["picture"], row["step"]) for row in rows] == [
@@ -178,13 +178,15 @@ def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, qu
         line = process.stdout.readline()
         process.kill()
     assert line == b"saved\n"
-    assert [*(folder / "resumed" / ".snapshots").glob("*/1")]
+    assert [*(folder / "resumed" / ".snapshots").glob("*/*/1")]
     assert not [*(folder / "resumed").glob("*.png")]
     ended = launch("stylize", *flags, "--resume", cwd=folder)
     assert ended.returncode == 0, ended.stderr
     found = images.load(folder / "resumed" / "boat__wave.png")
     np.testing.assert_array_equal(found, images.load(original))
-    tables = [(folder / name / "losses.csv").read_text() for name in ("painted", "resumed")]
+    tables = [
+        (folder / name / "boat__wave.losses.csv").read_text() for name in ("painted", "resumed")
+    ]
     assert tables[1].splitlines()[1:] == [
         line.replace("boat-2", "boat") for line in tables[0].splitlines() if "boat-2" in line
     ]
@@ -250,11 +252,30 @@ def test_an_interruption_keeps_the_pictures_so_far(environment, folder, quicknet
     assert b"problem: interrupted" in errors
     assert b"Traceback" not in errors
     assert images.load(folder / "interrupted" / "boat__wave.png").shape == (64, 82, 3)
-    assert len((folder / "interrupted" / "losses.csv").read_text().splitlines()) > 1
+    assert len((folder / "interrupted" / "boat__wave.losses.csv").read_text().splitlines()) > 1
     options = json.loads(output.splitlines()[-1])["options"]
     assert options["content_weight"] == 0.125  # the recipe's
     assert options["learning_rate"] == 0.025  # the preset's
     assert options["steps"] == 1000000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0])
+def test_an_early_interruption_ends_in_one_line(environment, tmp_path, seconds):
+    """While libraries are imported, files are read and programs are compiled; each of these used to
+    swallow some interruptions, or to crash."""
+    command = [sys.executable, LAUNCH / "stylize.py", "--steps=1000000"]
+    environment = {**environment, "BNNJAX_COMPILATION_CACHE": "off"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+    try:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert errors.endswith(b"stylize.py: interrupted\n")
+    assert b"Traceback" not in errors
 
 
 # --- bad input and help: many short runs, two at a time ------------------------------------
@@ -272,6 +293,18 @@ REFUSED = {  # script, flags, a part of the error's only line
     "a recipe of an array": ("stylize", ["--recipe=array.png"], "was an array"),
     "a recipe with an extra term": ("stylize", ["--recipe=extra.png"], "extra terms"),
     "a recipe of other pictures": ("stylize", ["--recipe=others.png"], "boat.png (sha256 0000"),
+    "a folder without pictures": ("stylize", [*PAINT, "--content=taken/empty"], "no pictures"),
+    "a pattern without pictures": ("stylize", [*PAINT, "--content=x*.jpg"], "matches no pictures"),
+    "one file for two pictures": (
+        "stylize",
+        [*PAINT, "--content=wave.png", "--output=one.png"],
+        "one.png is one file for 2 pictures",
+    ),
+    "a folder that cannot be made": (
+        "stylize",
+        [*PAINT, "--output_dir=/proc/none"],
+        "/proc/none: cannot be written to",
+    ),
     # The network that ships with the package must not replace another.
     "a recipe of a network that is not here": (
         "stylize",
@@ -330,6 +363,7 @@ def short_runs(launch, folder, quicknet_file, tmp_path_factory):
     for name in texts:
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text("text")
+    (place / "taken" / "empty").mkdir()
     recipes = (("array", None, {}), ("others", "boat.png", {}), ("extra", None, {"bright": 2}))
     for name, source, extra_terms in recipes:
         recipe = {
@@ -348,7 +382,10 @@ def short_runs(launch, folder, quicknet_file, tmp_path_factory):
         )
     (place / "network.safetensors").symlink_to(quicknet_file)
     before = files_below(place)
-    runs = {what: (script, *flags) for what, (script, flags, _) in REFUSED.items()}
+    runs = {  # each with a folder of its own, because two runs into one are refused as well
+        what: (script, *(re.sub("^--output_dir=out$", rf"\\g<0>{n}", flag) for flag in flags))
+        for n, (what, (script, flags, _)) in enumerate(REFUSED.items())
+    }
     runs |= {f"{script} --help": (script, "--help") for script in ("stylize", "evaluate")}
     with ThreadPoolExecutor(2) as pool:
         ended = pool.map(lambda run: launch(*run, cwd=place), runs.values())

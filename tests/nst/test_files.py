@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from bnnjax import images
 from bnnjax.nst import files
@@ -16,7 +15,6 @@ LOSSES = [
     {term: np.float32(value / np.arange(1, steps + 1)) for term, value in TERMS.items()}
     for steps in (3, 4)
 ]
-METADATA = [{"Title": "one"}, {"Title": "two"}]
 
 
 @pytest.fixture
@@ -28,32 +26,7 @@ def names(paths):
     return [path.name for path in paths]
 
 
-# --- pictures ------------------------------------------------------------------------------
-
-
-def test_pictures_are_written_in_8_bits_with_their_metadata(pictures, tmp_path):
-    directory = tmp_path / "not" / "yet"
-    paths = files.save_pictures(directory, NAMES, pictures, METADATA, overwrite=False)
-    assert names(paths) == ["boat__wave.png", "hill__wave.png"]
-    assert sorted(paths) == sorted(directory.iterdir())
-    for path, picture, text in zip(paths, pictures, METADATA, strict=True):
-        np.testing.assert_array_equal(np.asarray(Image.open(path)), np.rint(255 * picture))
-        assert text.items() <= images.read_metadata(path).items()
-
-
-def test_existing_pictures_are_named_and_nothing_is_written(pictures, tmp_path):
-    (tmp_path / "hill__wave.png").write_text("mine")
-    with pytest.raises(ValueError, match=r"hill__wave\.png: .*exists.*--overwrite") as raised:
-        files.save_pictures(tmp_path, NAMES, pictures, METADATA, overwrite=False)
-    assert "boat" not in str(raised.value)
-    assert names(tmp_path.iterdir()) == ["hill__wave.png"]
-    assert (tmp_path / "hill__wave.png").read_text() == "mine"
-
-
-def test_overwriting_replaces_pictures(pictures, tmp_path):
-    (tmp_path / "hill__wave.png").write_text("mine")
-    paths = files.save_pictures(tmp_path, NAMES, pictures, METADATA, overwrite=True)
-    np.testing.assert_allclose(images.load(paths[1]), pictures[1], atol=0.51 / 255)
+# --- paths ----------------------------------------------------------------------------------
 
 
 def test_the_paths_are_known_before_the_work(tmp_path):
@@ -96,7 +69,7 @@ def read_table(path):
 
 def test_losses_are_a_table_with_a_row_for_each_step(save_figures, tmp_path):
     save_figures()
-    rows = read_table(tmp_path / "losses.csv")
+    rows = read_table(tmp_path / "boat__wave.losses.csv")
     assert list(rows[0]) == ["picture", "step", "total", "content", "style"]
     steps = [
         (name, step) for name, count in zip(NAMES, (3, 4), strict=True) for step in range(count)
@@ -109,28 +82,52 @@ def test_losses_are_a_table_with_a_row_for_each_step(save_figures, tmp_path):
 
 def test_the_contact_sheet_holds_the_rows(save_figures, tmp_path):
     save_figures()
-    sheet = images.load(tmp_path / "contact_sheet.png")
+    sheet = images.load(tmp_path / "boat__wave.sheet.png")
     np.testing.assert_allclose(sheet, save_figures.sheet, atol=0.51 / 255)
 
 
 def test_all_files_are_written_and_returned(save_figures, tmp_path):
     pytest.importorskip("matplotlib")
-    assert names(save_figures()) == ["losses.csv", "losses.png", "contact_sheet.png"]
-    assert images.load(tmp_path / "losses.png").std() > 0.01
+    assert names(save_figures()) == [
+        "boat__wave.losses.csv",
+        "boat__wave.losses.png",
+        "boat__wave.sheet.png",
+    ]
+    assert images.load(tmp_path / "boat__wave.losses.png").std() > 0.01
 
 
-def test_older_figures_are_kept(save_figures, tmp_path):
-    (tmp_path / "losses.csv").write_text("older")
+def test_figures_of_a_run_are_replaced_together_and_others_are_kept(
+    save_figures, tmp_path, monkeypatch
+):
+    (tmp_path / "losses.csv").write_text("mine")
+    (tmp_path / "boat__wave.losses.png").write_text("older")
     save_figures()
-    assert {"losses-3.csv", "contact_sheet-2.png"} <= {*names(save_figures())}
-    assert (tmp_path / "losses.csv").read_text() == "older"
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    save_figures([*LOSSES[:1], {}])
+    assert names(sorted(tmp_path.iterdir())) == [
+        "boat__wave.losses.csv",
+        "boat__wave.sheet.png",
+        "losses.csv",
+    ]
+    assert {row["picture"] for row in read_table(tmp_path / "boat__wave.losses.csv")} == {NAMES[0]}
+    assert (tmp_path / "losses.csv").read_text() == "mine"
+
+
+def test_the_table_is_read_back(save_figures, tmp_path):
+    assert files.read_losses(tmp_path, NAMES) == {}
+    save_figures([{}, LOSSES[1]])
+    found = files.read_losses(tmp_path, NAMES)
+    assert found.keys() == {NAMES[1]}
+    for term, values in LOSSES[1].items():
+        np.testing.assert_array_equal(found[NAMES[1]][term], values, strict=True)
 
 
 def test_without_matplotlib_all_but_the_curve_is_written(save_figures, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     paths = save_figures()
-    assert names(paths) == ["losses.csv", "contact_sheet.png"]
+    assert names(paths) == ["boat__wave.losses.csv", "boat__wave.sheet.png"]
     assert all(path.exists() for path in paths)
 
 
@@ -139,5 +136,5 @@ def test_without_matplotlib_all_but_the_curve_is_written(save_figures, monkeypat
 def test_pictures_without_a_step_are_not_in_the_table(save_figures, tmp_path, losses):
     """An interruption may leave such losses."""
     assert all(path.exists() for path in save_figures(losses))
-    rows = read_table(tmp_path / "losses.csv")
+    rows = read_table(tmp_path / "boat__wave.losses.csv")
     assert [row["picture"] for row in rows] == [NAMES[1]] * (4 if losses[1] else 0)

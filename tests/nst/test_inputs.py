@@ -67,6 +67,17 @@ def test_different_files_of_one_stem_get_different_names():
     assert names == ["boat", "boat-2", "boat-3"]
 
 
+def test_a_blend_is_named_after_all_its_files(make_picture):
+    sources = [
+        ("a/wave.jpg", "night.jpg"),
+        ("b/wave.jpg", "night.jpg"),
+        ("a/wave.jpg", "night.jpg"),
+    ]
+    names = inputs.names_of(sources, kind="style")
+    assert names == ["wave+night", "wave+night-2", "wave+night"]
+    assert inputs.names_of([("wave.jpg", make_picture(0))], kind="style") == ["style1"]
+
+
 def test_the_same_file_keeps_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "boat.jpg").write_text("")
@@ -190,11 +201,11 @@ def test_a_file_that_is_not_a_picture_is_named(tmp_path):
         assert len(str(raised.value).splitlines()) == 1
 
 
-def test_strips_are_refused():
-    read([np.zeros((5, 40, 3))])
-    for shape in ((5, 41, 3), (41, 5, 3)):
-        with pytest.raises(ValueError, match="style1: 41×5 px is longer than 8:1"):
-            read([np.zeros(shape)], kind="style")
+def test_panoramas_of_any_shape_are_read(make_picture, tmp_path):
+    path = save(tmp_path / "coast.png", make_picture(0, 16, 480))
+    for source in (path, make_picture(0, 16, 480), make_picture(0, 480, 16)):
+        (picture,) = read([source])
+        assert sorted(picture.cropped.shape) == [3, 40, 1200]
 
 
 # --- canvases ------------------------------------------------------------------------------

@@ -372,10 +372,10 @@ def test_options_of_other_versions_are_left_out(tmp_path):
     assert Recipe.read(path).config == StylizeConfig(size=64)
 
 
-def test_files_that_are_not_png_are_refused(tmp_path):
+def test_files_of_other_formats_are_refused(tmp_path):
     (tmp_path / "text.png").write_text("text")
-    Image.new("RGB", (4, 4)).save(tmp_path / "photo.jpg")
-    for name in ("text.png", "photo.jpg", "none.png", "."):
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.bmp")
+    for name in ("text.png", "photo.bmp", "none.png", "."):
         message = refused("cannot be read as PNG", Recipe.read, tmp_path / name)
         assert str(tmp_path / name) in message
 
@@ -388,3 +388,60 @@ def test_an_optimizer_without_a_name_cannot_be_kept(result, toy, folder, monkeyp
     path = with_recipe(folder / "own.png", **json.loads(made))
     refused("optimizer", run, Recipe.read(path), toy)
     assert run(Recipe.read(path), toy, optimizer="adam").config.optimizer == "adam"
+
+
+# --- blends, masks, and pictures to start from ---------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def guided(toy, folder, make_picture):
+    """A picture made from a blend, masks and a picture to start from, all of them files."""
+    for seed, name in enumerate(("night", "left", "right", "top", "whole", "first"), start=3):
+        write(folder / f"{name}.png", make_picture(seed, 32, 32))
+    result = bnnjax.stylize_batch(
+        folder / "boat.png",
+        [(folder / "wave.png", folder / "night.png")],
+        content_mask=[(folder / "left.png", folder / "right.png")],
+        style_mask=[(folder / "top.png", folder / "whole.png")],
+        start=folder / "first.png",
+        style_blend=(1, 2), model=toy, size=32, steps=4, progress=False,
+    )  # fmt: skip
+    return result, result.save(folder / "guided")[0]
+
+
+def test_a_recipe_names_every_picture_with_its_hash(guided, folder):
+    result, path = guided
+    recipe = Recipe.read(path)
+    assert result.names == ["boat__wave+night"]
+    assert recipe.config.style_blend == (1, 2)
+    names = {key: [source.name for source in found] for key, found in recipe.files.items()}
+    assert names == {
+        "blend": ["night.png"],
+        "content_mask": ["left.png", "right.png"],
+        "style_mask": ["top.png", "whole.png"],
+        "start": ["first.png"],
+    }
+    for source in (source for found in recipe.files.values() for source in found):
+        assert source.sha256 == file_sha256(folder / source.name)
+        assert source.path is None
+
+
+def test_a_recipe_repeats_blends_masks_and_the_first_picture(guided, folder, toy, monkeypatch):
+    result, path = guided
+    monkeypatch.chdir(folder)
+    again = Recipe.read(path).run(model=toy, progress=False)
+    np.testing.assert_array_equal(again.images[0], result.images[0])
+
+
+def test_another_photograph_has_none_of_the_recipes_masks(guided, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    recipe = Recipe.read(guided[1])
+    assert {*recipe.guides()} == {"content_mask", "style_mask", "start"}
+    assert {*recipe.guides(contents="boat.png")} == {"style_mask"}
+    assert recipe.guides("boat.png", "wave.png") == {}
+
+
+def test_a_missing_mask_is_named(guided, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"content_mask, left\.png .*is neither here nor beside"):
+        Recipe.read(guided[1]).guides()

@@ -28,7 +28,7 @@ def test_previews_are_updated_during_the_run(tmp_path):
 
 
 def test_the_table_has_a_row_for_each_picture(result):
-    paths = [Path("x.png"), Path("y.png"), Path("losses.csv")]
+    paths = {0: Path("x.png"), 1: Path("y.png")}
     heading, first, second = report.table(result, paths)
     assert len(heading) == len(first) == len(second)
     total = result.losses[1]["total"]

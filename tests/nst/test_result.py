@@ -106,9 +106,9 @@ def test_everything_is_saved_and_reported(saved):
         "<b>oat & sea__wave.png",
         "content2__wave.png",
         "content3__wave.png",
-        "losses.csv",
-        "losses.png",
-        "contact_sheet.png",
+        "<b>oat & sea__wave.losses.csv",
+        "<b>oat & sea__wave.losses.png",
+        "<b>oat & sea__wave.sheet.png",
     ]
 
 
@@ -126,7 +126,7 @@ def test_the_sheet_shows_photograph_painting_and_result(result, saved):
     contents = ["<b>oat & sea", "content2", "content3"]
     labels = [[content, "wave", f"{content}__wave"] for content in contents]
     expected = images.contact_sheet(rows, labels=labels)
-    sheet = images.load(saved[0] / "contact_sheet.png")
+    sheet = images.load(saved[0] / "<b>oat & sea__wave.sheet.png")
     np.testing.assert_allclose(sheet, expected, atol=0.51 / 255)
 
 
@@ -137,7 +137,8 @@ def test_saving_twice_asks_for_permission(result, saved, tmp_path):
         result.save(folder)
     assert sorted(folder.iterdir()) == before
     result.save(tmp_path)
-    assert tmp_path / "losses-2.csv" in result.save(tmp_path, overwrite=True)
+    paths = result.save(tmp_path, overwrite=True)
+    assert sorted(paths) == sorted(tmp_path.iterdir())
 
 
 # --- notebooks and consoles ----------------------------------------------------------------

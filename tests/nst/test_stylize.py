@@ -303,7 +303,7 @@ def test_the_sheet_of_a_sweep_has_a_row_per_pair_labelled_with_the_settings(swep
         rows.append([swept.photographs[i].cropped, painting, *swept.images[4 * i : 4 * i + 4]])
         labels.append([f"content{i + 1}", "style1", *LABELS])
     expected = images.contact_sheet(rows, labels=labels)
-    sheet = images.load(tmp_path / "contact_sheet.png")
+    sheet = images.load(tmp_path / f"{swept.names[0]}.sheet.png")
     np.testing.assert_allclose(sheet, expected, atol=0.51 / 255)
 
 
@@ -452,7 +452,7 @@ def test_an_interruption_between_two_pictures_keeps_both(
     np.testing.assert_array_equal(found.images[1], photographs[1])
     paths = found.save(tmp_path)
     assert [images.load(path).shape for path in paths[:2]] == [(32, 32, 3)] * 2
-    assert len((tmp_path / "losses.csv").read_text().splitlines()) == 1 + 1
+    assert len((tmp_path / f"{found.names[0]}.losses.csv").read_text().splitlines()) == 1 + 1
 
 
 class Killed(Exception):
