@@ -12,7 +12,7 @@ from bnnjax.nst.config import StylizeConfig, StylizeOptions, Weight, resolve
 from bnnjax.nst.ensemble import Model, load_models
 from bnnjax.nst.inputs import as_list, pair_up, read_pictures
 from bnnjax.nst.result import StylizeResult
-from bnnjax.nst.stages import Canvas, Finished, paint
+from bnnjax.nst.stages import Canvas, Finished, paint, whole_stride
 from bnnjax.nst.stylization import Stylization
 from bnnjax.nst.sweep import spread
 from bnnjax.nst.terms import Term, check_terms
@@ -106,7 +106,7 @@ def prepare(
     pairs, config = spread(pairs, config, sweep or {}, count=variations, taps=len(own))
     network = configured(network, config)
     objective = make_objective(network, config, extra=tuple(extra_terms))
-    stride = network.stride
+    stride = whole_stride(config, network.stride)
     photographs = read_pictures(contents, kind="content", size=config.size, stride=stride)
     style_size = config.style_size or config.size
     paintings = read_pictures(styles, kind="style", size=style_size, stride=stride)

@@ -46,8 +46,7 @@ class Goal(NamedTuple):
     masks: dict[str, Array] | None
 
     def at(self, name: str, strength: Array | float) -> Statistics:
-        """What a map is led to: its own statistics at strength 0, the paintings' at strength 1; more
-        exaggerates the difference."""
+        """What a map is led to: the photograph's statistics at strength 0, the paintings' at 1."""
         ends = self.own[name], self.statistics[name]
         return jax.tree.map(lambda a, b: (1 - strength) * a + strength * b, *ends)
 
@@ -75,12 +74,15 @@ def goals(
         found.append({n: statistics(x, kind, _fit(share.mask, x)) for n, x in seen.items()})
     weights = jnp.stack([jnp.asarray(share.weight, jnp.float32) for share in shares])
     seen = maps(photograph)
-    masks = [_masks(region, jitters, seen) for region in regions] or [None]
-    own = [{n: statistics(x, kind, mask and mask[n][0]) for n, x in seen.items()} for mask in masks]
+    masks = [_masks(region, jitters, seen) for region in regions]
+    own = [{n: statistics(x, kind, mask[n][0]) for n, x in seen.items()} for mask in masks]
     if len(regions) > 1:
         return tuple(map(Goal, own, found, weights / jnp.mean(weights), masks))
     blended = {name: blend([each[name] for each in found], weights) for name in found[0]}
-    return (Goal(own[0], blended, jnp.ones((), jnp.float32), masks[0]),)
+    one = jnp.ones((), jnp.float32)
+    if regions:
+        return (Goal(own[0], blended, one, masks[0]),)
+    return (Goal({n: statistics(x, kind) for n, x in seen.items()}, blended, one, None),)
 
 
 def distance(

@@ -21,7 +21,7 @@ from jax import Array
 from bnnjax import optimize
 from bnnjax.models.network import Network
 from bnnjax.nst import color
-from bnnjax.nst.config import LARGEST, StylizeConfig
+from bnnjax.nst.config import LARGEST, PER_TAP, SMALLEST, StylizeConfig
 from bnnjax.nst.ensemble import Ensemble
 from bnnjax.nst.inputs import Pair, Picture
 from bnnjax.nst.regions import Share, confine, union
@@ -34,36 +34,40 @@ PARAMETRIZATIONS = {
 }
 Finished = Callable[[int, np.ndarray], None]  # a picture's index and pixels [H, W, 3]
 FIRST = 224  # px, where pictures with strokes of ordinary size begin
-GROWTH = math.sqrt(2)  # approximate ratio of the sizes of successive stages
+GROWTH = 2.3  # approximate ratio of the sizes of successive stages
+SHARES = (0.4, 0.5, 0.3)  # of the steps, in the first, second and further stages
 
 
 class Stage(NamedTuple):
-    """One stage: the shorter sides of picture and painting, the number of steps, and the factor of
-    the learning rate."""
+    """One stage: the shorter sides of picture and painting, the number of steps, and the divisors
+    of the sizes at which the networks look at the picture (see `StyleTransfer`)."""
 
     size: int
     style_size: int
     steps: int
-    rate: float
+    shrinks: tuple[int, ...] = (1,)
 
 
 def stages(config: StylizeConfig) -> list[Stage]:
     """The stages of a stylization, from coarse to fine; the last has the picture's own size."""
-    first = min(max(round(FIRST / config.stroke_size), 32), config.size)
-    count = round(math.log(config.size / first, GROWTH))
+    first = min(max(round(FIRST / config.stroke_size), SMALLEST), config.size)
+    count = math.ceil(math.log(config.size / first, GROWTH) - 0.25)
     found = []
     for number in range(count + 1):
         scale = (first / config.size) ** (1 - number / count) if count else 1.0
-        # Later stages only add detail to what is there: fewer and smaller steps suffice.
-        steps = config.steps if number == 0 else math.ceil(config.steps * _share(number))
-        rate = 1.0 if number == 0 else max(0.67**number, 0.5)
-        style_size = round(scale * (config.style_size or config.size))
-        found.append(Stage(round(scale * config.size), style_size, steps, rate))
+        size, style_size = (
+            round(scale * side) for side in (config.size, config.style_size or config.size)
+        )
+        # The layout is decided on few pixels, where steps are cheap; finer stages add detail.
+        steps = config.steps if not count else math.ceil(SHARES[min(number, 2)] * config.steps)
+        octaves = max(math.floor(math.log2(size / first) + 0.25), 0)
+        found.append(Stage(size, style_size, steps, tuple(2**n for n in range(octaves + 1))))
     return found
 
 
-def _share(number: int) -> float:
-    return max(0.33 * 0.6 ** (number - 1), 0.1)
+def whole_stride(config: StylizeConfig, stride: int) -> int:
+    """The sides of a canvas are multiples of it, so that all looks at it suit the network."""
+    return stride * max(stages(config)[-1].shrinks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Canvas:
 
     Attributes:
       pairs, photographs, paintings: see `Stylization`.
-      stride: sides are multiples of it.
+      stride: of the network; sides are multiples of it.
       config: the options of the run.
     """
 
@@ -84,9 +88,9 @@ class Canvas:
 
     def at(self, stage: Stage) -> "Canvas":
         """The same pictures at the sizes of a stage."""
-        tile = self.config.tile
-        photographs = [p.resized(stage.size, self.stride, tile=tile) for p in self.photographs]
-        paintings = [p.resized(stage.style_size, self.stride) for p in self.paintings]
+        stride, tile = self.stride * max(stage.shrinks), self.config.tile
+        photographs = [p.resized(stage.size, stride, tile=tile) for p in self.photographs]
+        paintings = [p.resized(stage.style_size, stride) for p in self.paintings]
         return dataclasses.replace(self, photographs=photographs, paintings=paintings)
 
     def pair(self, number: int) -> tuple[Picture, Picture]:
@@ -168,27 +172,28 @@ def paint(
     parts: list[optimize.Minimized] = []
     for number, stage in enumerate(plan):
         here = canvas if stage is plan[-1] else canvas.at(stage)
+        loss = objective.looking(stage.shrinks)
         first = (
             [_first(*here.pair(n), config.of_picture(n), noise_key) for n in range(len(here.pairs))]
             if previous is None
             else here.enlarged(previous[1], previous[0])
         )
 
-        def data(n: int, here: Canvas = here) -> Any:
+        def data(n: int, here: Canvas = here, loss: StyleTransfer = loss) -> Any:
             content, style = here.pair(n)
             shares, regions = here.shares(n), here.regions(n)
             pictures = content.pixels, style.pixels
-            return objective.measure(network.variables, *pictures, jitters, shares, regions)
+            return loss.measure(network.variables, *pictures, jitters, shares, regions)
 
         found = optimize.minimize(
-            objective,
+            loss,
             variables,
             first,
             data,
-            weights,
+            _repeated(weights, len(stage.shrinks)),
             parametrization=_parametrization(config),
             optimizer=config.optimizer,
-            learning_rate=rate * stage.rate,
+            learning_rate=rate,
             steps=stage.steps,
             key=step_key,
             progress=progress,
@@ -204,6 +209,11 @@ def paint(
         parts[-1].pictures = canvas.enlarged(parts[-1].pictures, here)
     parts[-1].pictures = [canvas.shown(*item) for item in enumerate(parts[-1].pictures)]
     return _joined(parts)
+
+
+def _repeated(weights: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """The weights with those of the taps repeated for every look at the picture."""
+    return {n: np.tile(w, count) if n in PER_TAP else w for n, w in weights.items()}
 
 
 def _parametrization(config: StylizeConfig) -> optimize.Parametrization:

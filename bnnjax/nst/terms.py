@@ -150,9 +150,6 @@ class Style(Term):
         ]
         return _weighted_mean(each, weights["style_tap_weights"])
 
-    def _statistics(self, taps: Taps) -> dict[str, Statistics]:
-        return {tap: statistics(taps[tap], self.kind) for tap in self.taps}
-
 
 def _relative(found: Statistics, target: Statistics) -> Array:
     return relative(found.second, target.second) + relative(found.mean, target.mean)

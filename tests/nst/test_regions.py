@@ -10,7 +10,7 @@ from bnnjax.nst.statistics import Statistics, blend, mean_covariance, statistics
 from bnnjax.nst.terms import Color, Scene, Seen, Style
 
 JITTERS = jnp.asarray([[0, 0], [2, -4]])
-TAPS = {"style_tap_weights": jnp.ones(1, jnp.float32)}
+TAPS = {"style_tap_weights": jnp.ones(1, jnp.float32), "strength": jnp.ones(())}
 
 
 def picture_of(seed, height=8, width=12):

@@ -19,28 +19,29 @@ def sizes(**options):
 
 
 def test_a_picture_of_ordinary_size_has_one_stage_with_all_steps():
-    assert stages.stages(StylizeConfig(size=224, steps=77)) == [stages.Stage(224, 224, 77, 1.0)]
+    assert stages.stages(StylizeConfig(size=224, steps=77)) == [stages.Stage(224, 224, 77)]
 
 
 def test_larger_strokes_begin_smaller_and_finer_ones_larger():
     assert sizes(size=448)[0] == 224
     assert sizes(size=448, stroke_size=2)[0] == 112
     assert sizes(size=448, stroke_size=0.5) == [448]
-    assert sizes(size=224, stroke_size=2) == [112, 158, 224]
+    assert sizes(size=224, stroke_size=2) == [112, 224]
 
 
 @given(st.integers(32, 4096), st.floats(0.1, 10), st.integers(1, 1000))
-def test_stages_grow_by_about_the_root_of_two_up_to_the_size(size, stroke_size, steps):
+def test_stages_about_double_up_to_the_size(size, stroke_size, steps):
     config = StylizeConfig(size=size, stroke_size=stroke_size, steps=steps, style_size=64)
     found = stages.stages(config)
     assert found[-1].size == size
     assert found[-1].style_size == 64
-    assert found[0].steps == steps
     ratios = [b.size / a.size for a, b in itertools.pairwise(found)]
-    assert all(1 < ratio < 1.75 for ratio in ratios)
-    for before, after in itertools.pairwise(found):
-        assert 1 <= after.steps <= before.steps
-        assert after.rate <= before.rate
+    assert all(1 < ratio < 2.9 for ratio in ratios)
+    assert all(1 <= stage.steps <= steps for stage in found)
+    assert found[0].shrinks == (1,)
+    for stage in found:  # the smallest look is about as large as the first stage
+        assert all(stage.size / shrink > 0.8 * found[0].size for shrink in stage.shrinks)
+        assert stage.size / max(stage.shrinks) < 1.7 * found[0].size
 
 
 def test_a_picture_keeps_its_place_on_a_canvas_of_any_size(make_picture):
@@ -63,7 +64,7 @@ def test_at_strength_zero_the_picture_is_the_photograph(toy, make_picture):
 
 @pytest.fixture(scope="module")
 def run(toy, make_picture):
-    """A function that paints a picture of 96 px in three stages."""
+    """A function that paints a picture of 96 px in stages."""
 
     def stylize(**options):
         pictures = make_picture(0, 96, 128), make_picture(1, 96, 96)
@@ -75,8 +76,9 @@ def run(toy, make_picture):
 
 def test_the_history_holds_the_steps_of_all_stages(run):
     result = run()
-    expected = sum(stage.steps for stage in stages.stages(result.config))
-    assert len(result.losses[0]["total"]) == expected > 12
+    expected = [stage.steps for stage in stages.stages(result.config)]
+    assert len(expected) > 1
+    assert len(result.losses[0]["total"]) == sum(expected)
     assert result.images[0].shape == (96, 128, 3)
 
 
