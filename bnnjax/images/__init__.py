@@ -7,7 +7,14 @@ Everywhere in bnnjax a picture is a NumPy array, float32, sRGB (gamma-encoded, a
 from bnnjax.images.decode import SUFFIXES, failure, load, load_bytes
 from bnnjax.images.png import read_metadata, save_png
 from bnnjax.images.sheet import contact_sheet
-from bnnjax.images.sizes import center_crop, fit, pillow_crop_resize, resize, zoo_crop_resize
+from bnnjax.images.sizes import (
+    center_crop,
+    fit,
+    pillow_crop_resize,
+    resize,
+    square,
+    zoo_crop_resize,
+)
 
 __all__ = [
     "SUFFIXES",
@@ -21,5 +28,6 @@ __all__ = [
     "read_metadata",
     "resize",
     "save_png",
+    "square",
     "zoo_crop_resize",
 ]

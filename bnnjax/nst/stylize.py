@@ -1,7 +1,5 @@
 """`stylize_batch`: takes photographs and paintings, returns stylized pictures."""
 
-import dataclasses
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -21,11 +19,13 @@ from bnnjax.nst.stages import Canvas, paint
 from bnnjax.nst.sweep import spread
 from bnnjax.nst.terms import Term, check_terms
 from bnnjax.nst.transfer import StyleTransfer, configured, make_objective
+from bnnjax.options import names_every
 from bnnjax.port.load import load_model
 
 Preview = Callable[[int, list[str], list[np.ndarray]], None]
 
 
+@names_every(StylizeConfig, StylizeOptions)
 def stylize_batch(
     contents: Any,
     styles: Any,
@@ -118,20 +118,3 @@ def _weights(
             raise ValueError(f"{name} has shape {value.shape}, needs () or ({pictures},)")
         found[name] = np.broadcast_to(value, (pictures,))
     return found
-
-
-def _signature() -> inspect.Signature:
-    """The signature with every option by name, for completion in notebooks and for ``help``."""
-    plain = inspect.signature(stylize_batch)
-    *own, _ = plain.parameters.values()
-    hints = StylizeOptions.__annotations__
-    options = [
-        inspect.Parameter(
-            field.name, own[-1].kind, default=field.default, annotation=hints[field.name]
-        )
-        for field in dataclasses.fields(StylizeConfig)
-    ]
-    return plain.replace(parameters=[*own, *options])
-
-
-stylize_batch.__signature__ = _signature()  # type: ignore[attr-defined]

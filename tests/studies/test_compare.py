@@ -137,7 +137,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(run, painted, monkey
 
 def test_pictures_with_other_options_are_not_mixed(run):
     run("inknet")
-    with pytest.raises(ValueError, match="boat__wave.png was made .* with other options; choose"):
+    with pytest.raises(ValueError, match=r"boat__wave.png was made .* with other options; choose"):
         run("inknet", steps=3)
     assert run("inknet", steps=3, overwrite=True)
 
