@@ -176,16 +176,17 @@ def print_problems(problems: Sequence[str]) -> None:
 def report(
     table: Sequence[Sequence[str]],
     figures: Mapping[str, Any],
-    paths: Sequence[Path],
+    pictures: Sequence[Path],
+    summaries: Sequence[Path],
     problems: Sequence[str],
 ) -> int:
-    """Prints a study's table, its last files, its costs and its problems; the exit status."""
+    """Prints a study's table, its summaries, its costs and its problems; the exit status."""
     print_table(table)
     spent = costs()
-    shown = ", ".join(path.name for path in paths if "__" not in path.name)
-    print(f"{paths[0].parent}: {shown}; {spent['total_seconds']} s")
+    shown = ", ".join(path.name for path in summaries)
+    print(f"{summaries[0].parent}: {shown}; {spent['total_seconds']} s")
     print_problems(problems)
-    files = [str(path) for path in paths]
+    files = [str(path) for path in (*pictures, *summaries)]
     print_json({**figures, **spent, "files": files, "problems": [*problems]})
     return 1 if problems else 0
 

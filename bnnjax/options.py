@@ -2,14 +2,45 @@
 
 import dataclasses
 import difflib
+import inspect
 import operator
-from collections.abc import Iterable
-from typing import Any, get_args
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, get_args
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def option(default: Any, help: str, **metadata: Any) -> Any:
     """A field with its default and the line that command-line help shows."""
     return dataclasses.field(default=default, metadata={"help": help, **metadata})
+
+
+def names_every(config: type, hints: type) -> Callable[[F], F]:
+    """Decorates a function whose ``**options`` are fields of a dataclass.
+
+    The signature then names every option, for completion in notebooks and for ``help``.
+
+    Args:
+      config: the dataclass, which has the defaults.
+      hints: the ``TypedDict`` of the options, which has the types that callers may give.
+    """
+
+    def decorate(function: F) -> F:
+        plain = inspect.signature(function)
+        *own, _ = plain.parameters.values()
+        options = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=hints.__annotations__[field.name],
+            )
+            for field in dataclasses.fields(config)
+        ]
+        function.__signature__ = plain.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
 
 
 def one_of(name: str, value: Any, choices: Any) -> Any:

@@ -42,8 +42,8 @@ def main() -> int:
         found = blocks.gradient_peaks(*pictures, **options)
         cli.print_table(blocks.peaks_table(study))
         cli.print_table(blocks.gradient_table(found))
-        paths, figures = study.save(directory), {"model": model, **study.figures()}
-        status |= cli.report(study.table(), figures, paths, study.problems)
+        files, figures = study.save(directory), {"model": model, **study.figures()}
+        status |= cli.report(study.table(), figures, *files, study.problems)
     return status
 
 

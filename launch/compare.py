@@ -29,23 +29,20 @@ cli.define_json()
 
 
 def main() -> int:
-    contents, styles = FLAGS.content, FLAGS.style
-    if not (contents or styles):
-        contents, styles = assets.samples()
-    outcomes = compare(
+    pictures = (FLAGS.content or [], FLAGS.style or [])
+    if not any(pictures):
+        pictures = assets.samples()
+    entrants = compare(
         FLAGS.models,
-        contents or [],
-        styles or [],
+        *pictures,
         FLAGS.output_dir,
-        features=judge.vgg_features(FLAGS.judge),
-        pairing=FLAGS.pairing,
-        overwrite=FLAGS.overwrite,
-        **cli.given(OPTIONS),
+        judge=judge.vgg_features(FLAGS.judge),
+        **cli.given(("pairing", "overwrite", *OPTIONS)),
     )
-    cli.print_table(comparison.table(outcomes))
+    cli.print_table(comparison.table(entrants))
     costs = cli.costs()
     print(f"{FLAGS.output_dir}: {costs['total_seconds']} s, {costs['peak_memory_mib']} MiB")
-    networks = {o.name: {**o.figures, "pictures": o.measures, "note": o.note} for o in outcomes}
+    networks = {e.name: {**e.figures, "pictures": e.rows, "note": e.note} for e in entrants}
     cli.print_json({"networks": networks, **costs})
     return 0
 

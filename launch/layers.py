@@ -40,12 +40,12 @@ def main() -> int:
     else:
         sets = FLAGS.style_sets and [taps.split("+") for taps in FLAGS.style_sets]
         study = layers.cross_layers(*pictures, style_sets=sets, **options)
-    paths, figures = study.save(options["output_dir"]), study.figures()
+    files, figures = study.save(options["output_dir"]), study.figures()
     if FLAGS.kind == "cross" and len(study.of(study.settings[0])) > 1:
         figures["factors"] = validation.factors(study)
         cli.print_table(validation.table(study))
         cli.print_table(validation.factor_table(figures["factors"]))
-    return cli.report(study.table(), figures, paths, study.problems)
+    return cli.report(study.table(), figures, *files, study.problems)
 
 
 def run() -> None:

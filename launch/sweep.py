@@ -38,8 +38,8 @@ def main() -> int:
         study = search.search(*pictures, vary=vary, **options)
     else:
         study = sweep.sweep(*pictures, vary=vary, **options)
-    paths = study.save(options["output_dir"])
-    return cli.report(study.table(), study.figures(), paths, study.problems)
+    files = study.save(options["output_dir"])
+    return cli.report(study.table(), study.figures(), *files, study.problems)
 
 
 def run() -> None:

@@ -13,7 +13,6 @@ import numpy as np
 from bnnjax import images
 from bnnjax.atlas.atlas import Atlas, Cell
 from bnnjax.atlas.directions import cosines
-from bnnjax.atlas.samples import square
 from bnnjax.images.png import to_pillow
 
 THUMBNAIL = 62  # px
@@ -50,10 +49,8 @@ def _cell(atlas: Atlas, cell: Cell) -> dict[str, Any]:
     nearness = cosines(samples.activations[cell.members], cell.direction[None])[:, 0]
     chosen = cell.members[np.argsort(-nearness, kind="stable")[:PHOTOGRAPHS]]
     paths = [atlas.paths[samples.pictures[member]] for member in chosen]
-    thumbnails = [
-        images.resize(square(path, size=atlas.config.image_size), height=THUMBNAIL, width=THUMBNAIL)
-        for path in paths
-    ]
+    squares = [images.square(images.load(path), size=atlas.config.image_size) for path in paths]
+    thumbnails = [images.resize(s, height=THUMBNAIL, width=THUMBNAIL) for s in squares]
     return {
         "row": cell.row,
         "column": cell.column,

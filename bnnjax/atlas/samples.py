@@ -60,11 +60,6 @@ def pictures_in(sources: str | Path | Sequence[str | Path]) -> list[Path]:
     return paths
 
 
-def square(path: Path, *, size: int) -> np.ndarray:
-    """The central square of a picture as classifiers see it, float32 [size, size, 3] in [0, 1]."""
-    return np.clip(images.pillow_crop_resize(images.load(path), size=size), 0, 1)
-
-
 def collect(
     network: Network,
     paths: Sequence[Path],
@@ -135,7 +130,8 @@ def _part(job: _Job, numbers: range, bar: Any) -> tuple[Samples, list[str]]:
     batches, problems = [_none(job)], []
     for number in numbers:
         try:
-            squares[number] = square(job.paths[number], size=job.config.image_size)
+            picture = images.load(job.paths[number])
+            squares[number] = images.square(picture, size=job.config.image_size)
         except ValueError as error:
             problems.append(str(error))
         if len(squares) == BATCH or (squares and number == numbers[-1]):

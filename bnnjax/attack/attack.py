@@ -13,9 +13,11 @@ from bnnjax.attack.inputs import Inputs, class_index, classifier, side_of, squar
 from bnnjax.attack.result import AttackResult
 from bnnjax.models import evaluate
 from bnnjax.models.network import Network
+from bnnjax.options import names_every
 from bnnjax.port.load import load_model
 
 
+@names_every(AttackConfig, AttackOptions)
 def attack_batch(
     images: Any,
     model: str | Path | Network | None = None,

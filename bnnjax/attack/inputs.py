@@ -80,18 +80,7 @@ def squares(sources: Any, *, side: int) -> tuple[list[str], list[np.ndarray]]:
     """
     listed = as_list(sources, kind="picture")
     names = names_of(listed, kind="picture")
-    return names, [square(images.load(source), side=side) for source in listed]
-
-
-def square(picture: np.ndarray, *, side: int) -> np.ndarray:
-    """The picture [H, W, 3] in [0, 1] as uint8 [side, side, 3].
-
-    A square of that side is taken as it is; others are cropped at the centre and resized as in the
-    evaluation of accuracy, `images.pillow_crop_resize`.
-    """
-    if picture.shape[:2] != (side, side):
-        picture = np.clip(images.pillow_crop_resize(picture, size=side), 0, 1)
-    return np.rint(picture * 255).astype(np.uint8)
+    return names, [_square(images.load(source), side) for source in listed]
 
 
 def classifier(network: Network, *, side: int | None = None) -> Callable[[np.ndarray], np.ndarray]:
@@ -104,11 +93,15 @@ def classifier(network: Network, *, side: int | None = None) -> Callable[[np.nda
 
     def of(picture: np.ndarray) -> np.ndarray:
         if side is not None:
-            picture = square(picture.astype(np.float32) / np.float32(255), side=side)
+            picture = _square(picture.astype(np.float32) / np.float32(255), side)
         batch = picture[None].astype(np.float32) / np.float32(255)
         return np.asarray(_logits(network.architecture, network.variables, batch)[0])
 
     return of
+
+
+def _square(picture: np.ndarray, side: int) -> np.ndarray:
+    return np.rint(images.square(picture, size=side) * 255).astype(np.uint8)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -21,6 +21,7 @@ from bnnjax.images.sizes import (
     pillow_crop_resize,
     resize,
     resize_channel,
+    square,
     zoo_crop_resize,
 )
 
@@ -44,5 +45,6 @@ __all__ = [
     "resize_channel",
     "save_picture",
     "save_png",
+    "square",
     "zoo_crop_resize",
 ]

@@ -90,6 +90,20 @@ def pillow_crop_resize(image: ArrayLike, *, size: SupportsIndex = 224) -> np.nda
     return _pillow_resize(square, size, size, Image.Resampling.BICUBIC)
 
 
+def square(image: ArrayLike, *, size: SupportsIndex = 224) -> np.ndarray:
+    """A picture as classifiers see it, [H, W, 3] → float32 [size, size, 3], clipped to [0, 1].
+
+    A square of that size is taken as it is; others go through `pillow_crop_resize`.
+
+    Raises:
+      ValueError: as `zoo_crop_resize` does.
+    """
+    image, size = _checked(image), positive("size", size)
+    if image.shape[:2] != (size, size):
+        image = pillow_crop_resize(image, size=size)
+    return np.clip(image, 0, 1)
+
+
 def positive(name: str, value: SupportsIndex) -> int:
     """Returns an integer of Python, NumPy or JAX as an int.
 

@@ -1,7 +1,5 @@
 """`stylize_batch`: takes photographs and paintings, returns stylized pictures."""
 
-import dataclasses
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -11,8 +9,10 @@ from bnnjax.nst.ensemble import Model
 from bnnjax.nst.prepare import Preview, prepare
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.terms import Term
+from bnnjax.options import names_every
 
 
+@names_every(StylizeConfig, StylizeOptions)
 def stylize_batch(
     contents: Any,
     styles: Any,
@@ -88,20 +88,3 @@ def stylize_batch(
     )
     folder = None if snapshots is None else Path(snapshots)
     return prepared.run(progress=progress, preview=preview, snapshots=folder)
-
-
-def _signature() -> inspect.Signature:
-    """The signature with every option by name, for completion in notebooks and for ``help``."""
-    plain = inspect.signature(stylize_batch)
-    *own, _ = plain.parameters.values()
-    hints = StylizeOptions.__annotations__
-    options = [
-        inspect.Parameter(
-            field.name, own[-1].kind, default=field.default, annotation=hints[field.name]
-        )
-        for field in dataclasses.fields(StylizeConfig)
-    ]
-    return plain.replace(parameters=[*own, *options])
-
-
-stylize_batch.__signature__ = _signature()  # type: ignore[attr-defined]

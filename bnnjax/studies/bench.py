@@ -24,6 +24,7 @@ from bnnjax.studies.trials import (
     Trial,
     batches,
     best_losses,
+    costs,
     merged,
     of_pixels,
 )
@@ -182,6 +183,7 @@ class Bench:
             best_losses(result.losses[number]),
             {},
             of_pixels(picture, painting),
+            costs(result),
             result.minimized.diverged.get(number),
         )
         return self._written(outcome)

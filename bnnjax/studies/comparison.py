@@ -3,116 +3,113 @@
 import csv
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from bnnjax.images import contact_sheet, fit, load, save_png
+from bnnjax.images import contact_sheet, save_png
+from bnnjax.studies.study import Study
 
 MEASURES = ("style", "strokes", "content", "checker")
 COSTS = ("ms_per_step", "memory_mib", "weights_mib")
-HEADINGS = ("ms/step", "memory MiB", "weights MiB")  # of `COSTS`
+FIGURES = (*MEASURES, *COSTS)
+HEADINGS = (*MEASURES, "ms/step", "memory MiB", "weights MiB")
 CELL = 224  # px of a picture in the sheet
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What came of one network.
+class Entrant:
+    """One network of a comparison, and what came of it.
 
     Attributes:
       name: its name in tables, and that of its folder.
-      measures: name of a picture → its measures, see `bnnjax.judge`; empty without weights.
-      costs: see `bnnjax.studies.compare.costs`; empty without weights.
+      study: its pictures, one per pair, of the setting (); None without weights.
+      weights_mib: the size of the weights in use, binary kernels packed.
       note: why there are no pictures, or what went wrong.
     """
 
     name: str
-    measures: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
-    costs: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    study: Study | None = None
+    weights_mib: float = 0.0
     note: str = ""
 
     @property
     def figures(self) -> dict[str, float]:
-        """The means of the measures over all pictures, and the costs; empty without weights."""
-        if not self.measures:
-            return {}
-        means = {m: float(np.mean([row[m] for row in self.measures.values()])) for m in MEASURES}
-        return {**means, **self.costs}
+        """The means of the measures and costs over all pictures; empty without weights."""
+        rows = [*self.rows.values()]
+        return {n: float(np.mean([row[n] for row in rows])) for n in FIGURES} if rows else {}
+
+    @property
+    def rows(self) -> dict[str, dict[str, float]]:
+        """Name of a picture → its measures and costs; empty without weights."""
+        outcomes = self.study.outcomes if self.study else ()
+        own = {"weights_mib": self.weights_mib}
+        found = {o.trial.name: {**o.measures, **o.costs, **own} for o in outcomes}
+        return {picture: {name: row[name] for name in FIGURES} for picture, row in found.items()}
 
 
-def table(outcomes: Sequence[Outcome]) -> list[list[str]]:
+def table(entrants: Sequence[Entrant]) -> list[list[str]]:
     """Rows of text, heading first: the figures of each network."""
-    rows = [["network", *MEASURES, *HEADINGS, "note"]]
-    for outcome in outcomes:
-        figures = outcome.figures
+    rows = [["network", *HEADINGS, "note"]]
+    for entrant in entrants:
+        figures = entrant.figures
         cells = [f"{figures[name]:.3f}" if figures else "-" for name in MEASURES]
         cells += [f"{figures[name]:.1f}" if figures else "-" for name in COSTS]
-        rows.append([outcome.name, *cells, outcome.note])
+        rows.append([entrant.name, *cells, entrant.note])
     return rows
 
 
-def save(
-    directory: Path, outcomes: Sequence[Outcome], originals: Mapping[str, tuple[Path, Path]]
-) -> None:
-    """Writes ``comparison.csv``, ``sheet.png`` and, with matplotlib, ``comparison.png``.
-
-    Args:
-      directory: the folder; the pictures are in a folder per network.
-      outcomes: all networks so far.
-      originals: name of a picture → the photograph and the painting that it was made from.
-    """
+def save(directory: Path, entrants: Sequence[Entrant]) -> None:
+    """Writes ``comparison.csv``, ``sheet.png`` and, with matplotlib, ``comparison.png``."""
     directory.mkdir(parents=True, exist_ok=True)
-    write_csv(directory / "comparison.csv", outcomes)
-    painted = [outcome for outcome in outcomes if outcome.measures]
+    write_csv(directory / "comparison.csv", entrants)
+    painted = [entrant for entrant in entrants if entrant.study]
     if painted:
-        sheet = make_sheet(directory, painted, originals)
-        save_png(directory / "sheet.png", sheet, overwrite=True)
+        save_png(directory / "sheet.png", sheet(painted), overwrite=True)
         plot(directory / "comparison.png", painted)
 
 
-def write_csv(path: Path, outcomes: Sequence[Outcome]) -> None:
+def write_csv(path: Path, entrants: Sequence[Entrant]) -> None:
     """Writes a row per network and picture, and a row for each network without pictures."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["network", "picture", *MEASURES, *COSTS, "note"])
+        writer = csv.DictWriter(file, ["network", "picture", *FIGURES, "note"])
         writer.writeheader()
-        for outcome in outcomes:
-            own = {"network": outcome.name, **outcome.costs, "note": outcome.note}
-            for picture, measures in outcome.measures.items() or {"": {}}.items():
-                writer.writerow({**own, "picture": picture, **measures})
+        for entrant in entrants:
+            own = {"network": entrant.name, "note": entrant.note}
+            for picture, row in entrant.rows.items() or {"": {}}.items():
+                writer.writerow({**own, "picture": picture, **row})
 
 
-def make_sheet(
-    directory: Path, outcomes: Sequence[Outcome], originals: Mapping[str, tuple[Path, Path]]
-) -> np.ndarray:
+def sheet(entrants: Sequence[Entrant]) -> np.ndarray:
     """A row per pair: photograph, painting, and the picture of each network, labelled with its
     style and content distances and the network's name; float32 [H, W, 3]."""
+    studies = [entrant.study for entrant in entrants if entrant.study]
     rows, labels = [], []
-    for picture, pair in originals.items():
-        row: list[Any] = [fit(load(path), size=CELL) for path in pair]
-        names = [path.stem for path in pair]
-        for outcome in outcomes:
-            row.append(directory / outcome.name / f"{picture}.png")
-            style, content = (outcome.measures[picture][name] for name in ("style", "content"))
-            names.append(f"{style:.2f} {content:.2f} {outcome.name}")  # the end may be cut off
-        rows.append(row)
-        labels.append(names)
+    for number, first in enumerate(studies[0].outcomes):
+        pair, outcomes = first.trial.pair, [study.outcomes[number] for study in studies]
+        originals = studies[0].photographs[pair.content], studies[0].paintings[pair.style]
+        rows.append([*(o.cropped for o in originals), *(o.picture for o in outcomes)])
+        # The end of a label may be cut off.
+        labels.append([original.name for original in originals])
+        for entrant, outcome in zip(entrants, outcomes, strict=True):
+            style, content = (outcome.measures[name] for name in ("style", "content"))
+            labels[-1].append(f"{style:.2f} {content:.2f} {entrant.name}")
     return contact_sheet(rows, labels=labels, cell=CELL)
 
 
-def plot(path: Path, outcomes: Sequence[Outcome]) -> bool:
+def plot(path: Path, entrants: Sequence[Entrant]) -> bool:
     """Draws a panel of bars per figure, a bar per network; returns whether matplotlib is there."""
     os.environ.setdefault("MPLBACKEND", "agg")
     try:
         from matplotlib.figure import Figure
     except ImportError:  # it is optional; the table has all figures
         return False
-    figure = Figure(figsize=(14, 1.2 + 0.35 * len(outcomes)), layout="constrained")
-    panels = figure.subplots(1, len(MEASURES) + len(COSTS), sharey=True)
-    names, titles = [outcome.name for outcome in outcomes], (*MEASURES, *HEADINGS)
-    for axes, name, title in zip(panels, (*MEASURES, *COSTS), titles, strict=True):
-        bars = axes.barh(names, [outcome.figures[name] for outcome in outcomes])
+    figure = Figure(figsize=(14, 1.2 + 0.35 * len(entrants)), layout="constrained")
+    panels = figure.subplots(1, len(FIGURES), sharey=True)
+    names = [entrant.name for entrant in entrants]
+    for axes, name, title in zip(panels, FIGURES, HEADINGS, strict=True):
+        bars = axes.barh(names, [entrant.figures[name] for entrant in entrants])
         axes.bar_label(bars, fmt="{:.3g}", padding=2)
         axes.set_title(title, fontsize="medium")
         axes.margins(x=0.4)  # room for the labels

@@ -100,6 +100,7 @@ class Study:
         """The originals of every pair, followed by its pictures: rows share all settings but the
         last one that varies."""
         rows: dict[Any, tuple[list[np.ndarray], list[str]]] = {}
+        captions = dict(zip(self.settings, _captions(self.settings), strict=True))
         for outcome in self.outcomes:
             pair, setting = outcome.trial.pair, outcome.trial.setting
             if (pair, None) not in rows:
@@ -108,7 +109,7 @@ class Study:
                 rows[pair, None] = (pictures, [original.name for original in originals])
             pictures, labels = rows.setdefault((pair, setting[:-1]), ([], []))
             pictures.append(outcome.picture)
-            labels.append(_caption(setting))
+            labels.append(captions[setting])
         wrapped = [
             (pictures[i : i + COLUMNS], labels[i : i + COLUMNS])
             for pictures, labels in rows.values()
@@ -117,12 +118,12 @@ class Study:
         pictures_of, labels_of = zip(*wrapped, strict=True)
         return contact_sheet(pictures_of, labels=labels_of, cell=CELL)
 
-    def save(self, directory: str | Path) -> list[Path]:
+    def save(self, directory: str | Path) -> tuple[list[Path], list[Path]]:
         """Writes the pictures, ``study.csv``, ``sheet.png``, ``best.png`` with its recipe, and, if
         matplotlib is installed, ``front.png`` and ``curves.png``; existing files are replaced.
 
         Returns:
-          The paths of the files, pictures first.
+          The paths of the pictures, and those of the other files.
         """
         directory = Path(directory)
         for outcome in self.outcomes:
@@ -135,7 +136,7 @@ class Study:
         self._write_table(directory / "study.csv")
         figures = [directory / name for name in ("best.png", "sheet.png", "study.csv")]
         drawn = plots.draw(directory, self.means, self.front)
-        return [*pictures, *figures, *drawn]
+        return pictures, [*figures, *drawn]
 
     def _write_table(self, path: Path) -> None:
         first = self.outcomes[0]
@@ -165,7 +166,11 @@ def _mean(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([each[name] for each in measures])) for name in measures[0]}
 
 
-def _caption(setting: Setting) -> str:
-    """The whole setting where it fits, else its values."""
-    whole = label(setting)
-    return whole if len(whole) < 26 else ", ".join(shown(value) for _, value in setting)
+def _captions(settings: Sequence[Setting]) -> list[str]:
+    """What differs between the settings; values alone if names and values do not fit."""
+    constant = set.intersection(*map(set, settings)) if len(settings) > 1 else set()
+    differing = [tuple(item for item in setting if item not in constant) for setting in settings]
+    whole = [*map(label, differing)]
+    if max(map(len, whole)) < 26:
+        return whole
+    return [", ".join(shown(value) for _, value in setting) for setting in differing]

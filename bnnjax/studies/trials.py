@@ -13,6 +13,7 @@ from bnnjax.judge.measures import SMALLEST_SIDE, checker
 from bnnjax.nst.config import TRACED, StylizeConfig
 from bnnjax.nst.inputs import Pair
 from bnnjax.nst.recipe import KEYWORD, Recipe
+from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.terms import total_variation
 
 Setting = tuple[tuple[str, Any], ...]  # the names and values that distinguish it, hashable
@@ -43,6 +44,7 @@ class Outcome(NamedTuple):
       losses: every term of the loss by name, unweighted, at the best step.
       judged: the measures of `bnnjax.judge`, if there was a judge.
       plain: measures of the pixels alone, see `of_pixels`.
+      costs: those of the call that made it, see `costs`.
       diverged: the step where the loss was no longer finite, or None.
     """
 
@@ -52,6 +54,7 @@ class Outcome(NamedTuple):
     losses: dict[str, float]
     judged: dict[str, float]
     plain: dict[str, float]
+    costs: dict[str, float]
     diverged: int | None = None
 
     @property
@@ -62,7 +65,8 @@ class Outcome(NamedTuple):
 
     def write(self, directory: Path) -> None:
         """Writes NAME.png with its recipe and its figures."""
-        figures = {name: getattr(self, name) for name in ("losses", "judged", "plain", "diverged")}
+        names = ("losses", "judged", "plain", "costs", "diverged")
+        figures = {name: getattr(self, name) for name in names}
         text = {KEYWORD: self.recipe.to_json(), FIGURES: json.dumps(figures)}
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{self.trial.name}.png"
@@ -101,6 +105,20 @@ def of_pixels(picture: np.ndarray, painting: np.ndarray) -> dict[str, float]:
     if min(picture.shape[:2]) >= SMALLEST_SIDE:
         found["checker"] = float(checker(picture))
     return found
+
+
+def costs(result: StylizeResult) -> dict[str, float]:
+    """What the pictures of a call cost.
+
+    Returns:
+      ``ms_per_step``: milliseconds per step and picture; ``memory_mib``: XLA's estimate for the
+      compiled step of the batch.
+    """
+    steps = sum(len(losses.get("total", ())) for losses in result.losses)
+    return {
+        "ms_per_step": 1000 * result.minimized.seconds["optimize"] / max(steps, 1),
+        "memory_mib": result.minimized.estimated_memory / 2**20,
+    }
 
 
 def best_losses(history: Mapping[str, np.ndarray]) -> dict[str, float]:

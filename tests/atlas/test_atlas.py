@@ -135,7 +135,7 @@ def test_the_page_has_everything_inside(atlas, tmp_path):
 def test_activations_serve_another_grid(linear, photographs, tmp_path, monkeypatch):
     options = {**OPTIONS, "steps": 2}
     atlas_into(tmp_path, photographs, model=linear, **options)
-    monkeypatch.setattr("bnnjax.atlas.samples.square", None)  # would be needed to collect again
+    monkeypatch.setattr("bnnjax.images.square", None)  # would be needed to collect again
     with pytest.raises(ValueError, match="exists already"):
         atlas_into(tmp_path, photographs, model=linear, **options)
     monkeypatch.setattr("bnnjax.atlas.page._cell", lambda atlas, cell: {})

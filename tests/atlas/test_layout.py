@@ -58,13 +58,14 @@ def test_pca_does_not_depend_on_the_sign_that_lapack_chooses(monkeypatch):
 
 
 @pytest.mark.slow
-def test_umap_keeps_clusters_apart_and_repeats():
-    pytest.importorskip("umap")
+@pytest.mark.parametrize(("method", "library"), [("umap", "umap"), ("tsne", "openTSNE")])
+def test_clusters_are_kept_apart_and_a_layout_repeats(method, library):
+    pytest.importorskip(library)
     rng = np.random.default_rng(0)
     centers = 5 * np.eye(3, 8)[np.arange(90) % 3]
     data = (centers + rng.normal(0, 0.3, (90, 8))).astype(np.float32)
-    points = layout.project(data, method="umap", seed=1)
-    np.testing.assert_array_equal(layout.project(data, method="umap", seed=1), points)
+    points = layout.project(data, method=method, seed=1)
+    np.testing.assert_array_equal(layout.project(data, method=method, seed=1), points)
     means = np.stack([points[n::3].mean(axis=0) for n in range(3)])
     nearest = ((points[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
     np.testing.assert_array_equal(nearest, np.arange(90) % 3)

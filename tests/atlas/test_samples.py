@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from bnnjax import images
 from bnnjax.atlas import samples
 from bnnjax.atlas.config import AtlasConfig
-from bnnjax.atlas.samples import collect, pictures_in, square
+from bnnjax.atlas.samples import collect, pictures_in
 
 CONFIG = AtlasConfig(image_size=32, per_picture=3, seed=4)
 
@@ -30,7 +31,7 @@ def test_activations_and_attributions_have_their_closed_form(linear, photographs
     assert not problems
     np.testing.assert_array_equal(found.pictures, np.repeat(np.arange(40), 3))
     for number in range(120):
-        pixels = square(paths[found.pictures[number]], size=32)
+        pixels = images.square(images.load(paths[found.pictures[number]]), size=32)
         row, column = (found.places[number] * 32 - 0.5).round().astype(int)
         activation = pixels[row, column] @ colors
         np.testing.assert_allclose(found.activations[number], activation, atol=1e-5)
@@ -65,9 +66,8 @@ def test_a_killed_run_resumes_after_its_last_part(gather, tmp_path, monkeypatch)
     assert len(parts) == 3
     parts[1].unlink()
     read = []
-    monkeypatch.setattr(
-        samples, "square", lambda path, *, size: read.append(path) or square(path, size=size)
-    )
+    load = images.load
+    monkeypatch.setattr(images, "load", lambda path: read.append(path) or load(path))
     resumed, _ = gather(folder=tmp_path)
     assert len(read) == 16
     for a, b in zip(whole, resumed, strict=True):

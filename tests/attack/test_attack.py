@@ -1,6 +1,8 @@
 """`attack_batch` as a whole: who is attacked, what is reported, and what the checks say."""
 
 import csv
+import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ from PIL import Image
 
 import bnnjax
 from bnnjax import images
-from bnnjax.attack import attack_into, portions
-from bnnjax.attack.inputs import class_index, pictures_of, square
+from bnnjax.attack import AttackConfig, attack_into, portions
+from bnnjax.attack.inputs import class_index, pictures_of
 
 QUICK = {"steps": 5, "progress": False}
 
@@ -167,12 +169,13 @@ def test_the_same_seed_gives_the_same_pictures(network, grey_pictures):
     assert any((a != b).any() for a, b in different)
 
 
-def test_a_picture_of_another_size_is_cropped_and_resized_and_one_of_the_size_is_not():
-    small = np.random.default_rng(0).uniform(size=(16, 16, 3)).astype(np.float32)
-    np.testing.assert_array_equal(square(small, side=16), np.rint(small * 255).astype(np.uint8))
-    large = np.random.default_rng(0).uniform(size=(40, 32, 3)).astype(np.float32)
-    expected = np.rint(255 * np.clip(images.pillow_crop_resize(large, size=16), 0, 1))
-    np.testing.assert_array_equal(square(large, side=16), expected)
+def test_the_signature_names_every_option_with_its_default():
+    parameters = inspect.signature(bnnjax.attack_batch).parameters
+    for field in dataclasses.fields(AttackConfig):
+        assert parameters[field.name].default == field.default
+        assert parameters[field.name].kind is inspect.Parameter.KEYWORD_ONLY
+    assert not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    assert {"images", "model", "labels", "config"} < {*parameters}
 
 
 # --- a real binary network -------------------------------------------------------------------

@@ -169,3 +169,11 @@ def test_pillow_crop_resize():
     resized = images.pillow_crop_resize(image, size=32)
     np.testing.assert_allclose(resized, expected, atol=2e-6)
     assert resized.min() < 0 or resized.max() > 1
+
+
+def test_a_square_of_the_size_is_taken_as_it_is_and_others_are_cropped_and_resized():
+    small = np.random.default_rng(0).uniform(size=(16, 16, 3)).astype(np.float32)
+    np.testing.assert_array_equal(images.square(small, size=16), small)
+    large = np.random.default_rng(0).uniform(size=(40, 32, 3)).astype(np.float32)
+    expected = np.clip(images.pillow_crop_resize(large, size=16), 0, 1)
+    np.testing.assert_array_equal(images.square(large, size=16), expected)

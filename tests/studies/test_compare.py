@@ -1,7 +1,6 @@
 """A comparison in small: what is written, kept, resumed and refused; and random networks."""
 
 import csv
-import json
 import socket
 
 import jax
@@ -15,7 +14,7 @@ from bnnjax.judge import checker
 from bnnjax.layers import BatchNorm
 from bnnjax.models import registry, untrained
 from bnnjax.nst.recipe import Recipe
-from bnnjax.studies import compare, comparison
+from bnnjax.studies import bench, compare, comparison
 
 SMALL = {"size": 64, "steps": 2}
 
@@ -43,7 +42,7 @@ def run(pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("BNNJAX_CACHE", str(tmp_path / "cache"))
 
     def run(*models, **options):
-        options = {**SMALL, "features": features, "progress": False, **options}
+        options = {**SMALL, "judge": features, "progress": False, **options}
         return compare.compare(models, *pictures, tmp_path / "out", **options)
 
     return run
@@ -51,15 +50,15 @@ def run(pictures, tmp_path, monkeypatch):
 
 @pytest.fixture
 def painted(monkeypatch):
-    """The folders that pictures are painted into, by their names."""
-    folders, original = [], compare.stylize_into
+    """For each call of `stylize_batch`, how the network got its weights and how many pictures."""
+    calls, original = [], bench.stylize_batch
 
-    def record(folder, *arguments, **options):
-        folders.append(folder.name)
-        return original(folder, *arguments, **options)
+    def record(contents, *rest, model, **options):
+        calls.append((model.provenance["source"] == "random", len(contents)))
+        return original(contents, *rest, model=model, **options)
 
-    monkeypatch.setattr(compare, "stylize_into", record)
-    return folders
+    monkeypatch.setattr(bench, "stylize_batch", record)
+    return calls
 
 
 @pytest.mark.slow
@@ -69,18 +68,18 @@ def test_every_network_gets_pictures_measures_and_costs(run, tmp_path, pictures)
     inknet, xnornet, random = outcomes
     assert [outcome.name for outcome in outcomes] == ["inknet", "xnornet", "random_inknet"]
     for outcome in (inknet, random):
-        assert [*outcome.measures] == ["boat__wave", "cat__kiss"]
-        for name, measures in outcome.measures.items():
+        assert [*outcome.rows] == ["boat__wave", "cat__kiss"]
+        for name, row in outcome.rows.items():
             path = tmp_path / "out" / outcome.name / f"{name}.png"
-            assert measures["checker"] == pytest.approx(float(checker(images.load(path))))
+            assert row["checker"] == pytest.approx(float(checker(images.load(path))))
             assert Recipe.read(path).config.steps == 2
-        assert outcome.costs["ms_per_step"] > 0
-        assert outcome.costs["memory_mib"] > 1
+        assert outcome.figures["ms_per_step"] > 0
+        assert outcome.figures["memory_mib"] > 1
         assert outcome.note == ""
-        mean = np.mean([measures["style"] for measures in outcome.measures.values()])
+        mean = np.mean([row["style"] for row in outcome.rows.values()])
         assert outcome.figures["style"] == pytest.approx(mean)
-    assert inknet.costs["weights_mib"] == pytest.approx(2.44, abs=0.03)  # of its card
-    assert random.costs["weights_mib"] == inknet.costs["weights_mib"]
+    assert inknet.figures["weights_mib"] == pytest.approx(2.44, abs=0.03)  # of its card
+    assert random.weights_mib == inknet.weights_mib
     assert xnornet.note.startswith("no weights: ")
     assert "cannot be downloaded" in xnornet.note
     assert xnornet.figures == {}
@@ -98,7 +97,7 @@ def test_every_network_gets_pictures_measures_and_costs(run, tmp_path, pictures)
         *(("inknet", "boat__wave"), ("inknet", "cat__kiss"), ("xnornet", "")),
         *(("random_inknet", "boat__wave"), ("random_inknet", "cat__kiss")),
     ]
-    assert float(rows[1]["content"]) == inknet.measures["cat__kiss"]["content"]
+    assert float(rows[1]["content"]) == inknet.rows["cat__kiss"]["content"]
     # Two rows of photograph, painting and two pictures, with labels.
     sheet = images.load(tmp_path / "out" / "sheet.png")
     assert sheet.shape == (8 + 2 * (224 + 8 + 20), 8 + 4 * (224 + 8), 3)
@@ -111,17 +110,19 @@ def test_a_plot_has_a_bar_per_network(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_complete_networks_are_kept_and_others_are_made(run, painted, tmp_path):
+def test_finished_pictures_are_kept_and_others_are_made(run, painted, tmp_path):
     (first,) = run("inknet")
     again, random = run("inknet", "random:inknet")
-    assert again == first
-    assert random.measures
-    assert painted == ["inknet", "random_inknet"]
+    assert again.rows == first.rows
+    assert random.rows
+    assert painted == [(False, 2), (True, 2)]
     (tmp_path / "out" / "inknet" / "cat__kiss.png").unlink()
-    run("inknet")
-    assert painted == ["inknet", "random_inknet", "inknet"]
+    (third,) = run("inknet")
+    assert painted[2:] == [(False, 1)]
+    assert third.rows["boat__wave"] == first.rows["boat__wave"]
+    assert third.rows["cat__kiss"]["style"] == first.rows["cat__kiss"]["style"]
     run("random:inknet", overwrite=True)
-    assert painted[3:] == ["random_inknet"]
+    assert painted[3:] == [(True, 2)]
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(run, painted, monkeypatch):
@@ -129,14 +130,14 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(run, painted, monkey
         patch.setattr(compare, "untrained", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run("inknet", "random:inknet")
-    assert painted == ["inknet"]
+    assert painted == [(False, 2)]
     assert len(run("inknet", "random:inknet")) == 2
-    assert painted == ["inknet", "random_inknet"]
+    assert painted == [(False, 2), (True, 2)]
 
 
 def test_pictures_with_other_options_are_not_mixed(run):
     run("inknet")
-    with pytest.raises(ValueError, match=r'inknet has pictures with other options .*"steps": 2'):
+    with pytest.raises(ValueError, match=r"boat__wave.png was made .* with other options; choose"):
         run("inknet", steps=3)
     assert run("inknet", steps=3, overwrite=True)
 
@@ -148,6 +149,7 @@ def test_pictures_with_other_options_are_not_mixed(run):
         ("random:quiknet", {}, "no network 'quiknet'; did you mean 'quicknet'"),
         ("none.safetensors", {}, "none.safetensors: no such file"),
         ("inknet", {"step": 3}, "no option 'step'; did you mean 'steps'"),
+        ("inknet", {"judge": None}, "a comparison needs a judge"),
     ],
 )
 def test_what_is_wrong_is_told_before_the_work(run, painted, model, options, message):
@@ -195,10 +197,3 @@ def test_a_network_without_norms_can_be_random(batch):
     network = untrained.untrained(registry.find("vgg19_conv5_1"), batch)
     assert network.form == "float"
     assert np.isfinite(network(batch)[1]["relu5_1"]).all()
-
-
-def test_the_record_of_a_run_is_json(run, tmp_path):
-    run("inknet")
-    record = json.loads((tmp_path / "out" / "inknet" / "run.json").read_text())
-    assert record["given"] == SMALL
-    assert record["network"] == "inknet"

@@ -8,7 +8,7 @@ import pytest
 
 import bnnjax
 from bnnjax import images
-from bnnjax.studies import bench, search
+from bnnjax.studies import bench, search, study
 from bnnjax.studies.front import score
 
 VARY = {"style_weight": [1, 8], "content_weight": "0.1..2.5:3"}
@@ -118,7 +118,7 @@ def test_a_judge_comes_late_to_pictures_that_exist(small, files, calls, tmp_path
 
 def test_the_best_setting_is_saved_as_a_recipe(small, files, tmp_path):
     study = bnnjax.sweep(files[:2], files[2], vary=VARY, **small)
-    paths = study.save(tmp_path)
+    pictures, summaries = study.save(tmp_path)
     scores = {s: np.mean([score(o.measures) for o in study.of(s)]) for s in study.settings}
     best = min(scores, key=scores.get)
     recipe = bnnjax.Recipe.read(tmp_path / "best.png")
@@ -127,7 +127,8 @@ def test_the_best_setting_is_saved_as_a_recipe(small, files, tmp_path):
     np.testing.assert_allclose(
         again.images[0], images.load(tmp_path / "best.png"), atol=0.501 / 255
     )
-    assert {path.name for path in paths if "__" not in path.name} == {
+    assert [path.stem for path in pictures] == [outcome.trial.name for outcome in study.outcomes]
+    assert {path.name for path in summaries} == {
         "best.png", "sheet.png", "study.csv", "front.png", "curves.png"
     }  # fmt: skip
 
@@ -196,3 +197,20 @@ def test_a_killed_search_resumes_without_repeating_pictures(optuna, small, files
     stored = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/search.db")
     values = sorted(trial.value for trial in stored.trials)
     assert values == pytest.approx(sorted(score(o.measures) for o in study.outcomes))
+
+
+@pytest.mark.parametrize(
+    ("vary", "labels"),
+    [
+        ({"tv_weight": [1], "style_weight": [2, 4]}, ["style_weight=2", "style_weight=4"]),
+        ({"style_weight": [1, 2], "content_weight": [0.5]}, ["style_weight=1", "style_weight=2"]),
+        ({"style_weight": [1, 2], "pooling": "max,avg"}, ["1, max", "1, avg", "2, max", "2, avg"]),
+    ],
+)
+def test_captions_name_what_differs_in_one_form_on_the_whole_sheet(
+    small, files, monkeypatch, vary, labels
+):
+    drawn = []
+    monkeypatch.setattr(study, "contact_sheet", lambda _, *, labels, cell: drawn.extend(labels))
+    bnnjax.sweep(files[0], files[2], vary=vary, **{**small, "steps": 1}).sheet()
+    assert [text for row in drawn[1:] for text in row] == labels
