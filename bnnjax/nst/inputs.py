@@ -54,7 +54,7 @@ class Picture(NamedTuple):
     @property
     def grey(self) -> np.ndarray:
         """The luma, float32 [h, w]."""
-        return self.pixels @ np.float32(color.LUMA)
+        return self.pixels @ np.asarray(color.LUMA, np.float32)
 
     @property
     def cropped(self) -> np.ndarray:
