@@ -57,6 +57,14 @@ class StylizeResult(Stylization):
                 f"{self.names[number]}: the loss was no longer finite at step {step}; the best "
                 "picture before it is kept (try a lower learning_rate)"
             )
+        for name, losses in zip(self.names, self.losses, strict=True):
+            total = losses.get("total", np.zeros(0))
+            # Parametrizations that saturate keep the loss finite at any learning rate.
+            if len(total) > 1 and total[1:].min() >= total[0] and total[-1] > 2 * total[0]:
+                lines.append(
+                    f"{name}: the loss rose from {total[0]:.3g} to {total[-1]:.3g} and was lowest "
+                    "in the beginning; that picture is kept (try a lower learning_rate)"
+                )
         return lines
 
     @property

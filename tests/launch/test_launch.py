@@ -409,7 +409,7 @@ def short_runs(launch, folder, quicknet_file, tmp_path_factory):
     (place / "network.safetensors").symlink_to(quicknet_file)
     before = files_below(place)
     runs = {  # each with a folder of its own, because two runs into one are refused as well
-        what: (script, *(re.sub("^--output_dir=out$", rf"\\g<0>{n}", flag) for flag in flags))
+        what: (script, *(flag.replace("_dir=out", f"_dir=out{n}") for flag in flags))
         for n, (what, (script, flags, _)) in enumerate(REFUSED.items())
     }
     runs |= {f"{script} --help": (script, "--help") for script in ("stylize", "evaluate")}

@@ -496,6 +496,14 @@ def test_a_picture_that_diverges_is_named_and_does_not_change(stylize, photograp
     np.testing.assert_allclose(found.images[1], np.clip(photograph, 0.02, 0.98), atol=1e-5)
 
 
+def test_a_picture_whose_loss_only_rises_is_named(stylize, photograph, painting):
+    """The pyramid's sigmoid keeps the loss finite at any learning rate."""
+    found = stylize([photograph] * 2, painting, learning_rate=[0.03, 1e9], steps=6)
+    (problem,) = found.problems
+    assert problem.startswith("content2__style1: the loss rose from")
+    assert "learning_rate" in problem
+
+
 @pytest.fixture(scope="module")
 def poison():
     """An optimizer whose updates are all NaN after three steps."""
