@@ -17,8 +17,9 @@ FLAGS = flags.FLAGS
 WHAT = "files, folders or patterns such as 'x/*.jpg', separated by commas; may be repeated"
 flags.DEFINE_multi_string("content", None, f"photographs: {WHAT}")
 flags.DEFINE_multi_string("style", None, f"paintings: {WHAT}; '+' blends two or more")
-flags.DEFINE_multi_string("content_mask", None, "where photographs are painted: white; black: kept")
-flags.DEFINE_multi_string("style_mask", None, "what paintings are measured by: white")
+GREY = "greyscale pictures, white where"
+flags.DEFINE_multi_string("content_mask", None, f"{GREY} photographs are painted, black where kept")
+flags.DEFINE_multi_string("style_mask", None, f"{GREY} paintings are measured")
 flags.DEFINE_multi_string("start", None, "pictures to start from in place of the photographs")
 flags.DEFINE_integer("variations", None, "make each picture in 1 to 6 settings to choose from")
 flags.DEFINE_string("output_dir", "out", "directory for the pictures CONTENT__STYLE.png")
@@ -40,7 +41,7 @@ flags.DEFINE_boolean("resume", False, "resume an interrupted run into output_dir
 cli.define_fields(StylizeConfig)
 cli.define_json()
 SAME = ("preprocessing", "pairing", "preset", "overwrite", "resume", "keep_paths", "previews")
-FILES = ("content_mask", "style_mask", "start")
+GUIDES = ("content_mask", "style_mask", "start")
 SAME += ("variations", "output", "output_format", "keep_metadata", "keep_alpha")
 
 
@@ -55,9 +56,8 @@ def main() -> int:
     elif not any(pictures):
         pictures = assets.samples()
     config, options = recipe and recipe.config, {name: FLAGS[name].value for name in SAME}
-    options |= {"model": model, "config": config, **cli.given(OPTIONS)}
-    given = {name: sources.listed(FLAGS[name].value) for name in FILES}
-    options |= guides | {name: paths for name, paths in given.items() if paths}
+    given = {name: sources.listed(value) for name, value in cli.given(GUIDES).items()}
+    options |= {"model": model, "config": config, **guides, **given, **cli.given(OPTIONS)}
     result, written = folder.stylize_into(FLAGS.output_dir, *pictures, **options)
     cli.print_table(report.table(result, written.pictures))
     costs = cli.costs()

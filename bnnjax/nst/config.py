@@ -32,7 +32,7 @@ class StylizeConfig:
 
     size: int = option(224, "shorter side of the result, in pixels")
     style_size: int | None = option(None, "shorter side of the painting, in pixels; default: size")
-    style_blend: tuple[float, ...] | None = option(
+    style_blend: Sequence[float] | None = option(
         None, "shares of the paintings that are blended; default: equal"
     )
     colors: Colors = option("painting", "whose colours the result has: painting or photograph")

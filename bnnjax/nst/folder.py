@@ -180,6 +180,8 @@ def _comparable(recipe: str | None) -> Any:
         values = {name: value for name, value in values.items() if name != "bnnjax"}
         for kind in ("content", "style"):
             values[kind] = values[kind]["sha256"]
+        files = values.get("files", {}).items()
+        values["files"] = {name: [source["sha256"] for source in listed] for name, listed in files}
         return values
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

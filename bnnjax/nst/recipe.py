@@ -147,14 +147,15 @@ class Recipe:
 
     def guides(self, contents: Any = None, styles: Any = None) -> dict[str, Any]:
         """The masks of the recipe's own pictures and the picture to start from, as arguments of
-        `stylize_batch`; those of the photograph or the painting only if it is not given anew.
+        `stylize_batch`. What belongs to a photograph or painting that is given anew is left out.
 
         Raises:
           ValueError: one of them is not found (see `Source.find`).
         """
         own = ["content_mask", "start"] if contents is None else []
         own += ["style_mask"] if styles is None else []
-        return {name: [self._found(name)] for name in own if name in self.files}
+        found: dict[str, Any] = {n: [self._found(n)] for n in own if n in self.files}
+        return found if styles is None else {**found, "style_blend": None}
 
     def _found(self, name: str) -> tuple[Path, ...]:
         sources = self.files.get(name, ())

@@ -194,6 +194,32 @@ def test_a_killed_run_resumes_to_the_same_pixels(launch, environment, folder, qu
 
 
 @pytest.mark.slow
+def test_a_blend_with_masks_is_painted_and_repeated_from_its_recipe(launch, folder, make_picture):
+    save(folder / "night.png", make_picture(3, 70, 70))
+    for name in ("sky", "sea"):
+        save(folder / f"{name}.png", np.full((70, 90, 3), 0.5, np.float32))
+    ended = launch(
+        "stylize",
+        "--content=older/boat.png",
+        "--style=wave.png+night.png",
+        "--content_mask=sky.png+sea.png",
+        "--style_blend=2,1",
+        "--output=blend.png",
+        *SMALL,
+        cwd=folder,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (folder / "boat.png").rename(folder / "first.png")
+    shutil.copy(folder / "older" / "boat.png", folder / "boat.png")
+    ended = launch("stylize", "--recipe=blend.png", "--output=again.png", cwd=folder)
+    (folder / "first.png").rename(folder / "boat.png")
+    assert ended.returncode == 0, ended.stderr
+    first, again = (images.load(folder / name) for name in ("blend.png", "again.png"))
+    np.testing.assert_array_equal(first, again)
+    for name in ("night", "sky", "sea", "blend", "again"):
+        (folder / f"{name}.png").unlink()
+
+
 def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
     """The network is a file of Larq Compute Engine; stored paths lead to it from another folder."""
     pytest.importorskip("tflite")

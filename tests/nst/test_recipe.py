@@ -438,7 +438,7 @@ def test_another_photograph_has_none_of_the_recipes_masks(guided, folder, monkey
     recipe = Recipe.read(guided[1])
     assert {*recipe.guides()} == {"content_mask", "style_mask", "start"}
     assert {*recipe.guides(contents="boat.png")} == {"style_mask"}
-    assert recipe.guides("boat.png", "wave.png") == {}
+    assert recipe.guides("boat.png", "wave.png") == {"style_blend": None}
 
 
 def test_a_missing_mask_is_named(guided, tmp_path, monkeypatch):

@@ -62,6 +62,19 @@ def test_levels_are_doubled_bilinearly():
     np.testing.assert_allclose(found, jax.image.resize(coarse, (14, 18, 3), "linear"), atol=1e-6)
 
 
+def test_around_the_edges_levels_roll_with_the_picture():
+    levels = [np.random.default_rng(n).normal(size=(n, n, 3)) for n in (64, 32, 16)]
+    rolled = [
+        np.roll(level, (shift, -shift), (0, 1))
+        for level, shift in zip(levels, (8, 4, 2), strict=True)
+    ]
+    for around in (True, False):
+        picture = laplacian.merge(levels, around=around)
+        moved = np.roll(picture, (8, -8), (0, 1))
+        same = np.allclose(laplacian.merge(rolled, around=around), moved, atol=1e-5)
+        assert same == around
+
+
 def test_fourier_coefficients_are_those_of_numpy():
     """Every colour axis of a grey picture is the logits' spectrum divided by 1 / frequency."""
     grey = np.repeat(picture_of(3, 12, 10)[..., :1], 3, axis=2)
