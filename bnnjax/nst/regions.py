@@ -87,12 +87,16 @@ def distance(
 
     Each region counts by its area, so that it is painted as strongly as without a mask.
     """
-    total = jnp.zeros((), jnp.float32)
-    for goal in goals:
-        mask = None if goal.masks is None else goal.masks[name][jitter]
+
+    def to(goal: Goal) -> Array:
+        if goal.masks is None:
+            return compare(statistics(features, kind), goal.statistics[name])
+        mask = goal.masks[name][jitter]
         found = compare(statistics(features, kind, mask), goal.statistics[name])
-        total += found if mask is None else goal.weight * jnp.mean(mask) * found
-    return total
+        return goal.weight * jnp.mean(mask) * found
+
+    first, *others = map(to, goals)
+    return sum(others, start=first)
 
 
 def confine(picture: Array, photograph: Array, mask: Array) -> Array:
