@@ -184,13 +184,13 @@ class Color(Term):
     name: ClassVar[str] = "color"
 
     def target(self, scene: Scene) -> tuple[Goal, ...]:
-        return scene.goals(lambda picture: {"pixels": picture}, "moments")
+        return scene.goals(lambda picture: {regions.PIXELS: picture}, "moments")
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
         # The first jitter is zero, as is that of the picture.
         return regions.distance(
             target,
-            "pixels",
+            regions.PIXELS,
             seen.picture,
             0,
             strength=weights["strength"],
