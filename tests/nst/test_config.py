@@ -21,7 +21,7 @@ from bnnjax.nst.config import (
 )
 
 SCALARS = [name for name in TRACED if name not in PER_TAP]
-TUPLES = ("style_taps", "content_taps", "style_blend")  # any sequence, stored as a tuple
+TAPS = ("style_taps", "content_taps")  # any sequence is accepted and stored as a tuple
 
 # --- names ---------------------------------------------------------------------------------
 
@@ -30,7 +30,7 @@ def test_config_and_keyword_arguments_have_the_same_options_of_the_same_types():
     fields, keywords = map(typing.get_type_hints, (StylizeConfig, StylizeOptions))
     assert [*fields] == [*keywords] == [*OPTIONS]
     for name in OPTIONS:
-        if name in TUPLES:
+        if name in TAPS:
             assert typing.get_origin(typing.get_args(fields[name])[0]) is tuple
         else:
             assert fields[name] == keywords[name], name
