@@ -27,7 +27,7 @@ flags.DEFINE_string("output", None, "file for a single picture: .png, .jpg or .w
 flags.DEFINE_enum("output_format", "png", list(FORMATS), "format of the pictures in output_dir")
 flags.DEFINE_boolean("keep_metadata", False, "keep the time of exposure; embed an sRGB profile")
 flags.DEFINE_boolean("keep_alpha", False, "make pictures as transparent as their photographs")
-flags.DEFINE_string("model", None, "name or file of a network; default: inknet")
+flags.DEFINE_string("model", None, "name or file of a network, or several; default: inknet")
 flags.DEFINE_enum(
     "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite file; default: imagenet"
 )

@@ -8,15 +8,16 @@ import numpy as np
 from bnnjax.nst.config import StylizeConfig
 from bnnjax.options import integer
 
-# Factors of weights; only traced options, so that all variations share one compiled step.
-_FACTORS: dict[str, dict[str, float]] = {
+# Only traced options, so that all variations share one compiled step.
+_OPTIONS: dict[str, dict[str, float]] = {
     "as-it-is": {},
-    "more-photograph": {"content_weight": 10.0, "learning_rate": 0.4},
-    "more-painting": {"content_weight": 0.1, "learning_rate": 2.5},
+    "more-photograph": {"strength": 0.5},
+    "more-painting": {"strength": 1.4},
     "fine-strokes": {},
     "large-motifs": {},
-    "smooth": {"tv_weight": 80.0},
+    "smooth": {},
 }
+_SMOOTHER = 80.0  # factor of the weight of total variation
 _BASES = {"fine-strokes": 0.25, "large-motifs": 4.0}  # ratio of the weights of successive taps
 
 
@@ -31,12 +32,12 @@ def variations(count: int, config: StylizeConfig, *, taps: int) -> dict[str, Map
     Raises:
       ValueError: there are not as many.
     """
-    count = integer("variations", count, 1, len(_FACTORS))
+    count = integer("variations", count, 1, len(_OPTIONS))
     found: dict[str, Mapping[str, Any]] = {}
-    for label, factors in list(_FACTORS.items())[:count]:
-        options: dict[str, Any] = {
-            name: np.asarray(getattr(config, name)) * factor for name, factor in factors.items()
-        }
+    for label, own in list(_OPTIONS.items())[:count]:
+        options: dict[str, Any] = dict(own)
+        if label == "smooth":
+            options["tv_weight"] = np.asarray(config.tv_weight) * _SMOOTHER
         if label in _BASES:
             options["style_tap_weights"] = _BASES[label] ** np.arange(taps)
         found[label] = options

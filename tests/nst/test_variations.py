@@ -15,7 +15,7 @@ def test_the_first_is_the_config_itself_and_all_others_differ():
     assert first == {}
     assert all(others)
     np.testing.assert_allclose(found["fine-strokes"]["style_tap_weights"], [1, 1 / 4, 1 / 16])
-    np.testing.assert_allclose(found["more-photograph"]["content_weight"], 10 * 0.3)
+    assert found["more-photograph"]["strength"] < 1 < found["more-painting"]["strength"]
 
 
 @pytest.mark.parametrize("count", [0, 7, 2.5])
@@ -41,9 +41,9 @@ def test_weights_per_picture_stay_with_their_pictures(toy, make_picture):
     photographs, painting = [make_picture(n, 32, 32) for n in (0, 1)], make_picture(2, 32, 32)
     result = bnnjax.stylize_batch(
         photographs, painting, model=toy, size=32, steps=1, progress=False,
-        variations=2, content_weight=[1, 2], tv_weight=[3, 4],
+        variations=2, strength=[0.6, 0.8], tv_weight=[3, 4],
     )  # fmt: skip
-    assert result.config.content_weight == (1, 10, 2, 20)
+    assert result.config.strength == (0.6, 0.5, 0.8, 0.5)
     assert result.config.tv_weight == (3, 3, 4, 4)
 
 
