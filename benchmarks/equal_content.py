@@ -18,12 +18,14 @@ import judging
 import numpy as np
 from absl import flags
 
-import bnnjax
 from bnnjax import Network, cli, images
+from bnnjax.nst.ensemble import Ensemble, load_models
 from bnnjax.train.recalibrate import recalibrate
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("networks", None, "NAME=MODEL of each network", required=True)
+flags.DEFINE_list(
+    "networks", None, "NAME=MODEL, or NAME=MODEL+MODEL for several in one loss", required=True
+)
 flags.DEFINE_string("worse", None, "NAME of the network to degrade as well")
 flags.DEFINE_string("contents_dir", None, "folder of the photographs", required=True)
 flags.DEFINE_string("styles_dir", None, "folder of the paintings", required=True)
@@ -67,10 +69,10 @@ def main() -> int:
     return 0
 
 
-def networks(inputs: np.ndarray) -> dict[str, Network]:
+def networks(inputs: np.ndarray) -> dict[str, Network | Ensemble]:
     """Loads the networks of the flags and makes the two degraded ones."""
     given = dict(pair.split("=", 1) for pair in FLAGS.networks)
-    found = {name: bnnjax.load_model(source) for name, source in given.items()}
+    found = {name: load_models(source.replace("+", ",")) for name, source in given.items()}
     if FLAGS.worse:
         if FLAGS.worse not in found:
             raise ValueError(f"worse is {FLAGS.worse!r}, needs one of {', '.join(found)}")
