@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import os
+import signal
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -25,6 +26,9 @@ if not hasattr(jax, "enable_x64"):  # its name before JAX 0.8
     from jax.experimental import enable_x64
 
     jax.enable_x64 = enable_x64
+
+# A job in the background of a shell begins with Ctrl-C ignored, and so do its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Durations say nothing on a busy machine, or if the first example compiles.
 settings.register_profile("without_deadline", deadline=None)

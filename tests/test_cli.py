@@ -192,7 +192,7 @@ def test_options_given_as_flags_have_their_types(script):
 def test_help_lists_every_option(script):
     text = " ".join(script("--helpfull").stdout.split())
     for name, field in StylizeConfig.__dataclass_fields__.items():
-        assert f"--{name}" in text
+        assert f"--{name}" in text or f"--[no]{name}" in text
         assert " ".join(field.metadata["help"].split()) in text
 
 

@@ -10,8 +10,7 @@ import bnnjax
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture, Network
 from bnnjax.nst.config import StylizeConfig
-from bnnjax.nst.stylize import make_objective
-from bnnjax.nst.transfer import random_jitters
+from bnnjax.nst.transfer import make_objective, random_jitters
 
 KEY = jax.random.key(0)
 EARLY = {"style_taps": ["conv2"], "content_taps": ["inception_3a"]}  # which compile quickly

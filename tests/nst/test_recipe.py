@@ -294,11 +294,11 @@ def test_another_picture_of_the_same_name_is_not_taken(result, elsewhere, folder
 
 @pytest.fixture
 def load_toy(toy, monkeypatch):
-    """Makes `load_model` find the toy network; a function (provenance) that gives it another."""
+    """Makes `load_models` find the toy network; a function (provenance) that gives it another."""
 
     def make(**provenance):
         found = dataclasses.replace(toy, provenance={**toy.provenance, **provenance})
-        monkeypatch.setattr(recipes, "load_model", lambda source, preprocessing: found)
+        monkeypatch.setattr(recipes, "load_models", lambda sources, preprocessing: found)
 
     return make
 

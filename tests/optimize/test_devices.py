@@ -82,6 +82,7 @@ def test_the_whole_step_lowers_for_accelerators(platform, monkeypatch):
     state = jax.eval_shape(lambda data: start(problem, np.stack([picture, picture]), data), each)
     names = [*(term.name for term in objective.terms)]
     weights = {f"{name}_weight": np.ones(2, np.float32) for name in names}
+    weights["strength"] = np.ones(2, np.float32)
     for term in objective.terms[:2]:
         weights[f"{term.name}_tap_weights"] = np.ones((2, len(term.taps)), np.float32)
     steps = Steps(*map(np.int32, (0, 1, 1)))
