@@ -35,7 +35,7 @@ PARAMETRIZATIONS = {
 Finished = Callable[[int, np.ndarray], None]  # a picture's index and pixels [H, W, 3]
 FIRST = 224  # px, where pictures with strokes of ordinary size begin
 GROWTH = 2.3  # approximate ratio of the sizes of successive stages
-SHARES = (0.4, 0.5, 0.3)  # of the steps, in the first, second and further stages
+SHARES = (0.4, 0.25, 0.2)  # of the steps, in the first, second and further stages
 
 
 class Stage(NamedTuple):
@@ -60,8 +60,9 @@ def stages(config: StylizeConfig) -> list[Stage]:
         )
         # The layout is decided on few pixels, where steps are cheap; finer stages add detail.
         steps = config.steps if not count else math.ceil(SHARES[min(number, 2)] * config.steps)
+        # Looks at scales in between would add little but compilation.
         octaves = max(math.floor(math.log2(size / first) + 0.25), 0)
-        found.append(Stage(size, style_size, steps, tuple(2**n for n in range(octaves + 1))))
+        found.append(Stage(size, style_size, steps, (1, 2**octaves) if octaves else (1,)))
     return found
 
 
