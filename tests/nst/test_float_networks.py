@@ -45,7 +45,8 @@ def test_the_taps_of_every_float_network_suit_style_and_content(name):
     weights = config.weights(1, taps=len(entry.style.style_taps))
     weights = {name: values[0] for name, values in weights.items()}
     _, terms = jax.eval_shape(objective.loss, variables, picture, data, weights, KEY)
-    assert {*data["targets"]["style"]} == {*entry.style.style_taps} != set()
+    [goal] = data["targets"]["style"]
+    assert {*goal.statistics} == {*entry.style.style_taps} != set()
     assert {*data["targets"]["content"]} == {*entry.style.content_taps} != set()
     assert {*terms} == {"content", "style", "tv", "color"}
 

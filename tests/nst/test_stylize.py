@@ -66,7 +66,7 @@ def sixty_steps(stylize, photograph, painting):
 def test_the_loss_falls(sixty_steps):
     total = sixty_steps.losses[0]["total"]
     assert len(total) == 60
-    assert total[-10:].mean() < 0.3 * total[0]
+    assert total[-10:].mean() < 0.5 * total[0]
 
 
 def test_the_picture_moves_towards_the_painting(sixty_steps, toy, photograph, painting):
