@@ -120,4 +120,4 @@ def test_channels_of_two_taps(launch, folder):
         assert images.load(folder / file).shape == (68, 88, 3)
     again = launch("visualize", *flags)
     assert again.returncode == 1
-    assert "exists already; set --overwrite" in again.stderr
+    assert "exists already; choose another directory" in again.stderr
