@@ -115,6 +115,10 @@ def load_models(model: Model, *, preprocessing: str | None = None) -> Network | 
     if isinstance(model, str) and "," in model and not os.path.exists(os.path.expanduser(model)):
         model = model.split(",")
     if isinstance(model, Ensemble):
+        if preprocessing is not None:
+            raise ValueError(
+                "loaded networks have their preprocessing; choose it when you load them"
+            )
         return model
     if model is None or isinstance(model, str | Path | Network):
         return load_model(model, preprocessing=preprocessing)

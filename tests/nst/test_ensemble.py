@@ -66,5 +66,13 @@ def test_networks_of_one_name_are_refused(toy):
         load_models([toy, toy])
     with pytest.raises(ValueError, match="different"):
         load_models([])
+
+
+def test_preprocessing_is_chosen_when_networks_are_loaded(twins):
+    with pytest.raises(ValueError, match="choose it when you load them"):
+        load_models(load_models(twins), preprocessing="unit")
+
+
+def test_an_unknown_member_is_refused():
     with pytest.raises(ValueError, match="inknot"):
         load_models("inknet,inknot")
