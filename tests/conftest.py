@@ -27,6 +27,14 @@ if not hasattr(jax, "enable_x64"):  # its name before JAX 0.8
 
     jax.enable_x64 = enable_x64
 
+# Compiling takes longest, so programs are shared by the workers and the scripts that tests start.
+for option, value in (
+    ("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "compiled")),
+    ("jax_persistent_cache_min_compile_time_secs", 0.2),
+):
+    os.environ[option.upper()] = str(value)
+    jax.config.update(option, value)
+
 # A job in the background of a shell begins with Ctrl-C ignored, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -10,8 +10,11 @@ Both backends are exact for ±1:
 
 import contextlib
 import dataclasses
+import platform
 from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +22,7 @@ from jax import Array, lax
 
 BACKENDS = ("packed", "dense")
 GRADIENT_DTYPES = ("bfloat16", "float32")
+_CPU_FLAGS = Path("/proc/cpuinfo")  # Linux
 CACHE = 20 * 2**20  # maximum size in bytes of a product's largest operand on a CPU
 
 
@@ -35,32 +39,63 @@ def choose(backend: str = "auto") -> str:
     return backend
 
 
+def gradient_dtype(dtype: str = "auto") -> jnp.dtype:
+    """Resolves ``"auto"`` to the dtype of backward products that is fast on JAX's default platform.
+
+    bfloat16 holds ±1 exactly, and matrix units multiply it several times as fast as float32. On a
+    CPU without instructions for it, XLA converts every operand, which is slower than float32.
+
+    Raises:
+      ValueError: ``dtype`` is neither ``"auto"`` nor one of `GRADIENT_DTYPES`.
+    """
+    if dtype not in ("auto", *GRADIENT_DTYPES):
+        raise ValueError(
+            f"gradient_dtype is {dtype!r}, needs one of {('auto', *GRADIENT_DTYPES)}"
+        )
+    if dtype == "auto":
+        slow = jax.default_backend() == "cpu" and not _cpu_multiplies_bfloat16()
+        dtype = "float32" if slow else "bfloat16"
+    return jnp.dtype(dtype)
+
+
+@cache
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether this is an x86 CPU with AVX-512 BF16 or AMX; unknown, and so False, off Linux."""
+    if platform.machine() != "x86_64" or not _CPU_FLAGS.exists():
+        return False
+    flags = _CPU_FLAGS.read_text().split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
 @dataclasses.dataclass(frozen=True)
 class Arithmetic:
     """How binary layers multiply.
 
     Attributes:
       backend: "packed", "dense", or "auto" for the one that suits JAX's default platform.
-      gradient_dtype: the dtype of packed layers' backward products, "bfloat16" or "float32".
+      gradient_dtype: the dtype of packed layers' backward products, "bfloat16", "float32", or
+        "auto" for the one that is fast on JAX's default platform.
 
     Raises:
       ValueError: an invalid value.
     """
 
     backend: str = "auto"
-    gradient_dtype: str = "bfloat16"
+    gradient_dtype: str = "auto"
 
     def __post_init__(self) -> None:
         choose(self.backend)
-        if self.gradient_dtype not in GRADIENT_DTYPES:
-            raise ValueError(
-                f"gradient_dtype is {self.gradient_dtype!r}, needs one of {GRADIENT_DTYPES}"
-            )
+        gradient_dtype(self.gradient_dtype)
 
     @property
     def counts_bits(self) -> bool:
         """Whether products are computed with xor and popcount."""
         return choose(self.backend) == "packed"
+
+    @property
+    def backward(self) -> jnp.dtype:
+        """The dtype of the backward products."""
+        return gradient_dtype(self.gradient_dtype)
 
 
 _DEFAULT = Arithmetic()

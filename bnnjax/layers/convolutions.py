@@ -93,7 +93,7 @@ class QuantConv(Quantized, _Conv2D):
             return conv.dense_conv(x, kernel, where)
         arithmetic = backend.arithmetic()
         if not self._is_packed and arithmetic.counts_bits:
-            return latent.sign_conv(x, kernel, where, dtype=jnp.dtype(arithmetic.gradient_dtype))
+            return latent.sign_conv(x, kernel, where, dtype=arithmetic.backward)
         if self._is_packed:
             kernel = kernel.astype(jnp.bfloat16)  # exact for ±1, and fast on matrix units
         return conv.dense_conv(x, kernel, where)

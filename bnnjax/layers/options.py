@@ -22,7 +22,8 @@ class Options:
       pooling: the pooling between sections, "max" (as trained), "avg" or "blur" (see `blur_pool`).
       residual_scale: the factor of residual shortcuts, see `add_shortcut`; 0 cuts them.
       backend: the arithmetic of binary layers, see `bnnjax.binary.backend`.
-      gradient_dtype: the dtype of packed layers' backward products, "bfloat16" or "float32".
+      gradient_dtype: the dtype of packed layers' backward products, see
+        `bnnjax.binary.backend.Arithmetic`.
 
     Raises:
       ValueError: an invalid value.
@@ -33,7 +34,7 @@ class Options:
     pooling: str = "max"
     residual_scale: float = 1.0
     backend: str = "auto"
-    gradient_dtype: str = "bfloat16"
+    gradient_dtype: str = "auto"
 
     def __post_init__(self) -> None:
         for field, allowed in (("pseudo_gradient", SIGN_QUANTIZERS), ("pooling", POOLINGS)):

@@ -183,8 +183,7 @@ class Quantized(KernelLayer, kw_only=True):
     def _backward(self, words: Array, channels: int) -> Array:
         if self.has_variable("backward", "kernel"):
             return self.get_variable("backward", "kernel")
-        dtype = jnp.dtype(backend.arithmetic().gradient_dtype)
-        kernel = conv.gradient_kernel(words, channels, dtype=dtype)
+        kernel = conv.gradient_kernel(words, channels, dtype=backend.arithmetic().backward)
         if self.is_mutable_collection("backward"):
             self.put_variable("backward", "kernel", kernel)
         return kernel

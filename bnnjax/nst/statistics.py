@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from bnnjax.binary.backend import gradient_dtype
+
 Kind = Literal["moments", "gram"]
 
 
@@ -80,8 +82,8 @@ def _weighted(features: Array, mask: Array) -> Array:
 
 
 # The gradients are written by hand because JAX would compute two products, one per factor, and
-# transpose both. With many channels, the product is in bfloat16 with float32 sums, like the rest of
-# the backward pass.
+# transpose both. With many channels, the product has the dtype of all backward products, with float32
+# sums.
 
 _FEW = 8  # channels; with fewer, a matrix unit does not pay off
 _COLUMNS = 64  # columns of a product that keep a matrix unit busy
@@ -110,9 +112,8 @@ def _second_moment_gradient(flat: Array, g: Array) -> Array:
     if flat.shape[1] <= _FEW:
         rows = [flat[:, c, None] * both[c] for c in range(flat.shape[1])]
         return sum(rows, start=jnp.zeros((), jnp.float32))
-    return jnp.dot(
-        flat.astype(jnp.bfloat16), both.astype(jnp.bfloat16), preferred_element_type=jnp.float32
-    )
+    dtype = gradient_dtype()
+    return jnp.dot(flat.astype(dtype), both.astype(dtype), preferred_element_type=jnp.float32)
 
 
 _second_moment.defvjp(

@@ -30,6 +30,33 @@ def test_unknown_backends_are_refused(name):
         backend.choose(name)
 
 
+@pytest.mark.parametrize(
+    ("platform", "flags", "dtype"),
+    [
+        ("cpu", "flags : fma avx2", "float32"),
+        ("cpu", "flags : avx2 avx512f avx512_bf16", "bfloat16"),
+        ("cpu", "flags : amx_bf16 amx_tile", "bfloat16"),
+        ("cpu", None, "float32"),
+        ("gpu", None, "bfloat16"),
+    ],
+)
+def test_gradients_are_bfloat16_where_that_is_fast(monkeypatch, tmp_path, platform, flags, dtype):
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(flags + "\n")
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    monkeypatch.setattr(backend.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(backend, "_CPU_FLAGS", tmp_path / "cpuinfo")
+    backend._cpu_multiplies_bfloat16.cache_clear()
+    try:
+        assert backend.gradient_dtype() == dtype
+        assert [backend.gradient_dtype(d) for d in backend.GRADIENT_DTYPES] == [
+            jnp.bfloat16,
+            jnp.float32,
+        ]
+    finally:
+        backend._cpu_multiplies_bfloat16.cache_clear()
+
+
 def with_gradient(x, g):
     y, pull_back = jax.vjp(backend.materialize, x)
     return y, pull_back(g)[0]

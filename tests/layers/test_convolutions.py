@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bnnjax import quant
-from bnnjax.binary import conv
+from bnnjax.binary import backend, conv
 from bnnjax.binary.backend import Arithmetic, using
 from bnnjax.layers import QuantConv, QuantDense
 
@@ -109,7 +109,7 @@ def test_a_kernel_laid_out_once_gives_the_same(reals):
     variables = {"params": {"words": conv.pack_kernel(reals((2, 1, 40, 4)))}}
     with using(PACKED):
         laid_out = layer.apply(variables, x, mutable=["backward"])[1]
-    assert laid_out["backward"]["kernel"].dtype == jnp.bfloat16
+    assert laid_out["backward"]["kernel"].dtype == backend.gradient_dtype()
 
     @jax.jit
     def both(collection):
