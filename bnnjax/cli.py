@@ -72,6 +72,8 @@ def _parse(argv: list[str]) -> list[str]:
     except flags.Error as error:
         print(f"{os.path.basename(argv[0])}: {error}", file=sys.stderr)
         sys.exit(1)
+    except SystemExit:  # absl ends --help with status 1
+        sys.exit(0)
 
 
 def _guarded(main: Callable[[], int | None], argv: list[str], leave_at_once: bool) -> None:

@@ -8,6 +8,7 @@ ends the process at once while there is nothing to keep. Loops that have somethi
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -27,8 +28,9 @@ def is_command() -> bool:
     """Whether this process runs one of our scripts: by its path, installed, or by ``-m``."""
     program = Path(sys.argv[0] if sys.argv else "")
     by_path = program.suffix == ".py" and program.resolve().parent == LAUNCH
-    by_module = "-m" in sys.orig_argv and "bnnjax.launch." in " ".join(sys.orig_argv)
-    return by_path or by_module or program.name.startswith("bnnjax-")
+    after_m = dict(itertools.pairwise(sys.orig_argv)).get("-m", "")
+    by_module = after_m == "bnnjax" or after_m.startswith("bnnjax.launch.")
+    return by_path or by_module or program.name == "bnnjax" or program.name.startswith("bnnjax-")
 
 
 def leave_at_once() -> None:

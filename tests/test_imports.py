@@ -24,6 +24,8 @@ ROOMS = (
     "studies",
     "train",
     "cli",
+    "completion",
+    "__main__",
     "launch",
 )
 FILES = sorted([*ROOT.glob("bnnjax/**/*.py"), *ROOT.glob("launch/*.py")])

@@ -49,9 +49,7 @@ def gradient_dtype(dtype: str = "auto") -> jnp.dtype:
       ValueError: ``dtype`` is neither ``"auto"`` nor one of `GRADIENT_DTYPES`.
     """
     if dtype not in ("auto", *GRADIENT_DTYPES):
-        raise ValueError(
-            f"gradient_dtype is {dtype!r}, needs one of {('auto', *GRADIENT_DTYPES)}"
-        )
+        raise ValueError(f"gradient_dtype is {dtype!r}, needs one of {('auto', *GRADIENT_DTYPES)}")
     if dtype == "auto":
         slow = jax.default_backend() == "cpu" and not _cpu_multiplies_bfloat16()
         dtype = "float32" if slow else "bfloat16"

@@ -82,8 +82,8 @@ def _weighted(features: Array, mask: Array) -> Array:
 
 
 # The gradients are written by hand because JAX would compute two products, one per factor, and
-# transpose both. With many channels, the product has the dtype of all backward products, with float32
-# sums.
+# transpose both. With many channels, the product has the dtype of all backward products, with
+# float32 sums.
 
 _FEW = 8  # channels; with fewer, a matrix unit does not pay off
 _COLUMNS = 64  # columns of a product that keep a matrix unit busy
