@@ -55,7 +55,13 @@ class StylizeConfig:
     optimizer: Any = option("adam", "adam, lbfgs, or the name of another optimiser in optax")
     statistics: Kind = option("moments", "style statistics: moments (mean, covariance) or gram")
     tv: Variation = option("squared", "total variation: squared or absolute differences")
-    jitter: int = option(4, "largest random shift per step, in pixels; 0 for none")
+    # Shifted anywhere, a picture has no fixed edges. There, padding would leave a band, and leaving
+    # out the outermost positions of the maps would leave a frame unpainted.
+    jitter: int = option(
+        LARGEST,
+        "largest random shift per step, in pixels; what leaves the picture on one side enters it on"
+        " the other; 0 for none",
+    )
     style_taps: tuple[str, ...] | None = option(None, "taps for style; default: the network's own")
     content_taps: tuple[str, ...] | None = option(
         None, "taps for content; default: the network's own"
@@ -180,7 +186,7 @@ _RANGES = {
     "size": (SMALLEST, LARGEST),
     "style_size": (SMALLEST, LARGEST),
     "steps": (1, 10**6),
-    "jitter": (0, SMALLEST),
+    "jitter": (0, LARGEST),
     "seed": (0, 2**32 - 1),
 }
 

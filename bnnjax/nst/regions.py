@@ -14,8 +14,7 @@ from jax import Array, lax
 from bnnjax.nst.statistics import Kind, Statistics, blend, statistics
 
 Maps = Mapping[str, Array]  # name → [h, w, C]
-PIXELS = "pixels"  # the name of the picture itself, which sees no padding
-SMALLEST = 8  # positions per side of a map that can do without those at the edges
+PIXELS = "pixels"  # the name of the picture itself
 
 
 class Share(NamedTuple):
@@ -73,18 +72,18 @@ def goals(
     found = []
     for share in shares:
         seen = maps(share.painting)
-        found.append({n: _measured(n, x, kind, _fit(share.mask, x)) for n, x in seen.items()})
+        found.append({n: statistics(x, kind, _fit(share.mask, x)) for n, x in seen.items()})
     weights = jnp.stack([jnp.asarray(share.weight, jnp.float32) for share in shares])
     seen = maps(photograph)
     masks = [_masks(region, jitters, seen) for region in regions]
-    own = [{n: _measured(n, x, kind, mask[n][0]) for n, x in seen.items()} for mask in masks]
+    own = [{n: statistics(x, kind, mask[n][0]) for n, x in seen.items()} for mask in masks]
     if len(regions) > 1:
         return tuple(map(Goal, own, found, weights / jnp.mean(weights), masks))
     blended = {name: blend([each[name] for each in found], weights) for name in found[0]}
     one = jnp.ones((), jnp.float32)
     if regions:
         return (Goal(own[0], blended, one, masks[0]),)
-    return (Goal({n: _measured(n, x, kind) for n, x in seen.items()}, blended, one, None),)
+    return (Goal({n: statistics(x, kind) for n, x in seen.items()}, blended, one, None),)
 
 
 def distance(
@@ -104,9 +103,9 @@ def distance(
 
     def to(goal: Goal) -> Array:
         if goal.masks is None:
-            return compare(_measured(name, features, kind), goal.at(name, strength))
+            return compare(statistics(features, kind), goal.at(name, strength))
         mask = goal.masks[name][jitter]
-        found = compare(_measured(name, features, kind, mask), goal.at(name, strength))
+        found = compare(statistics(features, kind, mask), goal.at(name, strength))
         return goal.weight * jnp.mean(mask) * found
 
     first, *others = map(to, goals)
@@ -129,16 +128,6 @@ def _masks(region: Array, jitters: Array, like: Maps) -> dict[str, Array]:
         return {name: _fit(moved, features) for name, features in like.items()}
 
     return lax.map(rolled, jitters)
-
-
-def _measured(name: str, features: Array, kind: Kind, mask: Array | None = None) -> Statistics:
-    """The statistics of a map without its outermost positions.
-
-    Those see the padding. Where they count, it pays to paint a band along the edges.
-    """
-    if name == PIXELS or min(features.shape[:2]) < SMALLEST:
-        return statistics(features, kind, mask)
-    return statistics(features[1:-1, 1:-1], kind, None if mask is None else mask[1:-1, 1:-1])
 
 
 def _fit(mask: Array | None, features: Array) -> Array | None:

@@ -196,15 +196,3 @@ def test_the_optimisation_starts_from_the_given_picture(run, make_picture):
 def test_guides_that_do_not_fit_are_refused(run, options, message):
     with pytest.raises(ValueError, match=message):
         run(**options)
-
-
-# --- edges ---------------------------------------------------------------------------------
-
-
-def test_positions_that_see_the_padding_do_not_count_for_style():
-    whole = picture_of(4, 20, 24)
-    framed = whole.copy()
-    framed[:2], framed[-2:], framed[:, :2], framed[:, -2:] = 0, 1, 1, 0  # one position of the tap
-    style = Style(("tap",))
-    np.testing.assert_array_equal(loss_of(style, framed), loss_of(style, whole))
-    assert loss_of(Color(), framed) != loss_of(Color(), whole)
