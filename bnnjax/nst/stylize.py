@@ -38,7 +38,7 @@ def stylize_batch(
     Args:
       contents: photographs: a path, PIL image or array [H, W, 3] (uint8, or float in [0, 1]), a
         sequence of these, or an array [N, H, W, 3]. The path of a folder stands for all pictures in
-        it, and a pattern such as "photos/*.jpg" for those that it matches.
+        it, and a pattern such as ``photos/*.jpg`` for those that it matches.
       styles: paintings, in the same forms. A tuple of paintings, or paths joined by "+", is blended
         with the shares ``style_blend``.
       model: a `Network` or anything that `load_model` takes; the shipped network by default.
