@@ -23,6 +23,9 @@ class AppConfig:
     upload_mib: int = option(40, "largest file that is accepted, in MiB")
     upload_megapixels: int = option(64, "most pixels of a file that is accepted, in millions")
     decode_mib: int = option(1024, "most memory that decoding a file may take, in MiB")
+    memory_mib: int = option(
+        4096, "memory of the server above which it drops compiled programs, in MiB"
+    )
     kept: int = option(24, "most pictures of a visitor that are kept, of each kind")
     visitors: int = option(100, "most visitors at a time")
     patience_seconds: int = option(

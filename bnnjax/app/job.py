@@ -173,5 +173,5 @@ def _jpeg(picture: np.ndarray) -> bytes:
     """A picture [H, W, 3] to be looked at, with a longer side of at most `SHOWN`."""
     small, file = to_pillow(picture), io.BytesIO()
     small.thumbnail((SHOWN, SHOWN), Image.Resampling.BILINEAR)
-    small.save(file, "JPEG", quality=85)
+    small.save(file, "JPEG", quality=88, subsampling=0)
     return file.getvalue()

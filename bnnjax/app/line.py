@@ -4,14 +4,21 @@ One picture at a time: its step keeps all cores busy, and two would take twice t
 """
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from bnnjax.app.job import Job
 
 
 class Line:
-    """Jobs in the order in which they came; the first is being painted."""
+    """Jobs in the order in which they came; the first is being painted.
 
-    def __init__(self) -> None:
+    Args:
+      after: called in the painting thread after every job.
+    """
+
+    def __init__(self, *, after: Callable[[], Any] = lambda: None) -> None:
+        self._after = after
         self._jobs: list[Job] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -56,3 +63,4 @@ class Line:
             job.run()
             with self._changed:
                 self._jobs.remove(job)
+            self._after()

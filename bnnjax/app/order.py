@@ -1,12 +1,14 @@
 """What a visitor asks for: the page's controls become the arguments of a stylization."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bnnjax.app.config import AppConfig
 from bnnjax.app.uploads import Upload
 from bnnjax.models import registry
+from bnnjax.models.network import Network
 from bnnjax.nst.config import StylizeConfig, resolve
 from bnnjax.nst.prepare import Prepared, prepare
 from bnnjax.options import nearest
@@ -38,8 +40,14 @@ class Order(NamedTuple):
         """Loads the network and reads the pictures, see `bnnjax.nst.prepare.prepare`."""
         styles = [self.paintings if len(self.paintings) > 1 else self.paintings[0]]
         return prepare(
-            self.photograph, styles, model=self.model, config=self.base, **dict(self.options)
+            self.photograph, styles, model=_load(self.model), config=self.base, **self.options
         )
+
+
+@lru_cache(maxsize=4)
+def _load(model: str) -> Network:
+    """`load_model`, which takes seconds."""
+    return load_model(model)
 
 
 def networks(config: AppConfig) -> dict[str, str]:
@@ -54,7 +62,7 @@ def networks(config: AppConfig) -> dict[str, str]:
     found: dict[str, str] = {}
     for model in config.models:
         if model not in registry.REGISTRY:
-            load_model(model)  # so that a wrong file shows now
+            _load(model)  # so that a wrong file shows now
         name = Path(model).stem
         if name in found:
             raise ValueError(f"two networks are called {name}; rename one of the files")

@@ -24,7 +24,7 @@ async def into_file(request: Request, path: Path, *, most: int) -> None:
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > most:
-                    raise HTTPException(413, f"{path.name}: is larger than {most / 2**20:g} MiB")
+                    raise _too_large(f"{path.name}: is larger than {most / 2**20:g} MiB")
                 file.write(chunk)
     except BaseException:  # the visitor may also leave in the middle
         shutil.rmtree(path.parent, ignore_errors=True)
@@ -41,7 +41,7 @@ async def form(request: Request) -> Mapping[str, Any]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > FORM:
-            raise HTTPException(413, "the form is too large")
+            raise _too_large("the form is too large")
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -49,3 +49,8 @@ async def form(request: Request) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise HTTPException(422, "the form needs to be a JSON object")
     return found
+
+
+def _too_large(fault: str) -> HTTPException:
+    """A refusal that closes the connection, so that the rest is not sent."""
+    return HTTPException(413, fault, {"Connection": "close"})

@@ -21,6 +21,7 @@ from bnnjax import images
 from bnnjax.app import order, receive, settings, uploads
 from bnnjax.app.config import AppConfig
 from bnnjax.app.line import Line
+from bnnjax.app.memory import forget_programs
 from bnnjax.app.uploads import Upload
 from bnnjax.app.visitors import Visitor, Visitors
 from bnnjax.images import FORMATS
@@ -49,9 +50,10 @@ class Routes:
 
     def __init__(self, config: AppConfig, folder: Path) -> None:
         self.config = config
+        self.folder = folder
         self.models = order.networks(config)
         self.samples = uploads.samples(folder / "samples")
-        self.line = Line()
+        self.line = Line(after=partial(forget_programs, above=config.memory_mib * 2**20))
         self.visitors = Visitors(folder, config, self.line)
         self.closing: Callable[[], bool] = lambda: False
         self._cookie = f"bnnjax-{secrets.token_hex(4)}"  # two servers on one host share cookies

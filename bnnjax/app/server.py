@@ -79,6 +79,7 @@ def build(routes: Routes, *, local: bool) -> Starlette:
         yield
         sweeper.cancel()
         routes.line.close()
+        shutil.rmtree(routes.folder, ignore_errors=True)  # a signal may end the process after this
 
     safeguards = [Middleware(Safeguards)]
     if local:
@@ -94,7 +95,7 @@ def build(routes: Routes, *, local: bool) -> Starlette:
 def _refuse(request: Request, error: Exception) -> Response:
     """A fault as the page shows it."""
     if isinstance(error, HTTPException):
-        return JSONResponse({"fault": error.detail}, error.status_code)
+        return JSONResponse({"fault": error.detail}, error.status_code, error.headers)
     return JSONResponse({"fault": str(error)}, 422)
 
 
@@ -125,7 +126,7 @@ def serve(
 
 
 def make(config: AppConfig, folder: Path, *, local: bool = True) -> uvicorn.Server:
-    """A server that keeps visitors' pictures in ``folder``; its ``run`` takes sockets."""
+    """A server that keeps visitors' pictures in ``folder`` and deletes it in the end."""
     routes = Routes(config, folder)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -1,6 +1,7 @@
 """The settings of a picture made before, as the page's controls show them."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from bnnjax.app.config import AppConfig
@@ -35,7 +36,8 @@ def describe(
     styles = [recipe.style, *recipe.files.get("blend", ())]
     found = [available.get(source.sha256) for source in styles]
     options = recipe.config
-    network = recipe.model if recipe.model in models else None
+    offered = {Path(model).name: name for name, model in models.items()}
+    network = offered.get(recipe.model)
     controls = {name: getattr(options, name) for name in CONTROLS}
     return controls | {
         "size": min(options.size, config.largest),

@@ -119,5 +119,5 @@ def save_jpeg(path: Path, picture: np.ndarray) -> Path:
     """Writes a picture [H, W, 3] to be looked at in the page."""
     with contextlib.suppress(FileExistsError):
         path.parent.mkdir(parents=True)
-    to_pillow(picture).save(path, "JPEG", quality=88)
+    to_pillow(picture).save(path, "JPEG", quality=90, subsampling=0)
     return path

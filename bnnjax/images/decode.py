@@ -148,7 +148,7 @@ def _opened(file: str | os.PathLike[str] | io.BytesIO, name: str) -> Image.Image
 def _check_memory(
     picture: Image.Image, name: str, bytes_per_pixel: int, *, most: int | None = None
 ) -> None:
-    """Raises a ValueError if decoding would take more than the free memory, or more than ``most``."""
+    """Raises a ValueError if decoding would take more than the free memory or ``most`` bytes."""
     needed = picture.width * picture.height * bytes_per_pixel
     limit, state = psutil.virtual_memory().available, "free"
     if most is not None and most < limit:
