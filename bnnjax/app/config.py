@@ -21,7 +21,7 @@ class AppConfig:
     largest: int = option(1024, "largest size of a picture, its shorter side in pixels")
     most_steps: int = option(1000, "most optimisation steps of a picture")
     upload_mib: int = option(40, "largest file that is accepted, in MiB")
-    upload_megapixels: int = option(64, "most pixels of a file that is accepted, in millions")
+    upload_megapixels: int = option(50, "most pixels of a file that is accepted, in millions")
     decode_mib: int = option(1024, "most memory that decoding a file may take, in MiB")
     memory_mib: int = option(
         4096, "memory of the server above which it drops compiled programs, in MiB"

@@ -1,21 +1,16 @@
 """What a visitor asks for: the page's controls become the arguments of a stylization."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bnnjax.app import offer
 from bnnjax.app.config import AppConfig
 from bnnjax.app.uploads import Upload
-from bnnjax.models import registry
-from bnnjax.models.network import Network
 from bnnjax.nst.config import StylizeConfig, resolve
 from bnnjax.nst.prepare import Prepared, prepare
 from bnnjax.options import nearest
-from bnnjax.port.load import SHIPPED, load_model
 
-CONTROLS = ("strength", "stroke_size", "colors", "size", "steps")  # options with one value each
-MOST_PAINTINGS = 6
 _STROKES = (0.25, 8)
 
 
@@ -40,34 +35,8 @@ class Order(NamedTuple):
         """Loads the network and reads the pictures, see `bnnjax.nst.prepare.prepare`."""
         styles = [self.paintings if len(self.paintings) > 1 else self.paintings[0]]
         return prepare(
-            self.photograph, styles, model=_load(self.model), config=self.base, **self.options
+            self.photograph, styles, model=offer.load(self.model), config=self.base, **self.options
         )
-
-
-@lru_cache(maxsize=4)
-def _load(model: str) -> Network:
-    """`load_model`, which takes seconds."""
-    return load_model(model)
-
-
-def networks(config: AppConfig) -> dict[str, str]:
-    """The networks on offer: the name that visitors see → what `load_model` takes.
-
-    Raises:
-      ValueError: an unknown name, a file that cannot be read, or two of the same name.
-    """
-    if config.models is None:
-        published = [n for n in registry.names() if registry.find(n).weights.files]
-        return {name: name for name in (SHIPPED, *published)}
-    found: dict[str, str] = {}
-    for model in config.models:
-        if model not in registry.REGISTRY:
-            _load(model)  # so that a wrong file shows now
-        name = Path(model).stem
-        if name in found:
-            raise ValueError(f"two networks are called {name}; rename one of the files")
-        found[name] = model
-    return found
 
 
 def read(
@@ -81,11 +50,11 @@ def read(
     """The order that a form contains.
 
     Args:
-      form: the values of the page's controls by name: those of `CONTROLS`, "photograph" (an id),
+      form: the values of the page's controls: those of `offer.CONTROLS`, "photograph" (an id),
         "paintings" (ids), "shares" (a number per painting), "network", and "recipe", an id or None.
       pictures: what the visitor may use, by id.
       recipes: the options of the visitor's recipes, by id.
-      models: see `networks`.
+      models: see `offer.networks`.
       config: what is allowed.
 
     Raises:
@@ -93,8 +62,8 @@ def read(
     """
     photograph = _picture(form.get("photograph"), pictures, "a photograph")
     ids = form.get("paintings") or [None]
-    if not isinstance(ids, list) or len(ids) > MOST_PAINTINGS:
-        raise ValueError(f"choose at most {MOST_PAINTINGS} paintings")
+    if not isinstance(ids, list) or len(ids) > offer.MOST_PAINTINGS:
+        raise ValueError(f"choose at most {offer.MOST_PAINTINGS} paintings")
     paintings = tuple(_picture(one, pictures, "a painting") for one in ids)
     network = form.get("network")
     if not isinstance(network, str) or network not in models:
@@ -102,7 +71,7 @@ def read(
     recipe = form.get("recipe")
     if recipe is not None and recipe not in recipes:
         raise ValueError("the recipe is no longer there; drop its picture again")
-    options = {name: form[name] for name in CONTROLS if name in form}
+    options = {name: form[name] for name in offer.CONTROLS if name in form}
     if any(isinstance(value, list | dict) for value in options.values()):
         raise ValueError("every control needs a single value")
     options["style_blend"] = _shares(form.get("shares"), len(paintings))

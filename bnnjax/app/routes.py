@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -18,23 +18,19 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bnnjax import images
-from bnnjax.app import order, receive, settings, uploads
+from bnnjax.app import offer, order, receive, settings, uploads
 from bnnjax.app.config import AppConfig
 from bnnjax.app.line import Line
 from bnnjax.app.memory import forget_programs
 from bnnjax.app.uploads import Upload
 from bnnjax.app.visitors import Visitor, Visitors
 from bnnjax.images import FORMATS
-from bnnjax.models.registry import REGISTRY
-from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.recipe import Recipe
-from bnnjax.port.load import SHIPPED
 
 T = TypeVar("T")
 PAGE = Path(__file__).parent / "page"
 TICK = 0.25  # seconds between two looks at what has changed
 QUIET = 10.0  # seconds after which a stream says that it is alive, which shows whether the page is
-SIZES = (224, 320, 448, 640, 896, 1024, 1536, 2048, 4096)  # px
 
 
 class Routes:
@@ -51,13 +47,13 @@ class Routes:
     def __init__(self, config: AppConfig, folder: Path) -> None:
         self.config = config
         self.folder = folder
-        self.models = order.networks(config)
+        self.models = offer.networks(config)
         self.samples = uploads.samples(folder / "samples")
         self.line = Line(after=partial(forget_programs, above=config.memory_mib * 2**20))
         self.visitors = Visitors(folder, config, self.line)
         self.closing: Callable[[], bool] = lambda: False
         self._cookie = f"bnnjax-{secrets.token_hex(4)}"  # two servers on one host share cookies
-        self._decoding = anyio.CapacityLimiter(1)  # the limit of memory is for all visitors
+        self._decoding = asyncio.Lock()  # the limit of memory is for all visitors
 
     def listed(self) -> list[BaseRoute]:
         """All routes."""
@@ -104,21 +100,7 @@ class Routes:
 
     def offer(self, request: Request) -> Response:
         """Samples, networks, limits and defaults."""
-        config, usual = self.config, StylizeConfig()
-        sizes = [size for size in SIZES if size <= config.largest] or [config.largest]
-        samples = self.samples.values()
-        return JSONResponse(
-            {
-                "samples": [{"id": s.id, "kind": s.kind, "name": s.path.stem} for s in samples],
-                "networks": [*self.models],
-                "remote": [m for m in self.models.values() if m in REGISTRY and m != SHIPPED],
-                "sizes": sizes,
-                "steps": [n for n in (100, 200, 400, 800) if n <= config.most_steps],
-                "upload_mib": config.upload_mib,
-                "most_paintings": order.MOST_PAINTINGS,
-                "usual": {name: getattr(usual, name) for name in order.CONTROLS},
-            }
-        )
+        return JSONResponse(offer.describe(self.config, self.samples.values(), self.models))
 
     async def events(self, request: Request) -> Response:
         """A stream of what changes; while it is open, the visitor is there."""
@@ -151,8 +133,8 @@ class Routes:
         if len(visitor.uploads) >= self.config.kept:
             raise HTTPException(422, f"{self.config.kept} pictures are kept; remove one first")
         path = await self._received(request, visitor)
-        check = partial(uploads.check, path, kind, self.config)
-        upload = await anyio.to_thread.run_sync(check, limiter=self._decoding)
+        async with self._decoding:
+            upload = await run_in_threadpool(uploads.check, path, kind, self.config)
         visitor.uploads[upload.id] = upload
         return JSONResponse({"id": upload.id, "name": upload.path.name, "kind": kind}, 201)
 
@@ -178,8 +160,8 @@ class Routes:
         visitor = self._visitor(request)
         path = await self._received(request, visitor)
         try:
-            read = partial(self._read_recipe, path)
-            recipe = await anyio.to_thread.run_sync(read, limiter=self._decoding)
+            async with self._decoding:
+                recipe = await run_in_threadpool(self._read_recipe, path)
         finally:
             shutil.rmtree(path.parent, ignore_errors=True)
         return self._settings(visitor, recipe, path.name)

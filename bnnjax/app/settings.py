@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bnnjax.app.config import AppConfig
-from bnnjax.app.order import CONTROLS
+from bnnjax.app.offer import CONTROLS
 from bnnjax.app.uploads import Upload
 from bnnjax.models import registry
 from bnnjax.nst.config import OPTIONS, StylizeConfig

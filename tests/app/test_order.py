@@ -93,20 +93,3 @@ def test_limits_hold_for_recipes_too(read):
         read(AppConfig(most_steps=50), recipe="r", steps="absent")
     with pytest.raises(ValueError, match="size is 512, at most 256"):
         read(AppConfig(largest=256), recipe="r", size="absent")
-
-
-def test_networks_on_offer(toy_file, known, tmp_path):
-    offered = order.networks(AppConfig())
-    assert next(iter(offered)) == "inknet"
-    assert {"quicknet_v0", "vgg19"} <= set(offered)
-    assert "toy" not in offered  # it cannot be downloaded
-    assert order.networks(AppConfig(models=("inknet", str(toy_file)))) == {
-        "inknet": "inknet",
-        "toy": str(toy_file),
-    }
-    with pytest.raises(ValueError, match="two networks are called toy"):
-        order.networks(AppConfig(models=(str(toy_file), str(toy_file))))
-    with pytest.raises(ValueError, match="did you mean 'inknet'"):
-        order.networks(AppConfig(models=("ink",)))
-    with pytest.raises(ValueError, match="no such file"):
-        order.networks(AppConfig(models=(str(tmp_path / "none.safetensors"),)))

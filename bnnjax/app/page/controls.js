@@ -60,6 +60,7 @@ export class Controls {
     get("settings-name").textContent = `These are the settings of ${settings.name}.`;
     get("settings").querySelector("ul").replaceChildren(...[...others, ...settings.notes].map((text) => element("li", { textContent: text })));
     get("settings").hidden = false;
+    get("settings").scrollIntoView({ block: "nearest" });
   }
 
   forget() {
