@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import bnnjax
+from bnnjax.app.config import AppConfig
 from bnnjax.atlas import AtlasConfig, VisualizeConfig
 from bnnjax.attack import AttackConfig
 from bnnjax.models import registry
@@ -297,6 +298,7 @@ CONFIGS = (
     BenchConfig,
     TrainConfig,
     Cifar10Config,
+    AppConfig,
 )
 FIELDS = {kind.__name__: kind for kind in CONFIGS}
 OTHER_FLAGS = {"check", "help"}  # of ruff, and absl's own

@@ -23,6 +23,7 @@ ROOMS = (
     "atlas",
     "studies",
     "train",
+    "app",
     "cli",
     "completion",
     "__main__",
@@ -73,7 +74,10 @@ def test_core_imports_only_what_the_core_needs():
     """Extras are imported inside functions, so a missing one matters only when it is needed."""
     extras = {"h5py", "tflite", "flatbuffers", "matplotlib", "tensorflow", "torch"}
     extras |= {"optuna", "umap", "openTSNE", "pillow_heif"}
+    extras |= {"starlette", "uvicorn"}
     for path in FILES:
+        if path.parent.name == "app":  # the room is itself imported inside a function
+            continue
         for node in ast.parse(path.read_text("utf-8")).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

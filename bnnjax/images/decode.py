@@ -64,13 +64,16 @@ def load(
     return _from_array(np.asarray(source), "image")
 
 
-def load_fitted(path: str | os.PathLike[str], *, size: SupportsIndex) -> np.ndarray:
-    """Returns ``fit(load(path, size=size), size=size)`` in a fraction of the memory."""
+def load_fitted(
+    path: str | os.PathLike[str], *, size: SupportsIndex, most: int | None = None
+) -> np.ndarray:
+    """Returns ``fit(load(path, size=size), size=size)`` in a fraction of the memory, which is to be
+    at most ``most`` bytes."""
     name = str(path)
     with _opened(path, name) as file:
         file.draft(None, (2 * positive("size", size),) * 2)
         plain = file.mode in ("L", "RGB", "CMYK", "LAB") and not file.has_transparency_data
-        _check_memory(file, name, _FITTED if plain else _OTHER)
+        _check_memory(file, name, _FITTED if plain else _OTHER, most=most)
         if not plain:
             return fit(_from_pillow(file, name), size=size)
         picture = _decoded(file, name)
@@ -142,13 +145,18 @@ def _opened(file: str | os.PathLike[str] | io.BytesIO, name: str) -> Image.Image
         raise failure(name, "cannot be read", error) from error
 
 
-def _check_memory(picture: Image.Image, name: str, bytes_per_pixel: int) -> None:
-    """Raises a ValueError if decoding would take more than the free memory."""
-    needed, free = picture.width * picture.height * bytes_per_pixel, psutil.virtual_memory()
-    if needed > free.available:
+def _check_memory(
+    picture: Image.Image, name: str, bytes_per_pixel: int, *, most: int | None = None
+) -> None:
+    """Raises a ValueError if decoding would take more than the free memory or ``most`` bytes."""
+    needed = picture.width * picture.height * bytes_per_pixel
+    limit, state = psutil.virtual_memory().available, "free"
+    if most is not None and most < limit:
+        limit, state = most, "allowed"
+    if needed > limit:
         raise ValueError(
             f"{name}: {picture.width}×{picture.height} px take {needed / 2**30:.1f} GiB of memory, "
-            f"{free.available / 2**30:.1f} GiB are free; use a smaller picture"
+            f"{limit / 2**30:.1f} GiB are {state}; use a smaller picture"
         )
 
 

@@ -1,0 +1,23 @@
+"""The memory of a process that serves for months."""
+
+import contextlib
+import ctypes
+import gc
+
+import jax
+import psutil
+
+
+def forget_programs(*, above: int) -> bool:
+    """Drops JAX's programs if this process has more than ``above`` bytes; whether it did.
+
+    A picture of a new shape leaves a traced and compiled program of some 200 MiB. The next picture
+    traces its own again, which takes as long as that of a new shape.
+    """
+    if psutil.Process().memory_info().rss <= above:
+        return False
+    jax.clear_caches()
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # glibc keeps freed memory otherwise
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return True
