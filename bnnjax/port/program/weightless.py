@@ -38,6 +38,16 @@ def avg_pool(step: Step, run: Run, x: Array) -> Array:
     return layers.avg_pool(x, size=window.size, stride=window.strides, padding=window.padding)
 
 
+def maximum(x: Any, y: Any) -> Any:
+    """The larger one; of equal ones the first, which gets the whole gradient."""
+    return jnp.where((x >= y) | jnp.isnan(x), x, y)
+
+
+def minimum(x: Any, y: Any) -> Any:
+    """The smaller one; of equal ones the first, which gets the whole gradient."""
+    return jnp.where((x <= y) | jnp.isnan(x), x, y)
+
+
 def arithmetic(apply: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def compute(step: Step, run: Run, x: Any, y: Any) -> Any:
         return apply(*_aligned(step, x, y))

@@ -1,0 +1,92 @@
+"""The arrays of a Keras file as the variables of a translated model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from bnnjax.models.trace import Path
+from bnnjax.port.keras import importer
+from bnnjax.port.keras.archive import Saved
+from bnnjax.port.keras.builder import KerasBuilder
+from bnnjax.port.keras.h5 import Source
+
+
+def read_variables(
+    saved: Saved, builder: KerasBuilder, needed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Latent variables of a translated model.
+
+    Args:
+      saved: the file.
+      builder: the builder of the model's program.
+      needed: the tree of `jax.ShapeDtypeStruct` that the variables must match.
+
+    Raises:
+      ValueError: in one error, all arrays that are missing, left over, misshaped or not finite.
+    """
+    shapes, found = flatten_dict(needed), {}
+    faults: list[str] = []
+    for source, targets in builder.arrays.items():
+        arrays = saved.arrays(source, tuple(targets))
+        name = ".".join(place.name for place in source)
+        faults += [f"{name}: {other} is left over" for other in arrays if other not in targets]
+        for keras, target in targets.items():
+            try:
+                path = (target.collection, *target.path)
+                found[path] = _checked(arrays, keras, shapes[path].shape)
+            except ValueError as error:
+                faults.append(f"{name}: {error}")
+    if faults:
+        raise ValueError("its weights do not fit its layers: " + "; ".join(faults))
+    return unflatten_dict(found)
+
+
+def _checked(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Any:
+    if name not in arrays:
+        raise ValueError(f"{name} is missing")
+    array = arrays[name]
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name} is {array.dtype}, needs a float type")
+    # Kernels along one axis are stored here as maps of one row.
+    if [side for side in array.shape if side != 1] != [side for side in shape if side != 1]:
+        raise ValueError(f"{name} has shape {list(array.shape)}, needs {list(shape)}")
+    with np.errstate(over="ignore"):
+        value = np.asarray(array[()], np.float32).reshape(shape)
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} holds values that are not finite")
+    return jnp.asarray(value)
+
+
+def match(
+    builder: KerasBuilder,
+    saved: Saved,
+    layers: Mapping[Path, nn.Module],
+    shapes: Mapping[Path, Any],
+) -> list[tuple[importer.Target, Source]]:
+    """Each layer that needs arrays, and those that the file holds.
+
+    Args:
+      builder: the builder of the model's program.
+      saved: the file.
+      layers: the layers by their paths.
+      shapes: the latent variables by their paths.
+    """
+    pairs = []
+    for source, targets in builder.arrays.items():
+        arrays = saved.arrays(source, tuple(targets))
+        for path in dict.fromkeys(target.path[:-1] for target in targets.values()):
+            own = {keras: t for keras, t in targets.items() if t.path[:-1] == path}
+            found = {
+                keras: np.reshape(arrays[keras][()], shapes[t.collection, *t.path].shape)
+                for keras, t in own.items()
+            }
+            needed = {
+                keras: (t.collection, t.path[-1], found[keras].shape) for keras, t in own.items()
+            }
+            target = importer.Target(path, layers[path], "", source[-1].name, needed)
+            pairs.append((target, Source(".".join(path), found)))
+    return pairs
