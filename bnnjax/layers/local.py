@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jax import Array, lax
+from jax import Array
 
 from bnnjax.layers import arguments
 from bnnjax.layers.arguments import PerAxis
@@ -41,7 +41,7 @@ class _LocallyConnected(Quantized):
 
     def _windows(self, x: Array) -> Array:
         """The values under the kernel at each place: [N, *spatial', prod(kernel_size) · C]."""
-        pads = lax.padtype_to_pads(x.shape[1:-1], self.kernel_size, self.strides, self.padding)
+        pads = paddings(x.shape[1:-1], self.kernel_size, self.strides, self.padding)
         x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
         places = self._places(x.shape[1:-1])
         parts = [
@@ -61,6 +61,23 @@ class _LocallyConnected(Quantized):
         if not self.use_bias:
             return y
         return y + self.param("bias", nn.initializers.zeros, y.shape[1:], jnp.float32)[None]
+
+
+def paddings(
+    sizes: Sequence[int], kernel_size: Sequence[int], strides: Sequence[int], padding: str
+) -> list[tuple[int, int]]:
+    """The padding before and after each axis.
+
+    With SAME, a window starts ⌊k / 2⌋ before its place (``keras.utils.conv_utils``), which is not
+    where a convolution's window starts.
+    """
+    if padding == "VALID":
+        return [(0, 0) for _ in sizes]
+    pads = []
+    for n, k, s in zip(sizes, kernel_size, strides, strict=True):
+        low = k // 2
+        pads.append((low, max((-(-n // s) - 1) * s + k - low - n, 0)))
+    return pads
 
 
 def _shifted(offset: int, places: int, stride: int) -> slice:

@@ -1,7 +1,7 @@
 """The builder with which the handlers of Keras' layers extend a `Program`."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -12,6 +12,9 @@ from bnnjax.port.program.builder import ProgramBuilder
 from bnnjax.port.program.program import Call, Ref, Step
 
 Factors = tuple[Fraction | int, Fraction | int]  # of the strides, down and across
+
+
+Layout = Callable[[Any, Sequence[int]], Any]
 
 
 class Value(int):
@@ -33,6 +36,8 @@ class KerasBuilder(ProgramBuilder):
       version: of Keras, 2 or 3.
       names: the results of layers by the layers' names, in the order of execution.
       arrays: the arrays that each layer needs, by Keras' names and in Keras' order.
+      layouts: for a kernel that the file lays out in another way, a function that converts it,
+        given the shape of the layer's input; and that input.
       signs: the signs that are taken of activations.
       values: the number of values.
     """
@@ -40,6 +45,7 @@ class KerasBuilder(ProgramBuilder):
     version: int = 2
     names: dict[str, Value] = dataclasses.field(default_factory=dict)
     arrays: dict[tuple[Place, ...], dict[str, Target]] = dataclasses.field(default_factory=dict)
+    layouts: dict[tuple[Place, ...], tuple[Layout, Value]] = dataclasses.field(default_factory=dict)
     signs: list[quant.Quantizer] = dataclasses.field(default_factory=list)
     values: int = 0
 

@@ -27,7 +27,7 @@ def is_quantized(layer: Layer) -> bool:
     return layer.kind.startswith("Quant")
 
 
-def _kernel(
+def with_kernel(
     builder: KerasBuilder,
     layer: Layer,
     x: Value,
@@ -102,7 +102,7 @@ def _convolution(
         groups=layer.config.get("groups", 1),
         **window,
     )
-    return _kernel(builder, layer, x, call, factors=_strides(window))
+    return with_kernel(builder, layer, x, call, factors=_strides(window))
 
 
 def _transposed(rank: int, made: Any, builder: KerasBuilder, layer: Layer, x: Value) -> Value:
@@ -113,7 +113,7 @@ def _transposed(rank: int, made: Any, builder: KerasBuilder, layer: Layer, x: Va
         window["output_padding"] = axes(layer.config, "output_padding", rank)
     call = Call.of(made, features=layer.config["filters"], **window)
     down, across = _strides(window)
-    return _kernel(builder, layer, x, call, factors=(Fraction(1, down), Fraction(1, across)))
+    return with_kernel(builder, layer, x, call, factors=(Fraction(1, down), Fraction(1, across)))
 
 
 def _depthwise(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
@@ -124,7 +124,7 @@ def _depthwise(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
         **window,
     )
     arrays = {"depthwise_kernel": "kernel", "bias": "bias"}
-    return _kernel(
+    return with_kernel(
         builder, layer, x, call, kernel="depthwise", arrays=arrays, factors=_strides(window)
     )
 
@@ -155,18 +155,10 @@ def _separable(rank: int, made: Any, builder: KerasBuilder, layer: Layer, x: Val
     return _finished(builder, layer, y, found["depthwise_quantizer"])
 
 
-def _local(rank: int, made: Any, builder: KerasBuilder, layer: Layer, x: Value) -> Value:
-    window = _window(layer, rank)
-    for name in ("dilation", "pad_values"):
-        window.pop(name, None)
-    call = Call.of(made, features=layer.config["filters"], **window)
-    return _kernel(builder, layer, x, call, factors=_strides(window))
-
-
 def _dense(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
     if is_quantized(layer):
         call = Call.of(layers.QuantDense, features=layer.config["units"])
-        return _kernel(builder, layer, x, call)
+        return with_kernel(builder, layer, x, call)
     use_bias = layer.config["use_bias"]
     call = Call.of(nn.Dense, features=layer.config["units"], use_bias=use_bias)
     held = WEIGHTS if use_bias else {"kernel": "kernel"}
@@ -187,8 +179,6 @@ HANDLERS: dict[str, Any] = {
     **_both("DepthwiseConv2D", _depthwise),
     **_both("SeparableConv1D", partial(_separable, 1, layers.QuantSeparableConv1D)),
     **_both("SeparableConv2D", partial(_separable, 2, layers.QuantSeparableConv)),
-    **_both("LocallyConnected1D", partial(_local, 1, layers.QuantLocallyConnected1D)),
-    **_both("LocallyConnected2D", partial(_local, 2, layers.QuantLocallyConnected2D)),
     **_both("Dense", _dense),
     # Names that Keras used before.
     "Convolution1D": partial(_convolution, 1, layers.QuantConv1D, layers.QuantConv1D),

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from flax.traverse_util import flatten_dict
 
 from bnnjax import quant
 from bnnjax.layers import Options, Quantized
@@ -83,14 +82,12 @@ def load_keras(
     check(preprocessing)
     try:
         with archive.opened(path) as saved:
-            description = {
-                "keras": saved.version,
-                "model": saved.config,
-                "preprocessing": preprocessing,
-            }
-            entry, builder = _entry_and_builder(description, Path(path).name)
-            architecture = Architecture.published(entry)
-            variables = read_variables(saved, builder, architecture.latent_shapes())
+            description = {"keras": saved.version, "model": saved.config}
+        description["preprocessing"] = preprocessing
+        entry, found = _translated(description, Path(path).name)
+        architecture = Architecture.published(entry)
+        with archive.opened(path) as saved:
+            variables = read_variables(saved, found, architecture.latent_shapes())
     except ValueError as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     provenance = {
@@ -110,12 +107,12 @@ def entry_of(description: Mapping[str, Any], name: str) -> Entry:
       ValueError: it is not such a description.
     """
     try:
-        return _entry_and_builder(description, name)[0]
+        return _translated(description, name)[0]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"damaged description of a Keras model ({error})") from None
 
 
-def _entry_and_builder(description: Mapping[str, Any], name: str) -> tuple[Entry, KerasBuilder]:
+def _translated(description: Mapping[str, Any], name: str) -> tuple[Entry, Translation]:
     model = model_of(description["model"])
     found = translate(model, version=description["keras"])
     taps = _taps(found)
@@ -130,7 +127,7 @@ def _entry_and_builder(description: Mapping[str, Any], name: str) -> tuple[Entry
         normalize=PREPROCESSINGS[description["preprocessing"]],
         card=_card(build, found),
     )
-    return entry, found.builder
+    return entry, found
 
 
 def _card(build: KerasBuild, found: Translation) -> Card:
@@ -148,13 +145,14 @@ def _card(build: KerasBuild, found: Translation) -> Card:
 
 def _taps(found: Translation) -> Taps:
     """The maps by the names of their layers."""
-    builder, image = found.builder, found.program.image
-    marks = landmarks(builder, image)
+    image, maps = found.program.image, found.builder.strides
     named = [
         (name, int(value))
-        for name, value in builder.names.items()
-        if value in builder.strides and value in marks.order and value != image
+        for name, value in found.builder.names.items()
+        if value in maps and value != image
     ]
+    strides = {value: maps[value] for _, value in named}
+    marks = landmarks(dataclasses.replace(found.builder, strides=strides), image)
     named.sort(key=lambda tap: marks.order[tap[1]])
     names: dict[int, str] = {}
     for name, value in named:
@@ -178,9 +176,9 @@ def matched(network: Network, saved: archive.Saved) -> list[tuple[Target, Source
     description = json.loads(build.description)
     if saved.config != description["model"]:
         raise ValueError(f"holds another model than {network.name}")
-    builder = _entry_and_builder(description, network.name)[1]
-    layers, shapes = network.architecture.layers(), network.architecture.latent_shapes()
-    return match(builder, saved, layers, flatten_dict(shapes))
+    found = _translated(description, network.name)[1]
+    architecture = network.architecture
+    return match(saved, found, architecture.latent_shapes(), architecture.layers())
 
 
 # --- signs ---------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
-from jax import Array
+from jax import Array, lax
 
 from bnnjax import layers
 from bnnjax.port.keras.builder import KerasBuilder, Value
@@ -27,7 +28,23 @@ def pool_3d(x: Array, *, mean: bool, size: Sides, strides: Sides, padding: str) 
     """Mean or maximum over windows: [N, D, H, W, C] → [N, D', H', W', C]."""
     if mean:
         return nn.avg_pool(x, size, strides, padding, count_include_pad=False)
-    return nn.max_pool(x, size, strides, padding)
+    return _max_pool_3d(x, size, strides, padding)
+
+
+def _max_pool_3d(x: Array, size: Sides, strides: Sides, padding: str) -> Array:
+    """The maximum over windows. As in TensorFlow, each of several largest values gets the whole
+    gradient, and not only the first one."""
+    pads = lax.padtype_to_pads(x.shape[1:-1], size, strides, padding)
+    least = float(np.finfo(x.dtype).min)
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=least)
+    top = lax.stop_gradient(nn.max_pool(padded, size, strides))
+    passed = jnp.zeros_like(top)
+    for offset in np.ndindex(*size):
+        sides = zip(offset, top.shape[1:-1], strides, strict=True)
+        cells = (slice(first, first + (n - 1) * s + 1, s) for first, n, s in sides)
+        window = padded[(slice(None), *cells)]
+        passed += jnp.where(window == top, window - lax.stop_gradient(window), 0)
+    return top + passed
 
 
 def whole(x: Array, *, mean: bool, keepdims: bool) -> Array:

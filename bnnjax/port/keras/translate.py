@@ -7,6 +7,7 @@ from jax import Array
 from bnnjax.port.keras import (
     activations,
     convolutions,
+    local,
     merges,
     operations,
     pointwise,
@@ -24,6 +25,7 @@ from bnnjax.port.program.sizes import Shape, Size
 HANDLERS = {
     **operations.HANDLERS,
     **convolutions.HANDLERS,
+    **local.HANDLERS,
     **pointwise.HANDLERS,
     **pools.HANDLERS,
     **shapes.HANDLERS,
