@@ -8,7 +8,7 @@ from absl import flags
 from bnnjax import cli
 from bnnjax.atlas import AtlasConfig
 from bnnjax.atlas.files import atlas_into
-from bnnjax.port.tflite.network import PREPROCESSINGS
+from bnnjax.port.program.preprocessing import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("images", None, "folder of photographs, searched recursively", required=True)

@@ -14,7 +14,7 @@ from bnnjax.attack.config import OPTIONS
 from bnnjax.attack.inputs import pictures_of
 from bnnjax.attack.report import checks_table, table
 from bnnjax.models import evaluate
-from bnnjax.port.tflite.network import PREPROCESSINGS
+from bnnjax.port.program.preprocessing import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("images", None, "pictures, or one folder of them", required=True)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from bnnjax import cli, load_model
 from bnnjax.models import evaluate
-from bnnjax.port.tflite.network import PREPROCESSINGS
+from bnnjax.port.program.preprocessing import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "name or file of a network; default: inknet")

@@ -11,7 +11,7 @@ from bnnjax import Recipe, assets, cli
 from bnnjax.images import FORMATS
 from bnnjax.nst import folder, inputs, report, sources
 from bnnjax.nst.config import OPTIONS, PRESETS, StylizeConfig
-from bnnjax.port.tflite.network import PREPROCESSINGS
+from bnnjax.port.program.preprocessing import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
 WHAT = "files, folders or patterns such as 'x/*.jpg', separated by commas; may be repeated"

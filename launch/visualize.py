@@ -10,7 +10,7 @@ from absl import flags
 from bnnjax import cli, destination, load_model, visualize
 from bnnjax.atlas import VisualizeConfig
 from bnnjax.images import save_png
-from bnnjax.port.tflite.network import PREPROCESSINGS
+from bnnjax.port.program.preprocessing import PREPROCESSINGS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("tap", None, "names of taps, separated by commas", required=True)

@@ -15,6 +15,7 @@ from bnnjax.layers.activation import PReLU
 from bnnjax.layers.convolutions import Conv, QuantConv, QuantDense
 from bnnjax.layers.depthwise import BlurPool, DepthwiseConv, QuantDepthwiseConv
 from bnnjax.layers.kernel import clip_weights
+from bnnjax.layers.local import QuantLocallyConnected1D, QuantLocallyConnected2D
 from bnnjax.layers.norm import BatchNorm, fold
 from bnnjax.layers.options import Options
 from bnnjax.layers.pooling import avg_pool, blur_pool, max_pool, pool
@@ -42,6 +43,8 @@ __all__ = [
     "QuantConv3DTranspose",
     "QuantDense",
     "QuantDepthwiseConv",
+    "QuantLocallyConnected1D",
+    "QuantLocallyConnected2D",
     "QuantSeparableConv",
     "QuantSeparableConv1D",
     "Quantized",

@@ -94,6 +94,8 @@ _CHECKS: dict[str, Callable[[str, Any, int], Any]] = {
     "padding": padding,
     "pad_values": _pad_values,
     "weight_clip": _weight_clip,
+    "depthwise_clip": _weight_clip,
+    "pointwise_clip": _weight_clip,
     "input_quantizer": _quantizer,
     "kernel_quantizer": _quantizer,
     "depthwise_quantizer": _quantizer,
@@ -105,3 +107,17 @@ def check_rank(shape: tuple[int, ...], rank: int) -> None:
     """Raises ValueError unless an input has ``rank`` spatial axes."""
     if len(shape) != rank + 2:
         raise ValueError(f"the input has shape {shape}, needs [N, {rank} spatial axes, C]")
+
+
+def check_groups(channels: int, features: int, groups: int) -> None:
+    """Raises ValueError unless ``groups`` divides both numbers."""
+    if channels % groups or features % groups:
+        raise ValueError(
+            f"{channels} channels and {features} features cannot be split into {groups} groups"
+        )
+
+
+def check_causal(pad_values: int) -> None:
+    """Raises ValueError unless a causal layer pads with 0."""
+    if pad_values != 0:
+        raise ValueError(f"pad_values is {pad_values}, needs 0 where padding is 'CAUSAL'")

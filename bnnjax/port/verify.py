@@ -1,7 +1,8 @@
 """Compares a ported network with its source: with a ``.tflite`` file by evaluating both, operator
 by operator, and with an ``.h5`` file by its arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ from jax import Array
 from bnnjax import quant
 from bnnjax.layers import BatchNorm
 from bnnjax.models.network import Network
-from bnnjax.port.keras import importer
+from bnnjax.port.keras import archive, importer
 from bnnjax.port.keras.h5 import Source, opened
+from bnnjax.port.keras.network import KerasBuild, matched
 from bnnjax.port.tflite.evaluate import evaluate
 from bnnjax.port.tflite.graph import read_graph
 
@@ -84,7 +86,7 @@ def verify(network: Network, source: str | Path) -> Comparison | ArrayComparison
     suffix = Path(source).suffix.lower()
     if suffix == ".tflite":
         return verify_tflite(network, source, fixed_pictures())
-    return verify_h5(network, source) if suffix == ".h5" else None
+    return verify_h5(network, source) if suffix in archive.SUFFIXES else None
 
 
 def fixed_pictures(count: int = 2, *, side: int = 224) -> Array:
@@ -134,8 +136,8 @@ def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
     """
     arrays = bits = differing = 0
     worst = 0.0
-    with opened(source) as sources:
-        for target, layer in importer.fit(sources, network.entry)[1]:
+    with _matched(network, source) as pairs:
+        for target, layer in pairs:
             params = network.variables["params"]
             for name in target.path:
                 params = params[name]
@@ -148,10 +150,24 @@ def verify_h5(network: Network, source: str | Path) -> ArrayComparison:
                     bits += positive.size
                     differing += int(np.sum((np.asarray(found) > 0) != positive))
                 else:
-                    distance = np.abs(np.asarray(value, np.float64) - expected[name]).max()
-                    distance /= max(np.abs(expected[name]).max(), 1e-30)
+                    wanted = np.resize(expected[name], value.shape)
+                    distance = np.abs(np.asarray(value, np.float64) - wanted).max()
+                    distance /= max(np.abs(wanted).max(), 1e-30)
                     worst = float(np.maximum(worst, distance))  # NaN if any is
     return ArrayComparison(arrays, bits, differing, worst)
+
+
+@contextmanager
+def _matched(
+    network: Network, source: str | Path
+) -> Iterator[Sequence[tuple[importer.Target, Source]]]:
+    """The layers of a network and what the file holds of them."""
+    if isinstance(network.entry.build, KerasBuild):
+        with archive.opened(source) as saved:
+            yield matched(network, saved)
+    else:
+        with opened(source) as sources:
+            yield importer.fit(sources, network.entry)[1]
 
 
 def _expected(target: importer.Target, source: Source) -> dict[str, Any]:
@@ -169,7 +185,28 @@ def _expected(target: importer.Target, source: Source) -> dict[str, Any]:
         scale = _SCALES.get(getattr(quantizer, "func", quantizer))
         arrays["positive"] = arrays["kernel"] >= 0
         arrays["scale"] = scale(np.abs(arrays["kernel"])) if scale else None
+        arrays["levels"] = _levels(quantizer, arrays["kernel"])
     return arrays
+
+
+def _levels(quantizer: quant.Quantizer, kernel: np.ndarray) -> np.ndarray:
+    """The values of a kernel that is not binary, by the definitions in `bnnjax.quant`."""
+    options = getattr(quantizer, "keywords", {})
+    function = getattr(quantizer, "func", quantizer)
+    if function is quant.ste_heaviside:
+        return (kernel > 0).astype(np.float64)
+    if function is quant.ste_tern:
+        mean = 0.7 * np.abs(kernel).mean(dtype=np.float64)
+        adaptive = options.get("ternary_weight_networks", False)
+        threshold = mean if adaptive else options.get("threshold", 0.05)
+        return np.sign(kernel) * (np.abs(kernel) >= threshold)
+    if function is quant.dorefa:
+        levels = 2 ** options.get("k_bit", 2) - 1
+        if options.get("mode") != "weights":
+            return np.round(levels * np.clip(kernel, 0, 1)) / levels
+        t = np.tanh(kernel)
+        return 2 * np.round(levels * (t / (2 * np.abs(t).max()) + 0.5)) / levels - 1
+    return kernel
 
 
 def _mean(magnitude: np.ndarray) -> np.ndarray:

@@ -226,7 +226,7 @@ class Clipped(nn.Module):
         x = QuantConv(4, weight_clip=1.0, **sign, name="clipped")(x)
         x = QuantConv(4, **sign, name="free")(x)
         x = BatchNorm(epsilon=1e-3, momentum=0.9, name="norm")(x)
-        x = QuantSeparableConv(5, weight_clip=0.25, use_bias=True, name="separable")(x)
+        x = QuantSeparableConv(5, depthwise_clip=0.25, pointwise_clip=0.5, name="separable")(x)
         x = DepthwiseConv(weight_clip=2.0, name="depthwise")(x)
         return QuantDense(2, weight_clip=1.25, **sign, name="dense")(x.mean((1, 2)))
 
@@ -234,7 +234,7 @@ class Clipped(nn.Module):
 CLIPS = {
     ("clipped", "kernel"): 1.0,
     ("separable", "depthwise", "kernel"): 0.25,
-    ("separable", "pointwise", "kernel"): 0.25,
+    ("separable", "pointwise", "kernel"): 0.5,
     ("depthwise", "kernel"): 2.0,
     ("dense", "kernel"): 1.25,
 }

@@ -6,10 +6,10 @@ of Keras 2 are both accepted, because only their arrays are read.
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 
 class Source(NamedTuple):
@@ -48,18 +48,61 @@ def opened(path: str | Path) -> Iterator[list[Source]]:
       ValueError: the file does not exist, is truncated or not HDF5, or lacks Keras' list of layers.
       ModuleNotFoundError: the extra ``port`` is not installed.
     """
+    with reading(path) as file:
+        sources = sorted(_sources(file), key=lambda source: _split(source.name)[1])
+        if not sources:
+            raise ValueError(f"{path}: holds no layers that Keras 2 saved")
+        yield sources
+
+
+@contextmanager
+def reading(file: str | Path | BinaryIO, *, name: str | Path | None = None) -> Iterator[Any]:
+    """An opened HDF5 file, for whose faults the message gives the ``name`` of the file.
+
+    Raises:
+      ValueError: the file does not exist, is truncated or not HDF5, or what is read in the context
+        is not there.
+      ModuleNotFoundError: the extra ``port`` is not installed.
+    """
     h5py = _import_h5py()
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file")
+    if isinstance(file, str | Path) and not Path(file).is_file():
+        raise ValueError(f"{file}: no such file")
     try:
-        with h5py.File(path, "r") as file:
-            sources = sorted(_sources(file), key=lambda source: _split(source.name)[1])
-            if not sources:
-                raise ValueError(f"{path}: holds no layers that Keras 2 saved")
-            yield sources
+        with h5py.File(file, "r") as opened_file:
+            yield opened_file
     except (OSError, KeyError, RuntimeError, UnicodeDecodeError, TypeError) as error:
         first = str(error).strip("'\" ").splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: damaged, truncated or not an HDF5 file ({first})") from error
+        raise ValueError(
+            f"{name or file}: damaged, truncated or not an HDF5 file ({first})"
+        ) from error
+
+
+def named_arrays(root: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The arrays of a layer in the group of all weights, by Keras' names; {} without any.
+
+    ``names`` are those of the models that contain the layer, from the outermost, and its own. The
+    arrays of all layers in an outermost model are in one group.
+    """
+    if (group := root.get(names[0])) is None:
+        return {}
+    paths = [path.split("/") for path in _strings(group, "weight_names")]
+    own = [path for path in paths if len(names) == 1 or path[-2:-1] == [names[-1]]]
+    return {_array_name(path[-1], names[-1]): _array(group, "/".join(path)) for path in own}
+
+
+def numbered_arrays(root: Any, folders: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """The arrays of a layer in a ``.keras`` archive, which numbers them in the order of ``names``.
+
+    Those that are left over have their numbers as names.
+    """
+    group = root
+    for folder in folders:
+        layers = group.get("layers", group.get("_layer_checkpoint_dependencies"))
+        if layers is None or (group := layers.get(folder)) is None:
+            return {}
+    arrays = group.get("vars", {})
+    called = dict(enumerate(names))
+    return {called.get(int(number), number): _array(arrays, number) for number in arrays}
 
 
 def _import_h5py() -> Any:

@@ -4,7 +4,8 @@ A file contains the packed parameters under their paths in the tree, joined by `
 card under ``bnnjax`` in its metadata:
 
 - ``format``: 2;
-- ``network``: the name in the registry;
+- ``network``: the name in the registry, or that of the Keras file that it was read from;
+- ``keras``: for such a network, the model as `bnnjax.port.keras.network` describes it;
 - ``num_classes``: the number of logits, or null for a network without its classifier;
 - ``class_names``: the names in the order of the logits, or null;
 - ``provenance``: where the weights come from;
@@ -28,8 +29,10 @@ import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from bnnjax.models import registry
+from bnnjax.models.entry import Entry
 from bnnjax.models.network import Architecture, Network
 from bnnjax.port.arrays import faults
+from bnnjax.port.keras.network import KerasBuild, entry_of
 from bnnjax.port.storage import atomic
 
 FORMAT = 2
@@ -51,7 +54,7 @@ def save(network: Network, path: str | Path, *, overwrite: bool = False) -> Path
     """Writes a packed network atomically.
 
     Args:
-      network: a frozen network of the registry.
+      network: a frozen network of the registry, or from a Keras model.
       path: the path of the file; ``.safetensors`` is appended if missing.
       overwrite: whether to replace an existing network file. Other files never are.
 
@@ -59,14 +62,13 @@ def save(network: Network, path: str | Path, *, overwrite: bool = False) -> Path
       The path of the file.
 
     Raises:
-      ValueError: the network is latent or not in the registry (load a network from a ``.tflite``
-        file from that file), its ``class_names`` do not match its logits, or `target` rejects the
-        path.
+      ValueError: the network is latent or from a ``.tflite`` file (load it from that file), its
+        ``class_names`` do not match its logits, or `target` rejects the path.
     """
     path = target(path, overwrite=overwrite)
     if not network.frozen:
         raise ValueError("the network is latent; freeze it before saving (bnnjax.freeze)")
-    if network.entry.name not in registry.REGISTRY:
+    if not (network.entry.name in registry.REGISTRY or _description(network)):
         raise ValueError(f"{network.entry.name} is not in the registry; load its own file instead")
     _check_names(network.class_names, network.architecture.num_classes)
     params = flatten_dict(jax.device_get(network.variables["params"]), sep="/")
@@ -88,7 +90,7 @@ def restore(path: str | Path) -> Network:
     metadata, arrays = _read(path)
     card = _checked_card(path, metadata)
     try:
-        entry = registry.find(card["network"])
+        entry = _entry(card)
         _check_names(card["class_names"], card["num_classes"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -138,7 +140,21 @@ def _card(network: Network, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         "provenance": dict(network.provenance),
         "sha256": {name: _sha256(array) for name, array in sorted(arrays.items())},
     }
+    if description := _description(network):
+        card["keras"] = json.loads(description)
     return {**card, SEAL: _seal(card)}
+
+
+def _description(network: Network) -> str | None:
+    """The description of a network from a Keras model; None for any other."""
+    build = network.entry.build
+    return build.description if isinstance(build, KerasBuild) else None
+
+
+def _entry(card: Mapping[str, Any]) -> Entry:
+    if "keras" in card:
+        return entry_of(card["keras"], card["network"])
+    return registry.find(card["network"])
 
 
 def _seal(card: Mapping[str, Any]) -> str:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from bnnjax.port.program.builder import ProgramBuilder
+from bnnjax.port.program.program import Grid, Params, Ref, Step, Window
 from bnnjax.port.tflite.graph import Graph, Operator
-from bnnjax.port.tflite.program import Grid, Params, Ref, Step, Window
 
 
-@dataclasses.dataclass
-class GraphBuilder:
+@dataclasses.dataclass(kw_only=True)
+class GraphBuilder(ProgramBuilder):
     """The steps so far, and the state that the operators' handlers share.
 
     Values have the indices of the graph's tensors; values without a tensor get the indices after
@@ -20,27 +21,19 @@ class GraphBuilder:
 
     Attributes:
       graph: the graph with its constants folded.
-      steps: the steps in order of execution.
       params: the weights by the names of their steps and constants.
       constants: the names of the constants by their tensors.
-      strides: the strides of the values that are maps, in pixels of the picture.
       signs: the values that stand for their signs.
       signed: tensors of signs with an operator of their own → the tensors that it reads.
-      roles: the maps to tap: ("stem", "conv", "add" or "concat", value).
-      first_signs: the value whose signs the first binary convolution takes.
       values: the number of values without a tensor.
       counts: the number of names used per kind.
     """
 
     graph: Graph
-    steps: list[Step] = dataclasses.field(default_factory=list)
     params: Params = dataclasses.field(default_factory=dict)
     constants: dict[int, str] = dataclasses.field(default_factory=dict)
-    strides: dict[int, tuple[int, int]] = dataclasses.field(default_factory=dict)
     signs: set[int] = dataclasses.field(default_factory=set)
     signed: dict[int, int] = dataclasses.field(default_factory=dict)
-    roles: list[tuple[str, int]] = dataclasses.field(default_factory=list)
-    first_signs: int | None = None
     values: int = 0
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
 
@@ -73,11 +66,6 @@ class GraphBuilder:
             before = self.strides[maps[0]]
             self.strides[output] = (before[0] * factors[0], before[1] * factors[1])
         return output
-
-    def tap(self, role: str, value: int) -> None:
-        """Marks a value as a tap if it is a map."""
-        if value in self.strides:
-            self.roles.append((role, value))
 
     def operand(self, op: Operator, slot: int) -> Ref:
         """An operator's input as a value or a constant; for a tensor of signs, the signs."""

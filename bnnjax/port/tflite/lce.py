@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnnjax.binary import bits
+from bnnjax.port.program.program import Window
 from bnnjax.port.tflite.graph import Graph, Operator
-from bnnjax.port.tflite.program import Window
 
 KINDS = ("LceBconv2d", "LqceBconv2d32", "LqceBconv2d64")
 _BY_NAME = {"": 0, "NONE": 0, "RELU": 1, "RELU1": 2, "RELU_N1_TO_1": 2, "RELU6": 3}

@@ -5,68 +5,25 @@ network has the package's speed, pseudo-gradients and options. Quantized (int8) 
 represented by dequantized floats, and the gradient passes straight through the rounding.
 """
 
-import dataclasses
-import math
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
-from jax import Array
 
-from bnnjax.layers import Options
-from bnnjax.models import imagenet
-from bnnjax.models.entry import Card, Entry, Sizes, Style
+from bnnjax.models import trace
+from bnnjax.models.entry import Card, Entry
 from bnnjax.models.network import Architecture, Network, Variables
+from bnnjax.port.program import sizes
+from bnnjax.port.program.entry import UNKNOWN_SIZE, Build, make_entry
+from bnnjax.port.program.preprocessing import PREPROCESSINGS, check
+from bnnjax.port.program.program import Program
+from bnnjax.port.program.sizes import Shape, Size
 from bnnjax.port.storage.download import file_sha256
-from bnnjax.port.tflite import sizes
 from bnnjax.port.tflite.builder import GraphBuilder
 from bnnjax.port.tflite.graph import Graph, read_graph
-from bnnjax.port.tflite.module import GraphNetwork
-from bnnjax.port.tflite.program import Program
-from bnnjax.port.tflite.sizes import Shape, Size
 from bnnjax.port.tflite.taps import name_taps
 from bnnjax.port.tflite.translate import translate
-
-_DEFAULT = Options()
-UNKNOWN_SIZE = (224, 224)  # px, for files that do not state a size
-
-PREPROCESSINGS: dict[str, Callable[[Array], Array]] = {
-    "imagenet": imagenet.normalize,
-    "unit": lambda images: images,
-    "symmetric": lambda images: 2 * images - 1,
-    "bytes": lambda images: 255 * images,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Build:
-    """`Entry.build` of a program. Equal programs have equal builds, so that reading a file again
-    does not trigger a compilation."""
-
-    program: Program
-
-    def __call__(
-        self, *, options: Options = _DEFAULT, num_classes: int | None = None
-    ) -> GraphNetwork:
-        """The module; its number of classes is fixed by the program."""
-        del num_classes
-        return GraphNetwork(self.program, options)
-
-
-@dataclasses.dataclass(frozen=True)
-class Takes:
-    """`Sizes.takes` of a program: the sides at which its taps can be computed, or only those of the
-    file's ``size`` (height, width)."""
-
-    program: Program
-    size: Size
-    free: bool
-
-    def __call__(self, side: int) -> bool:
-        """Whether a picture may have a side of ``side`` px."""
-        return sizes.fits(self.program, (side, side)) if self.free else side in self.size
 
 
 def load_graph(path: str | Path, *, preprocessing: str = "imagenet") -> Network:
@@ -83,17 +40,15 @@ def load_graph(path: str | Path, *, preprocessing: str = "imagenet") -> Network:
         ``preprocessing``.
       ModuleNotFoundError: the extra ``port`` is not installed.
     """
-    if preprocessing not in PREPROCESSINGS:
-        raise ValueError(f"preprocessing is {preprocessing!r}, needs one of {(*PREPROCESSINGS,)}")
+    check(preprocessing)
     graph = read_graph(path)
     try:
-        entry, variables = network_of(graph, Path(path).name)
+        entry, variables = network_of(graph, Path(path).name, preprocessing=preprocessing)
     except ValueError as error:
         raise ValueError(f"{path}: {_first_line(error)}") from None
     except Exception as error:  # a damaged file may break any step in any way
         what = f"{type(error).__name__}: {_first_line(error)}"
         raise ValueError(f"{path}: damaged .tflite file ({what})") from error
-    entry = dataclasses.replace(entry, normalize=PREPROCESSINGS[preprocessing])
     provenance = {
         "source": Path(path).name,
         "sha256": file_sha256(path),
@@ -107,7 +62,9 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0]
 
 
-def network_of(graph: Graph, name: str) -> tuple[Entry, Variables]:
+def network_of(
+    graph: Graph, name: str, *, preprocessing: str = "imagenet"
+) -> tuple[Entry, Variables]:
     """The entry and the variables of a graph.
 
     Raises:
@@ -120,26 +77,19 @@ def network_of(graph: Graph, name: str) -> tuple[Entry, Variables]:
     height, width = graph.tensors[graph.inputs[0]].shape[1:3]
     size = (height, width) if min(height, width) > 1 else UNKNOWN_SIZE
     shapes = _check_shapes(graph, builder, program, size)
-    stride = max(max(strides) for strides in builder.strides.values())
-    larger = (size[0] + 2 * stride, size[1] + 2 * stride)
-    free = sizes.fits(program, larger)
     leaves = jax.tree.leaves(builder.params)
-    entry = Entry(
-        name=name,
-        build=Build(program),
-        normalize=imagenet.normalize,
-        sizes=Sizes(
-            Takes(program, size, free),
-            stride=stride if free else math.gcd(*size),
-            example=sizes.smallest(program, size, stride) if free else size,
-            free=free,
-        ),
+    entry = make_entry(
+        name,
+        Build(program),
+        builder,
+        size=size,
+        taps=taps,
+        normalize=PREPROCESSINGS[preprocessing],
         card=Card(
             num_classes=None if program.logits is None else shapes[program.logits][-1],
             parameters=sum(leaf.size for leaf in leaves),
             mebibytes=sum(leaf.nbytes for leaf in leaves) / 2**20,
         ),
-        style=Style(taps.style, taps.content),
     )
     return entry, {"params": jax.tree.map(jnp.asarray, builder.params)}
 
@@ -154,7 +104,8 @@ def _check_shapes(
     graph: Graph, builder: GraphBuilder, program: Program, size: Size
 ) -> dict[int, Shape]:
     """The shapes of all values; checks them and those of the weights against the file."""
-    shapes, needed = sizes.shapes(program, size)
+    shapes = sizes.shapes(program, size)
+    needed = trace.frozen_shapes(Build(program)(), side=size)["params"]
     stated = graph.tensors[program.image].shape[1:3] == size
     for step in program.steps + program.head:
         if step.output >= len(graph.tensors) or not stated:

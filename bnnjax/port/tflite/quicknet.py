@@ -13,9 +13,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from bnnjax.models.network import Architecture, Variables
 from bnnjax.models.quicknet_v0 import BLOCKS, FILTERS
+from bnnjax.port.program.program import Step, Window
 from bnnjax.port.tflite.builder import GraphBuilder
 from bnnjax.port.tflite.graph import Graph
-from bnnjax.port.tflite.program import Step, Window
 from bnnjax.port.tflite.translate import translate
 
 

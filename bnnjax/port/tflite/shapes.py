@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bnnjax.port.program.program import Cut
 from bnnjax.port.tflite.builder import GraphBuilder
 from bnnjax.port.tflite.graph import Operator
-from bnnjax.port.tflite.program import Cut
 
 
 def _constant(builder: GraphBuilder, op: Operator, slot: int) -> Any:

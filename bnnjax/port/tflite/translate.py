@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from bnnjax.port.program.program import Params, Program, Window
 from bnnjax.port.tflite import lce, shapes
 from bnnjax.port.tflite.builder import GraphBuilder, describe, grid_of
 from bnnjax.port.tflite.constants import fold_constants
 from bnnjax.port.tflite.graph import Graph, Operator
-from bnnjax.port.tflite.program import Params, Program, Window
 
 _PADDINGS = ("SAME", "VALID")  # the schema's enumeration
 
@@ -23,7 +23,7 @@ def translate(graph: Graph) -> tuple[Program, GraphBuilder]:
       ValueError: an operator that is unsupported, or has unsupported options; in one line.
     """
     graph = fold_constants(graph)
-    builder = GraphBuilder(graph)
+    builder = GraphBuilder(graph=graph)
     image = graph.inputs[0]
     builder.strides[image] = (1, 1)
     if (grid := grid_of(graph, image)) is not None:
@@ -191,6 +191,7 @@ def _prelu(builder: GraphBuilder, op: Operator) -> None:
 def _concat(builder: GraphBuilder, op: Operator) -> None:
     inputs = tuple(builder.operand(op, slot) for slot in range(len(op.inputs)))
     builder.finish(op, builder.add(op, "concat", inputs, options=op.options["Axis"]))
+    builder.wholes |= dict.fromkeys(op.inputs, op.outputs[0])
     builder.tap("concat", op.outputs[0])
 
 

@@ -13,8 +13,8 @@ import pytest
 import bnnjax
 from bnnjax.binary.backend import using
 from bnnjax.models.network import Architecture
+from bnnjax.port.program import program, weightless
 from bnnjax.port.tflite import network as graph_network
-from bnnjax.port.tflite import program, steps
 from bnnjax.port.tflite.graph import Graph, Operator, Tensor, read_graph
 
 pytest.importorskip("tflite")
@@ -157,7 +157,7 @@ def test_packed_tensors_pass_a_gradient(reference):
 def test_rounding_passes_the_gradient_within_its_range():
     grid = program.Grid(0.5, 3, -128, 127)
     x = jnp.array([-100.0, -65.4, -0.3, 0.25, 0.74, 61.9, 70.0])
-    rounded, slope = jax.vmap(jax.value_and_grad(lambda v: steps.round_to(grid, v)))(x)
+    rounded, slope = jax.vmap(jax.value_and_grad(lambda v: weightless.round_to(grid, v)))(x)
     np.testing.assert_array_equal(rounded, [-65.5, -65.5, -0.5, 0.5, 0.5, 62.0, 62.0])
     np.testing.assert_array_equal(slope, [0, 1, 1, 1, 1, 1, 0])
 
@@ -445,5 +445,5 @@ def test_the_published_file_agrees_with_its_own_module(real_tflite, real_quickne
 def test_shortcuts_of_a_file_cannot_be_scaled(reference):
     """It has additions, but does not say which summand is the shortcut."""
     network = reference("resnet_e").network.with_options(residual_scale=0.5)
-    with pytest.raises(ValueError, match=r"residual_scale is 0.5, but a .tflite file does not"):
+    with pytest.raises(ValueError, match=r"residual_scale is 0\.5, but the graph of a file"):
         network.apply(network.variables, jnp.zeros((1, *network.entry.sizes.smallest, 3)))

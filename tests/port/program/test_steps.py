@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bnnjax.layers import Options
-from bnnjax.port.tflite.program import Step
-from bnnjax.port.tflite.steps import perform
+from bnnjax.port.program.program import Step
+from bnnjax.port.program.run import Run
+from bnnjax.port.program.steps import perform
 
 NAN = float("nan")
 
@@ -16,7 +17,7 @@ def gradients(kind, options, *inputs):
     """Values, and the derivative of their sum for each input."""
     step = Step(kind, "", tuple(range(len(inputs))), len(inputs), options, "the step")
     arrays = [jnp.asarray(x, jnp.float32) for x in inputs]
-    values, pull_back = jax.vjp(lambda *xs: perform(step, Options(), *xs), *arrays)
+    values, pull_back = jax.vjp(lambda *xs: perform(step, Run(Options()), *xs), *arrays)
     return values, *pull_back(jnp.ones_like(values))
 
 

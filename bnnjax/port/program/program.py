@@ -1,8 +1,10 @@
-"""A network from a ``.tflite`` file as a static program of steps.
+"""A network from a file as a static program of steps.
 
-`bnnjax.port.tflite.builder` builds it from a graph, `bnnjax.port.tflite.steps` executes it.
+`bnnjax.port.program.builder` is the base of what builds it from a graph, and
+`bnnjax.port.program.steps` executes it.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 Params = dict[str, Any]
@@ -14,12 +16,12 @@ class Step(NamedTuple):
     its batch norm.
 
     Attributes:
-      kind: what it computes, a key of `bnnjax.port.tflite.steps.STEPS`.
+      kind: what it computes, a key of `bnnjax.port.program.steps.STEPS`.
       name: the name of its weights, if it has any.
       inputs: the values that it reads.
       output: the value that it computes.
       options: hashable options of the type that its kind needs.
-      where: its operator in the file, for messages.
+      where: its operator or layer in the file, for messages.
     """
 
     kind: str
@@ -28,6 +30,30 @@ class Step(NamedTuple):
     output: int
     options: Any
     where: str
+
+
+class Call(NamedTuple):
+    """A function, or a class of layers, with its keyword arguments.
+
+    Unlike `functools.partial`, equal calls are equal, so that reading a file again does not trigger
+    a compilation.
+    """
+
+    function: Callable[..., Any]
+    keywords: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], **keywords: Any) -> "Call":
+        """A call with these keyword arguments, which must be hashable."""
+        return cls(function, tuple(keywords.items()))
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        """The result for these positional arguments."""
+        return self.function(*arguments, **dict(self.keywords), **more)
+
+    def replaced(self, **keywords: Any) -> "Call":
+        """The same call with some keyword arguments changed."""
+        return Call.of(self.function, **{**dict(self.keywords), **keywords})
 
 
 class Window(NamedTuple):
@@ -41,6 +67,16 @@ class Window(NamedTuple):
     groups: int = 1
     pad_value: int = 0
     use_bias: bool = False
+
+
+class Norm(NamedTuple):
+    """A batch norm: the layer without its epsilon, the axis of its channels, its epsilon, and the
+    least one for maps and volumes."""
+
+    layer: Call
+    axis: int
+    epsilon: float
+    least_of_maps: float
 
 
 class Grid(NamedTuple):

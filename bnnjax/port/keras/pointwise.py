@@ -1,0 +1,141 @@
+"""Translates Keras' activations, norms and regularizers, which keep the shape of their input."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from bnnjax import layers
+from bnnjax.port.keras import activations, quantizers
+from bnnjax.port.keras.builder import KerasBuilder, Value
+from bnnjax.port.keras.model import Layer
+from bnnjax.port.program.program import Call, Norm
+
+# tf.nn.fused_batch_norm raises epsilon to what cuDNN needs; Keras 2 calls it for maps and volumes.
+LEAST_EPSILON = 1.001e-5
+NORM = {"gamma": "scale", "beta": "bias"}
+
+
+def scale(x: Array, *, factor: float, offset: float = 0.0) -> Array:
+    """x · factor + offset."""
+    return x * factor + offset
+
+
+def normalize_length(x: Array, *, axes: tuple[int, ...], epsilon: float = 1e-12) -> Array:
+    """``tf.math.l2_normalize``: x / √max(Σ x², epsilon) along the axes."""
+    squares = jnp.square(x).sum(axes, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.maximum(squares, epsilon))
+
+
+def _activation(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    return builder.activate(layer, x)
+
+
+def _activation_layer(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    options = activations.LAYERS[layer.kind](layer.config)
+    return builder.add(layer, "call", x, options=options)
+
+
+def _quantizer(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    """A quantizer in the place of a layer."""
+    quantizer = quantizers.find(layer.kind, layer.config)
+    assert quantizer is not None
+    return builder.quantize(layer, quantizer, x)
+
+
+def _prelu(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    shared = tuple(layer.config.get("shared_axes") or ())
+    return builder.weighted(layer, x, Call.of(layers.PReLU, shared_axes=shared), {"alpha": "alpha"})
+
+
+def _batch_norm(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    config = layer.config
+    if config.get("renorm"):
+        raise ValueError("renormalizes batches (renorm=True), which is not read")
+    used = {"gamma": config.get("scale", True), "beta": config.get("center", True)}
+    call = Call.of(
+        layers.BatchNorm,
+        momentum=config.get("momentum", 0.99),
+        use_scale=used["gamma"],
+        use_bias=used["beta"],
+    )
+    builder.hold(layer, {name: path for name, path in NORM.items() if used[name]})
+    statistics = {"moving_mean": "mean", "moving_variance": "var"}
+    builder.hold(layer, statistics, "batch_stats")
+    least = LEAST_EPSILON if builder.version < 3 else 0.0
+    norm = Norm(call, _axis(config.get("axis", -1)), config.get("epsilon", 1e-3), least)
+    return builder.add(layer, "batch_norm", x, options=norm, name=layer.name)
+
+
+def _axis(stated: Any) -> int:
+    """A single axis, which Keras puts into a list when it builds the layer."""
+    values = stated if isinstance(stated, list) else [stated]
+    if len(values) != 1:
+        raise ValueError(f"normalizes along the axes {values}; a single one is read")
+    return int(values[0])
+
+
+def _layer_norm(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    config = layer.config
+    used = {"gamma": config.get("scale", True), "beta": config.get("center", True)}
+    axis = _axis(config.get("axis", -1))
+    call = Call.of(
+        nn.LayerNorm,
+        epsilon=config.get("epsilon", 1e-3),
+        use_scale=used["gamma"],
+        use_bias=used["beta"],
+        reduction_axes=axis,
+        feature_axes=axis,
+        use_fast_variance=False,
+    )
+    return builder.weighted(layer, x, call, {k: v for k, v in NORM.items() if used[k]})
+
+
+def _unit_norm(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    stated = layer.config.get("axis", -1)
+    axes = tuple(stated) if isinstance(stated, list) else (stated,)
+    return builder.call(layer, normalize_length, x, axes=axes)
+
+
+def _rescaling(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    factor, offset = layer.config["scale"], layer.config.get("offset", 0.0)
+    if not all(isinstance(number, int | float) for number in (factor, offset)):
+        raise ValueError("has a scale or offset per channel; a single number is read")
+    return builder.call(layer, scale, x, factor=float(factor), offset=float(offset))
+
+
+def _dropout(shared: tuple[int, ...], builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    if layer.config.get("noise_shape"):
+        raise ValueError("has a noise_shape, which is not read")
+    return builder.add(layer, "dropout", x, options=(float(layer.config["rate"]), shared))
+
+
+def _nothing(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    """A layer that acts on training alone."""
+    return x
+
+
+HANDLERS: dict[str, Callable[..., Any]] = {
+    "Activation": _activation,
+    **dict.fromkeys(activations.LAYERS, _activation_layer),
+    **dict.fromkeys(quantizers.CLASSES, _quantizer),
+    "PReLU": _prelu,
+    "BatchNormalization": _batch_norm,
+    "BatchNormalizationV1": _batch_norm,
+    "SyncBatchNormalization": _batch_norm,
+    "LayerNormalization": _layer_norm,
+    "UnitNormalization": _unit_norm,
+    "Rescaling": _rescaling,
+    "Dropout": partial(_dropout, ()),
+    "SpatialDropout1D": partial(_dropout, (1,)),
+    "SpatialDropout2D": partial(_dropout, (1, 2)),
+    "SpatialDropout3D": partial(_dropout, (1, 2, 3)),
+    **dict.fromkeys(
+        ("ActivityRegularization", "AlphaDropout", "GaussianDropout", "GaussianNoise", "Identity"),
+        _nothing,
+    ),
+}
