@@ -11,7 +11,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from bnnjax.nst.statistics import Kind, Statistics, blend, statistics
+from bnnjax.nst.patches import Window
+from bnnjax.nst.statistics import (
+    Kind,
+    Statistics,
+    Sums,
+    blend,
+    of_sums,
+    statistics,
+    weighted_sums,
+)
 
 Maps = Mapping[str, Array]  # name → [h, w, C]
 PIXELS = "pixels"  # the name of the picture itself, which sees no padding
@@ -87,14 +96,45 @@ def goals(
     return (Goal({n: _measured(n, x, kind) for n, x in seen.items()}, blended, one, None),)
 
 
+def measure(
+    goals: Sequence[Goal], name: str, features: Array, jitter: Array | int, *, kind: Kind
+) -> list[Statistics]:
+    """What `distance` compares: the statistics of a map in the region of each goal."""
+    masks = (None if goal.masks is None else goal.masks[name][jitter] for goal in goals)
+    return [_measured(name, features, kind, mask) for mask in masks]
+
+
+def window_sums(
+    goals: Sequence[Goal], name: str, window: Window, *, strength: Array, kind: Kind
+) -> list[Sums]:
+    """A window's share in what `measured` makes of the sums over all windows."""
+    own = window.own(name, without=_edge(name, window.map_size(name)))
+    masks = (None if goal.masks is None else window.cut(name, goal.masks[name]) for goal in goals)
+    weights = (own if mask is None else own * mask for mask in masks)
+    centres = _centres(goals, name, strength, kind)
+    return [weighted_sums(window.taps[name], *each) for each in zip(weights, centres, strict=True)]
+
+
+def measured(
+    goals: Sequence[Goal], name: str, total: Sequence[Sums], *, strength: Array, kind: Kind
+) -> list[Statistics]:
+    """`measure` of a whole map, from the sums over its windows."""
+    pairs = zip(total, _centres(goals, name, strength, kind), strict=True)
+    return [of_sums(found, centre, kind) for found, centre in pairs]
+
+
+def _centres(goals: Sequence[Goal], name: str, strength: Array, kind: Kind) -> list[Array]:
+    # The means of "gram" are zero, and so are its centres.
+    return [goal.at(name, strength).mean for goal in goals]
+
+
 def distance(
     goals: Sequence[Goal],
     name: str,
-    features: Array,
+    found: Sequence[Statistics],
     jitter: Array | int,
     *,
     strength: Array,
-    kind: Kind,
     compare: Callable[[Statistics, Statistics], Array],
 ) -> Array:
     """The sum of a map's distances to the goals, a scalar.
@@ -102,14 +142,13 @@ def distance(
     Each region counts by its area, so that it is painted as strongly as without a mask.
     """
 
-    def to(goal: Goal) -> Array:
+    def to(goal: Goal, own: Statistics) -> Array:
+        compared = compare(own, goal.at(name, strength))
         if goal.masks is None:
-            return compare(_measured(name, features, kind), goal.at(name, strength))
-        mask = goal.masks[name][jitter]
-        found = compare(_measured(name, features, kind, mask), goal.at(name, strength))
-        return goal.weight * jnp.mean(mask) * found
+            return compared
+        return goal.weight * jnp.mean(goal.masks[name][jitter]) * compared
 
-    first, *others = map(to, goals)
+    first, *others = map(to, goals, found)
     return sum(others, start=first)
 
 
@@ -136,9 +175,15 @@ def _measured(name: str, features: Array, kind: Kind, mask: Array | None = None)
 
     Those see the padding. Where they count, it pays to paint a band along the edges.
     """
-    if name == PIXELS or min(features.shape[:2]) < SMALLEST:
+    if not _edge(name, features.shape):
         return statistics(features, kind, mask)
-    return statistics(features[1:-1, 1:-1], kind, None if mask is None else mask[1:-1, 1:-1])
+    inner = None if mask is None else mask[1:-1, 1:-1]
+    return statistics(features[1:-1, 1:-1], kind, inner)
+
+
+def _edge(name: str, shape: Sequence[int]) -> int:
+    """The number of a map's outermost positions, on each side, that do not count."""
+    return 0 if name == PIXELS or min(shape[:2]) < SMALLEST else 1
 
 
 def _fit(mask: Array | None, features: Array) -> Array | None:
