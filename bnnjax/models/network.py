@@ -17,6 +17,7 @@ from bnnjax.binary.backend import using
 from bnnjax.layers import Options
 from bnnjax.models import trace
 from bnnjax.models.entry import Entry, Style
+from bnnjax.models.reach import reach
 from bnnjax.models.tapped import TAPS
 
 Variables = Mapping[str, Any]
@@ -89,6 +90,15 @@ class Architecture:
         logits, state = self._apply(variables, images, train=True, mutable=collections)
         return logits, state.get(TAPS, {}), state.get("batch_stats", {})
 
+    @property
+    def stride(self) -> int:
+        """Pictures whose sides are multiples of it suit the network best."""
+        return self.entry.sizes.stride
+
+    def reach(self, taps: tuple[str, ...]) -> int | None:
+        """How far a pixel influences these taps, in pixels, or None; see `reach.reach`."""
+        return _reach(self, taps)
+
     def has_logits(self, side: int) -> bool:
         """Whether pictures of ``side`` × ``side`` px have logits."""
         picture = trace.picture(side)
@@ -146,6 +156,14 @@ def _tap_names(architecture: Architecture) -> tuple[str, ...]:
     picture = trace.picture(architecture.entry.sizes.smallest)
     jax.eval_shape(record, architecture.latent_shapes(), picture)
     return tuple(names)
+
+
+@functools.lru_cache
+def _reach(architecture: Architecture, taps: tuple[str, ...]) -> int | None:
+    sizes = architecture.entry.sizes
+    if not sizes.free:
+        return None
+    return reach(architecture.module, taps, smallest=sizes.smallest, stride=sizes.stride)
 
 
 @functools.lru_cache
@@ -213,7 +231,7 @@ class Network:
     @property
     def stride(self) -> int:
         """Pictures whose sides are multiples of it suit the network best."""
-        return self.entry.sizes.stride
+        return self.architecture.stride
 
     @property
     def source(self) -> str:

@@ -1,6 +1,7 @@
 """Finds a network's layers and the shapes of their parameters without computing anything."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import jax
@@ -73,8 +74,13 @@ def frozen_shapes(module: nn.Module, *, side: Sides) -> dict[str, Any]:
 
 def shapes_of(function: Callable[..., Any], *arguments: Any) -> Any:
     """`jax.eval_shape` with the arithmetic that is fastest to trace."""
-    with using(_FASTEST_TRACED):
+    with fastest_traced():
         return jax.eval_shape(function, *arguments)
+
+
+def fastest_traced() -> AbstractContextManager[None]:
+    """A context in which layers use the arithmetic that is fastest to trace."""
+    return using(_FASTEST_TRACED)
 
 
 def picture(side: Sides) -> jax.ShapeDtypeStruct:

@@ -34,6 +34,20 @@ class Members:
             found |= {f"{name}:{tap}": values for tap, values in taps.items()}
         return None, found
 
+    @property
+    def stride(self) -> int:
+        """The least common multiple of the networks' strides."""
+        return math.lcm(*(architecture.stride for architecture in self.architectures))
+
+    def reach(self, taps: tuple[str, ...]) -> int | None:
+        """How far a pixel influences these taps at most; see `Architecture.reach`."""
+        found = []
+        for name, architecture in zip(self.names, self.architectures, strict=True):
+            own = (tap.split(":", 1) for tap in taps)
+            found.append(architecture.reach(tuple(tap for owner, tap in own if owner == name)))
+        known = [distance for distance in found if distance is not None]
+        return max(known) if len(known) == len(found) else None
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ensemble:
@@ -82,7 +96,7 @@ class Ensemble:
     @property
     def stride(self) -> int:
         """The least common multiple of the networks' strides."""
-        return math.lcm(*(network.stride for network in self.networks))
+        return self.architecture.stride
 
     @property
     def provenance(self) -> Mapping[str, Any]:

@@ -11,7 +11,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from bnnjax.nst.statistics import Kind, Statistics, blend, statistics
+from bnnjax.nst.patches import Window
+from bnnjax.nst.statistics import (
+    Kind,
+    Statistics,
+    Sums,
+    blend,
+    of_sums,
+    statistics,
+    weighted_sums,
+)
 
 Maps = Mapping[str, Array]  # name → [h, w, C]
 PIXELS = "pixels"  # the name of the picture itself
@@ -86,14 +95,45 @@ def goals(
     return (Goal({n: statistics(x, kind) for n, x in seen.items()}, blended, one, None),)
 
 
+def measure(
+    goals: Sequence[Goal], name: str, features: Array, jitter: Array | int, *, kind: Kind
+) -> list[Statistics]:
+    """What `distance` compares: the statistics of a map in the region of each goal."""
+    masks = (None if goal.masks is None else goal.masks[name][jitter] for goal in goals)
+    return [statistics(features, kind, mask) for mask in masks]
+
+
+def window_sums(
+    goals: Sequence[Goal], name: str, window: Window, *, strength: Array, kind: Kind
+) -> list[Sums]:
+    """A window's share in what `measured` makes of the sums over all windows."""
+    own = window.own(name)
+    masks = (None if goal.masks is None else window.cut(name, goal.masks[name]) for goal in goals)
+    weights = (own if mask is None else own * mask for mask in masks)
+    centres = _centres(goals, name, strength, kind)
+    return [weighted_sums(window.taps[name], *each) for each in zip(weights, centres, strict=True)]
+
+
+def measured(
+    goals: Sequence[Goal], name: str, total: Sequence[Sums], *, strength: Array, kind: Kind
+) -> list[Statistics]:
+    """`measure` of a whole map, from the sums over its windows."""
+    pairs = zip(total, _centres(goals, name, strength, kind), strict=True)
+    return [of_sums(found, centre, kind) for found, centre in pairs]
+
+
+def _centres(goals: Sequence[Goal], name: str, strength: Array, kind: Kind) -> list[Array]:
+    # The means of "gram" are zero, and so are its centres.
+    return [goal.at(name, strength).mean for goal in goals]
+
+
 def distance(
     goals: Sequence[Goal],
     name: str,
-    features: Array,
+    found: Sequence[Statistics],
     jitter: Array | int,
     *,
     strength: Array,
-    kind: Kind,
     compare: Callable[[Statistics, Statistics], Array],
 ) -> Array:
     """The sum of a map's distances to the goals, a scalar.
@@ -101,14 +141,13 @@ def distance(
     Each region counts by its area, so that it is painted as strongly as without a mask.
     """
 
-    def to(goal: Goal) -> Array:
+    def to(goal: Goal, own: Statistics) -> Array:
+        compared = compare(own, goal.at(name, strength))
         if goal.masks is None:
-            return compare(statistics(features, kind), goal.at(name, strength))
-        mask = goal.masks[name][jitter]
-        found = compare(statistics(features, kind, mask), goal.at(name, strength))
-        return goal.weight * jnp.mean(mask) * found
+            return compared
+        return goal.weight * jnp.mean(goal.masks[name][jitter]) * compared
 
-    first, *others = map(to, goals)
+    first, *others = map(to, goals, found)
     return sum(others, start=first)
 
 

@@ -20,12 +20,12 @@ from jax import Array
 
 from bnnjax import optimize
 from bnnjax.models.network import Network
-from bnnjax.nst import color
+from bnnjax.nst import color, patches
 from bnnjax.nst.config import LARGEST, PER_TAP, SMALLEST, StylizeConfig
 from bnnjax.nst.ensemble import Ensemble
 from bnnjax.nst.inputs import Pair, Picture
 from bnnjax.nst.regions import Share, confine, union
-from bnnjax.nst.transfer import StyleTransfer, random_jitters
+from bnnjax.nst.transfer import FEW_JITTERS, StyleTransfer, random_jitters
 
 PARAMETRIZATIONS = {
     "pyramid": optimize.pyramid,
@@ -173,7 +173,8 @@ def paint(
     parts: list[optimize.Minimized] = []
     for number, stage in enumerate(plan):
         here = canvas if stage is plan[-1] else canvas.at(stage)
-        loss = objective.looking(stage.shrinks)
+        large = any(patches.large(p.pixels.shape) for p in here.photographs)
+        loss = (objective.in_windows() if large else objective).looking(stage.shrinks)
         first = (
             [_first(*here.pair(n), config.of_picture(n), noise_key) for n in range(len(here.pairs))]
             if previous is None
@@ -184,7 +185,8 @@ def paint(
             content, style = here.pair(n)
             shares, regions = here.shares(n), here.regions(n)
             pictures = content.pixels, style.pixels
-            return loss.measure(network.variables, *pictures, jitters, shares, regions)
+            few = jitters[:FEW_JITTERS] if loss.divides(content.pixels.shape) else jitters
+            return loss.measure(network.variables, *pictures, few, shares, regions)
 
         found = optimize.minimize(
             loss,

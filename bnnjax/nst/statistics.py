@@ -54,6 +54,41 @@ def mean_covariance(features: Array, mask: Array | None = None) -> tuple[Array, 
     return mean, gram(_weighted(features - mean[None, None], mask))
 
 
+class Sums(NamedTuple):
+    """Sums over some positions, of which statistics are made; those of disjoint parts add up.
+
+    Attributes:
+      weight: of the positions, a scalar.
+      first: of the features about a centre, [C].
+      second: of their products, [C, C].
+    """
+
+    weight: Array
+    first: Array
+    second: Array
+
+
+def weighted_sums(features: Array, weights: Array, centre: Array) -> Sums:
+    """The sums of a feature map [h, w, C] whose positions have these weights [h, w].
+
+    Sums of float32 lose no digits about a centre [C] that is near the mean.
+    """
+    about = features - centre[None, None]
+    first = jnp.tensordot(weights, about, 2)
+    second = weights.size * gram(about * jnp.sqrt(weights)[..., None])
+    return Sums(jnp.sum(weights), first, second)
+
+
+def of_sums(total: Sums, centre: Array, kind: Kind) -> Statistics:
+    """The statistics of all positions, as `statistics` measures them; for "gram", about zero."""
+    positions = jnp.where(total.weight > 0, total.weight, 1)
+    first, second = total.first / positions, total.second / positions
+    if kind == "gram":
+        return Statistics(jnp.zeros_like(first), second)
+    mean = jnp.where(total.weight > 0, centre + first, 0)
+    return Statistics(mean, second - jnp.outer(first, first))
+
+
 def blend(each: Sequence[Statistics], shares: Array) -> Statistics:
     """The average of several statistics with these ``shares`` [n], which need not sum to 1.
 

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from bnnjax.nst import regions
+from bnnjax.nst.patches import Window
 from bnnjax.nst.regions import Goal, Share
-from bnnjax.nst.statistics import Kind, Statistics
+from bnnjax.nst.statistics import Kind, Statistics, Sums
 
 Variation = Literal["squared", "absolute"]
 Taps = Mapping[str, Array]  # name → feature map [h, w, C], and `LOGITS` → [num_classes] if any
@@ -91,7 +92,26 @@ class Term:
 
 
 @dataclasses.dataclass(frozen=True)
-class Content(Term):
+class Additive(Term):
+    """A term that depends on its maps only through sums over positions.
+
+    A picture that is too large to be seen at once is seen through windows, see `patches`. Its loss
+    is computed from the sums over all of them. Other terms have no taps in such pictures.
+    """
+
+    def sums(self, window: Window, target: Any, weights: Mapping[str, Array]) -> dict[str, Any]:
+        """What is summed over windows, by tap, for those taps that the window has."""
+        raise NotImplementedError
+
+    def of_sums(
+        self, total: Mapping[str, Any], jitter: Array, target: Any, weights: Mapping[str, Array]
+    ) -> Array:
+        """The value of `loss`, given the sums over all windows by tap."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Content(Additive):
     """‖F − F̂‖² / ‖F̂‖² against the photograph's features; 0 for the photograph itself.
 
     The average over the taps is weighted by ``weights["content_tap_weights"]`` [taps].
@@ -114,9 +134,22 @@ class Content(Term):
         each = [relative(seen.taps[tap], target[tap][seen.jitter]) for tap in self.taps]
         return _weighted_mean(each, weights["content_tap_weights"])
 
+    def sums(self, window: Window, target: Any, weights: Mapping[str, Array]) -> dict[str, Array]:
+        def squares(tap: str) -> Array:
+            difference = window.taps[tap] - window.cut(tap, target[tap])
+            return jnp.sum(window.own(tap)[..., None] * difference**2)
+
+        return {tap: squares(tap) for tap in self.taps if tap in window.taps}
+
+    def of_sums(
+        self, total: Mapping[str, Array], jitter: Array, target: Any, weights: Mapping[str, Array]
+    ) -> Array:
+        each = [_ratio(total[tap], target[tap][jitter]) for tap in self.taps]
+        return _weighted_mean(each, weights["content_tap_weights"])
+
 
 @dataclasses.dataclass(frozen=True)
-class Style(Term):
+class Style(Additive):
     """‖S − Ŝ‖² / ‖Ŝ‖² + ‖μ − μ̂‖² / ‖μ̂‖² against the painting's statistics; 0 for the painting.
 
     With a strength below 1, the target lies between the photograph's statistics and the painting's.
@@ -136,16 +169,46 @@ class Style(Term):
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
         if not self.taps:
             return jnp.zeros((), jnp.float32)
+        found = {
+            tap: regions.measure(target, tap, seen.taps[tap], seen.jitter, kind=self.kind)
+            for tap in self.taps
+        }
+        return self._compare(found, seen.jitter, target, weights)
+
+    def sums(
+        self, window: Window, target: Any, weights: Mapping[str, Array]
+    ) -> dict[str, list[Sums]]:
+        strength = weights["strength"]
+        return {
+            tap: regions.window_sums(target, tap, window, strength=strength, kind=self.kind)
+            for tap in self.taps
+            if tap in window.taps
+        }
+
+    def of_sums(
+        self,
+        total: Mapping[str, list[Sums]],
+        jitter: Array,
+        target: Any,
+        weights: Mapping[str, Array],
+    ) -> Array:
+        strength = weights["strength"]
+        found = {
+            tap: regions.measured(target, tap, total[tap], strength=strength, kind=self.kind)
+            for tap in self.taps
+        }
+        return self._compare(found, jitter, target, weights)
+
+    def _compare(
+        self,
+        found: Mapping[str, list[Statistics]],
+        jitter: Array,
+        target: Any,
+        weights: Mapping[str, Array],
+    ) -> Array:
+        strength = weights["strength"]
         each = [
-            regions.distance(
-                target,
-                tap,
-                seen.taps[tap],
-                seen.jitter,
-                strength=weights["strength"],
-                kind=self.kind,
-                compare=_relative,
-            )
+            regions.distance(target, tap, found[tap], jitter, strength=strength, compare=_relative)
             for tap in self.taps
         ]
         return _weighted_mean(each, weights["style_tap_weights"])
@@ -184,18 +247,15 @@ class Color(Term):
     name: ClassVar[str] = "color"
 
     def target(self, scene: Scene) -> tuple[Goal, ...]:
-        return scene.goals(lambda picture: {regions.PIXELS: picture}, "moments")
+        # The first jitter is zero, as is that of the picture.
+        still = scene._replace(jitters=scene.jitters[:1])
+        return still.goals(lambda picture: {regions.PIXELS: picture}, "moments")
 
     def loss(self, seen: Seen, target: Any, weights: Mapping[str, Array]) -> Array:
-        # The first jitter is zero, as is that of the picture.
+        found = regions.measure(target, regions.PIXELS, seen.picture, 0, kind="moments")
+        strength = weights["strength"]
         return regions.distance(
-            target,
-            regions.PIXELS,
-            seen.picture,
-            0,
-            strength=weights["strength"],
-            kind="moments",
-            compare=_difference,
+            target, regions.PIXELS, found, 0, strength=strength, compare=_difference
         )
 
 
@@ -224,9 +284,13 @@ def check_terms(terms: Any) -> Mapping[Term, Any]:
 
 def relative(found: Array, target: Array) -> Array:
     """‖found − target‖² / ‖target‖², a scalar; 0 if the target is all zeros."""
+    return _ratio(jnp.sum((found - target) ** 2), target)
+
+
+def _ratio(squares: Array, target: Array) -> Array:
     norm = jnp.sum(target**2)
     # A target of zeros (an unused mean, a black painting) must neither constrain nor divide.
-    return jnp.where(norm > 0, jnp.sum((found - target) ** 2) / jnp.where(norm > 0, norm, 1), 0.0)
+    return jnp.where(norm > 0, squares / jnp.where(norm > 0, norm, 1), 0.0)
 
 
 def total_variation(picture: Array, kind: Variation = "squared", *, around: bool = False) -> Array:

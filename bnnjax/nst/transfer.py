@@ -14,9 +14,11 @@ from jax import Array
 from bnnjax.models.network import Architecture, Network
 from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.ensemble import Ensemble, Members
+from bnnjax.nst.patches import Patches, Window
 from bnnjax.nst.regions import Share, confine, union
 from bnnjax.nst.terms import (
     LOGITS,
+    Additive,
     Color,
     Content,
     Scene,
@@ -29,6 +31,7 @@ from bnnjax.nst.terms import (
 from bnnjax.options import nearest
 
 JITTERS = 32  # per run: enough to average the strides' grid out, few enough to store
+FEW_JITTERS = 8  # in divided pictures, whose maps are large
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +43,13 @@ class StyleTransfer:
       terms: the terms.
       shrinks: the network looks at the picture at its own size divided by each of these. The taps
         of a smaller picture are called TAP/SHRINK; its strokes are as much larger.
+      patches: how large pictures are divided into windows; None if none are.
     """
 
     architecture: Architecture | Members
     terms: tuple[Term, ...]
     shrinks: tuple[int, ...] = (1,)
+    patches: Patches | None = None
 
     def loss(
         self,
@@ -62,10 +67,18 @@ class StyleTransfer:
             picture = confine(picture, data["photograph"], data["region"])
         index = jax.random.randint(key, (), 0, data["jitters"].shape[0], jnp.int32)
         rolled = jnp.roll(picture, data["jitters"][index], (0, 1))
-        seen = Seen(picture, self._look(variables, rolled), index)
-        terms = {
-            term.name: term.loss(seen, data["targets"][term.name], weights) for term in self.terms
-        }
+        if self.divides(picture.shape):
+            total = self._total(variables, rolled, index, data["targets"], weights)
+            seen = Seen(picture, {}, index)
+        else:
+            total, seen = {}, Seen(picture, self._look(variables, rolled), index)
+        terms = {}
+        for term in self.terms:
+            target = data["targets"][term.name]
+            if isinstance(term, Additive) and term.name in total:
+                terms[term.name] = term.of_sums(total[term.name], index, target, weights)
+            else:
+                terms[term.name] = term.loss(seen, target, weights)
         weighted = (weights[f"{name}_weight"] * value for name, value in terms.items())
         return sum(weighted, start=jnp.zeros((), jnp.float32)), terms
 
@@ -82,6 +95,22 @@ class StyleTransfer:
             return dataclasses.replace(term, taps=taps)
 
         return dataclasses.replace(self, terms=tuple(map(scaled, self.terms)), shrinks=shrinks)
+
+    def in_windows(self) -> "StyleTransfer":
+        """The same loss, which sees pictures that are large through windows.
+
+        It is unchanged if the network has no limited reach, or a term needs whole maps.
+        """
+        taps = {tap for term in self.terms for tap in term.taps}
+        additive = all(isinstance(term, Additive) or not term.taps for term in self.terms)
+        margin = self.architecture.reach(tuple(sorted(taps))) if additive else None
+        if margin is None:
+            return self
+        return dataclasses.replace(self, patches=Patches(margin, self.architecture.stride))
+
+    def divides(self, shape: tuple[int, ...]) -> bool:
+        """Whether pictures of this shape, [H, W, 3], are seen through windows."""
+        return self.patches is not None and self.patches.divide(shape)
 
     @partial(jax.jit, static_argnums=0)
     def measure(
@@ -112,10 +141,36 @@ class StyleTransfer:
     def _look(self, variables: Any, picture: Array) -> Taps:
         found: dict[str, Array] = {}
         for shrink in self.shrinks:
-            logits, taps = self.architecture.apply(variables, _shrunk(picture, shrink)[None])
-            found |= {_scaled(name, shrink): tap[0] for name, tap in taps.items()}
-            if shrink == 1 and logits is not None:
-                found[LOGITS] = logits[0]
+            found |= self._glance(variables, shrink, _shrunk(picture, shrink))
+        return found
+
+    def _glance(self, variables: Any, shrink: int, picture: Array) -> Taps:
+        """The taps of a picture that has been shrunk already."""
+        logits, taps = self.architecture.apply(variables, picture[None])
+        found = {_scaled(name, shrink): tap[0] for name, tap in taps.items()}
+        return found if shrink > 1 or logits is None else {**found, LOGITS: logits[0]}
+
+    def _total(
+        self,
+        variables: Any,
+        picture: Array,
+        jitter: Array,
+        targets: Mapping[str, Any],
+        weights: Mapping[str, Array],
+    ) -> dict[str, dict[str, Any]]:
+        """The sums of a divided picture: by term, then by tap."""
+        assert self.patches is not None
+        terms = [term for term in self.terms if isinstance(term, Additive) and term.taps]
+
+        def sums(window: Window) -> dict[str, dict[str, Any]]:
+            return {t.name: t.sums(window, targets[t.name], weights) for t in terms}
+
+        found: dict[str, dict[str, Any]] = {term.name: {} for term in terms}
+        for shrink in self.shrinks:
+            look = partial(self._glance, variables, shrink)
+            total = self.patches.total(sums, look, _shrunk(picture, shrink), jitter)
+            for name, taps in total.items():
+                found[name] |= taps
         return found
 
 
