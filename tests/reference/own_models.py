@@ -263,10 +263,23 @@ def activations() -> tf.keras.Model:
     image = picture(1)
     x = LAYERS.Rescaling(0.5, offset=0.1)(image)
     x = norm()(LAYERS.Conv2D(8, 3, strides=2, padding="same", activation="swish")(x))
-    functions = (
-        "sigmoid hard_sigmoid tanh softplus softsign elu selu gelu swish mish exponential softmax "
-        "hard_tanh leaky_tanh relu"
-    ).split()
+    functions = [
+        "sigmoid",
+        "hard_sigmoid",
+        "tanh",
+        "softplus",
+        "softsign",
+        "elu",
+        "selu",
+        "gelu",
+        "swish",
+        "mish",
+        "exponential",
+        "softmax",
+        "hard_tanh",
+        "leaky_tanh",
+        "relu",
+    ]
     parts = [LAYERS.Activation(name)(x) for name in functions]
     layers = [
         LAYERS.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.2),
