@@ -2,7 +2,7 @@
 
 A term names the taps of the network that it needs. ``target`` measures photograph and painting once
 before the optimisation, and ``loss`` compares the picture with that target in each step. Content
-and style are relative to the squared norm of their target, so that one set of weights serves every
+and style are relative to the norm of their target, so that one set of weights serves every
 network and every tap.
 
 To try a term of your own, write a class like these and pass an instance to `stylize_batch` as
@@ -24,6 +24,7 @@ from bnnjax.nst.statistics import Kind, Statistics, Sums
 Variation = Literal["squared", "absolute"]
 Taps = Mapping[str, Array]  # name → feature map [h, w, C], and `LOGITS` → [num_classes] if any
 LOGITS = "logits"
+NEAR = 0.01  # a relative distance below which the style loss is quadratic
 
 
 class Scene(NamedTuple):
@@ -150,7 +151,11 @@ class Content(Additive):
 
 @dataclasses.dataclass(frozen=True)
 class Style(Additive):
-    """‖S − Ŝ‖² / ‖Ŝ‖² + ‖μ − μ̂‖² / ‖μ̂‖² against the painting's statistics; 0 for the painting.
+    """The distance to the painting's statistics; 0 for the painting itself.
+
+    For "moments", it is ½ (‖Σ − Σ̂‖ / ‖Σ̂‖ + ‖μ − μ̂‖ / ‖μ̂‖), made smooth near 0. Without squares, a
+    tap that is nearly matched keeps its pull, and one that cannot be matched does not outweigh all
+    others. For "gram", it is ‖G − Ĝ‖² / ‖Ĝ‖², with squares as in Gatys et al. (CVPR 2016).
 
     With a strength below 1, the target lies between the photograph's statistics and the painting's.
     The average over the taps is weighted by ``weights["style_tap_weights"]`` [taps].
@@ -206,16 +211,28 @@ class Style(Additive):
         target: Any,
         weights: Mapping[str, Array],
     ) -> Array:
-        strength = weights["strength"]
-        each = [
-            regions.distance(target, tap, found[tap], jitter, strength=strength, compare=_relative)
-            for tap in self.taps
-        ]
+        options: Any = {"strength": weights["strength"], "compare": _COMPARE[self.kind]}
+        each = [regions.distance(target, tap, found[tap], jitter, **options) for tap in self.taps]
         return _weighted_mean(each, weights["style_tap_weights"])
 
 
-def _relative(found: Statistics, target: Statistics) -> Array:
-    return relative(found.second, target.second) + relative(found.mean, target.mean)
+def _moments(found: Statistics, target: Statistics) -> Array:
+    return (_unsquared(found.second, target.second) + _unsquared(found.mean, target.mean)) / 2
+
+
+def _unsquared(found: Array, target: Array) -> Array:
+    """√(`relative` + ε²) − ε, whose gradient is finite at 0."""
+    return jnp.sqrt(relative(found, target) + NEAR**2) - NEAR
+
+
+def _gram(found: Statistics, target: Statistics) -> Array:
+    return relative(found.second, target.second)
+
+
+_COMPARE: dict[Kind, Callable[[Statistics, Statistics], Array]] = {
+    "moments": _moments,
+    "gram": _gram,
+}
 
 
 def _weighted_mean(values: Sequence[Array], weights: Array) -> Array:
