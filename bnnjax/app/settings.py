@@ -77,5 +77,9 @@ def _missing(
 
 
 def _too_much(options: StylizeConfig, config: AppConfig) -> list[str]:
-    limits = (("size", options.size, config.largest), ("steps", options.steps, config.most_steps))
-    return [f"Its {n} of {v} is reduced to {most}." for n, v, most in limits if v > most]
+    notes = []
+    if options.size > config.largest:
+        notes.append(f"Its size of {options.size} px is reduced to {config.largest} px.")
+    if options.steps > config.most_steps:
+        notes.append(f"Its {options.steps} steps are reduced to {config.most_steps}.")
+    return notes

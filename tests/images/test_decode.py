@@ -514,6 +514,18 @@ def test_decompression_bombs_are_refused(tmp_path, monkeypatch, one_line_error):
     one_line_error(lambda: images.load(tmp_path / "bomb.png"), "bomb.png", "bomb")
 
 
+def test_decoding_takes_no_more_than_it_may(tmp_path, one_line_error):
+    """16 bytes per pixel of an opaque picture, and 64 of others."""
+    path = tmp_path / "a.png"
+    for mode, each in (("RGB", 16), ("RGBA", 64)):
+        Image.new(mode, (50, 20)).save(path)
+        needed = 50 * 20 * each
+        assert images.load_fitted(path, size=10, most=needed).shape == (10, 25, 3)
+        one_line_error(
+            lambda most=needed - 1: images.load_fitted(path, size=10, most=most), "50×20 px"
+        )
+
+
 FILES = [
     (suffix, through_file(RGBA.convert(mode), suffix, **options).fp.getvalue())
     for suffix, mode, options in (

@@ -37,7 +37,7 @@ get("order").addEventListener("submit", (event) => {
       followed = (await ask("POST", "job", JSON.stringify(form))).id;
       easel.shown = "job";
       document.body.classList.add("busy"); // which makes room to scroll to
-      get("easel").scrollIntoView({ block: matchMedia("(max-width: 820px)").matches ? "start" : "nearest" });
+      if (matchMedia("(max-width: 820px)").matches) get("easel").scrollIntoView();
     } finally {
       show();
     }
