@@ -251,9 +251,7 @@ def decoder() -> tf.keras.Model:
     x = norm()(LAYERS.Conv2D(8, 3, strides=4, padding="same", activation="elu")(image))
     x = norm()(lq.layers.QuantConv2DTranspose(8, 3, strides=2, padding="same", **binary())(x))
     more = {"output_padding": 1, "kernel_quantizer": lq.quantizers.MagnitudeAwareSign()}
-    x = norm()(
-        lq.layers.QuantConv2DTranspose(6, 4, strides=2, padding="same", **binary(**more))(x)
-    )
+    x = norm()(lq.layers.QuantConv2DTranspose(6, 4, strides=2, padding="same", **binary(**more))(x))
     x = LAYERS.Conv2DTranspose(6, 2, padding="valid", activation="relu")(x)
     x = norm()(LAYERS.MaxPooling2D(3)(x))
     local = lq.layers.QuantLocallyConnected2D
