@@ -15,7 +15,7 @@ flags.DEFINE_string("images", None, "folder of photographs, searched recursively
 flags.DEFINE_string("output_dir", "atlas", "directory for atlas.png, atlas.html and atlas.json")
 flags.DEFINE_string("model", None, "name or file of a network; default: inknet")
 flags.DEFINE_enum(
-    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite file; default: imagenet"
+    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite/.h5 file; default: imagenet"
 )
 flags.DEFINE_boolean("overwrite", False, "replace an existing atlas")
 flags.DEFINE_boolean(

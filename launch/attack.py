@@ -22,7 +22,7 @@ flags.DEFINE_string("labels", None, "CSV with the columns file and class_index")
 flags.DEFINE_integer("limit", None, "only so many pictures, evenly spread over all", lower_bound=1)
 flags.DEFINE_string("model", None, "name or file of a network; default: inknet")
 flags.DEFINE_enum(
-    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite file; default: imagenet"
+    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite/.h5 file; default: imagenet"
 )
 flags.DEFINE_string("classes", None, "text file with one class name per line")
 flags.DEFINE_string("target", None, "class to lead the pictures to, by name or index")

@@ -16,7 +16,7 @@ from bnnjax.port.program.preprocessing import PREPROCESSINGS
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "name or file of a network; default: inknet")
 flags.DEFINE_enum(
-    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite file; default: imagenet"
+    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite/.h5 file; default: imagenet"
 )
 flags.DEFINE_string("images", None, "directory of pictures")
 flags.DEFINE_string("labels", None, "CSV with the columns file and class_index")

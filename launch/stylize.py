@@ -29,7 +29,7 @@ flags.DEFINE_boolean("keep_metadata", False, "keep the time of exposure; embed a
 flags.DEFINE_boolean("keep_alpha", False, "make pictures as transparent as their photographs")
 flags.DEFINE_string("model", None, "name or file of a network, or several; default: inknet")
 flags.DEFINE_enum(
-    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite file; default: imagenet"
+    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite/.h5 file; default: imagenet"
 )
 flags.DEFINE_enum("pairing", "zip", inputs.PAIRINGS, "how photographs and paintings are paired")
 flags.DEFINE_enum("preset", None, list(PRESETS), "a named set of options")

@@ -18,7 +18,7 @@ flags.DEFINE_list("channel", None, "numbers of channels; default: the first 16")
 flags.DEFINE_string("output_dir", "channels", "directory for the contact sheets TAP.png")
 flags.DEFINE_string("model", None, "name or file of a network; default: inknet")
 flags.DEFINE_enum(
-    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite file; default: imagenet"
+    "preprocessing", None, list(PREPROCESSINGS), "pictures of a .tflite/.h5 file; default: imagenet"
 )
 flags.DEFINE_boolean("overwrite", False, "replace existing contact sheets")
 cli.define_fields(VisualizeConfig)

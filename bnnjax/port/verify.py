@@ -15,8 +15,9 @@ from bnnjax import quant
 from bnnjax.layers import BatchNorm
 from bnnjax.models.network import Network
 from bnnjax.port.keras import archive, importer
+from bnnjax.port.keras.entry import KerasBuild
 from bnnjax.port.keras.h5 import Source, opened
-from bnnjax.port.keras.network import KerasBuild, matched
+from bnnjax.port.keras.network import matched
 from bnnjax.port.tflite.evaluate import evaluate
 from bnnjax.port.tflite.graph import read_graph
 

@@ -35,7 +35,7 @@ class BenchConfig:
     """What a study does besides stylizing; the launch scripts' ``--help`` describes each option."""
 
     model: Any = option(None, "name or file of a network; default: inknet")
-    preprocessing: str | None = option(None, "pictures of a .tflite file; default: imagenet")
+    preprocessing: str | None = option(None, "pictures of a .tflite/.h5 file; default: imagenet")
     pairing: Literal["zip", "product"] = option("zip", "how photographs and paintings are paired")
     judge: Any = option(None, "VGG-19's weights (.npz), an independent judge; default: the losses")
     output_dir: str | Path | None = option(None, "folder for the pictures; default: none")

@@ -163,6 +163,44 @@ def test_a_transposed_convolution_is_the_gradient_of_a_convolution(
 
 
 @pytest.mark.parametrize(
+    ("kind", "shape"), [(QuantConv1D, (2, 7, 6)), (QuantConv3D, (2, 3, 3, 3, 6))]
+)
+def test_each_group_of_channels_computes_its_own_features(kind, shape, reals):
+    x, layer = reals(shape), kind(4, 2, groups=2, pad_values=1, **SIGNS)
+    kernel = reals((*layer.kernel_size, 3, 4), seed=1)
+    part = layer.clone(features=2, groups=1)
+    expected = [
+        part.apply(
+            {"params": {"kernel": kernel[..., 2 * g : 2 * g + 2]}}, x[..., 3 * g : 3 * g + 3]
+        )
+        for g in range(2)
+    ]
+    params = {"kernel": kernel}
+    for form in (params, layer.freeze(params)):
+        y = layer.apply({"params": form}, x)
+        np.testing.assert_array_equal(y, np.concatenate(expected, -1))
+
+
+def test_a_causal_separable_convolution_sees_nothing_later(reals):
+    """Its zeros are padded after the signs are taken, unlike zeros in the input."""
+    parts = {"depthwise_quantizer": "ste_sign", "pointwise_quantizer": "ste_sign"}
+    layer = QuantSeparableConv1D(
+        4, 3, dilation=2, padding="causal", input_quantizer="ste_sign", **parts
+    )
+    x = reals((1, 9, 3))
+    variables = layer.init(KEY, x)
+    y = layer.apply(variables, x)
+    changed = layer.apply(variables, jnp.concatenate([x[:, :5], -x[:, 5:]], 1))
+    np.testing.assert_array_equal(y[:, :5], changed[:, :5])
+    assert (y[:, 5:] != changed[:, 5:]).any()
+    first = np.where(x[:, :1] >= 0, 1, -1) * np.where(
+        variables["params"]["depthwise"]["kernel"][:, 2, :, 0] >= 0, 1, -1
+    )
+    signs = np.where(variables["params"]["pointwise"]["kernel"][0, 0] >= 0, 1, -1)
+    np.testing.assert_array_equal(y[:, :1], first @ signs)
+
+
+@pytest.mark.parametrize(
     ("layer", "channels", "words"),
     [
         (QuantConv1D(4, (3,), **SIGNS), 70, (3, 3, 4)),
@@ -198,6 +236,7 @@ def test_weight_clips_are_recorded_for_training(reals):
         (QuantConv3D(2), (1, 5, 5, 3), "3 spatial axes"),
         (QuantConv2DTranspose(2), (1, 5, 3), "2 spatial axes"),
         (QuantConv1D(2, padding="CAUSAL", pad_values=1), (1, 5, 3), "pad_values is 1, needs 0"),
+        (QuantConv1D(2, groups=2), (1, 5, 3), "3 channels and 2 features cannot be split into 2"),
         (QuantConv1D(2, (6,), padding="VALID"), (1, 5, 3), r"smaller than the kernel \(6,\)"),
         (
             QuantConv2DTranspose(2, strides=(2, 2), output_padding=(1, 2)),

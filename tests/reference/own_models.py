@@ -29,6 +29,10 @@ SIDE = 16
 CLASSES = 5
 SIGNS = (lq.quantizers.SteSign, lq.quantizers.ApproxSign, lq.quantizers.SwishSign)
 STEPS = 4
+ACTIVATIONS = (
+    *("sigmoid", "hard_sigmoid", "tanh", "softplus", "softsign", "elu", "selu", "gelu", "swish"),
+    *("mish", "exponential", "softmax", "relu", "hard_tanh", "leaky_tanh"),
+)
 Tensor = tf.Tensor
 
 
@@ -262,25 +266,8 @@ def activations() -> tf.keras.Model:
     """Keras' and Larq's activations, of pictures in greys."""
     image = picture(1)
     x = LAYERS.Rescaling(0.5, offset=0.1)(image)
-    x = norm()(LAYERS.Conv2D(8, 3, strides=2, padding="same", activation="swish")(x))
-    functions = [
-        "sigmoid",
-        "hard_sigmoid",
-        "tanh",
-        "softplus",
-        "softsign",
-        "elu",
-        "selu",
-        "gelu",
-        "swish",
-        "mish",
-        "exponential",
-        "softmax",
-        "hard_tanh",
-        "leaky_tanh",
-        "relu",
-    ]
-    parts = [LAYERS.Activation(name)(x) for name in functions]
+    x = norm()(LAYERS.Conv2D(4, 3, strides=2, padding="same", activation="swish")(x))
+    parts = [LAYERS.Activation(name)(x) for name in ACTIVATIONS]
     layers = [
         LAYERS.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.2),
         LAYERS.ReLU(max_value=6.0),
@@ -296,7 +283,7 @@ def activations() -> tf.keras.Model:
     ]
     parts += [layer(x) for layer in layers]
     x = norm()(LAYERS.Concatenate()(parts))
-    x = norm(epsilon=1e-7)(lq.layers.QuantConv2D(8, 3, **binary(activation="relu"))(x))
+    x = norm(epsilon=1e-7)(lq.layers.QuantConv2D(8, 1, **binary(activation="relu"))(x))
     return tf.keras.Model(image, classified(x))
 
 
@@ -373,10 +360,11 @@ def train(model: tf.keras.Model, name: str) -> None:
     model.compile(optimizers.Adam(0.01) if name == "sequential" else optimizers.SGD(0.05), "mse")
     for _ in range(STEPS):
         model.train_on_batch(random.normal(size=size).astype(np.float32), wanted)
-    for layer in flat(model):
-        for weight in layer.weights:
-            if "alpha" in weight.name:  # PReLU starts as ReLU
-                weight.assign(random.uniform(-0.2, 0.5, weight.shape))
+    for weight in model.weights:
+        if "alpha" in weight.name:  # PReLU starts as ReLU
+            weight.assign(random.uniform(-0.2, 0.5, weight.shape))
+        if weight.dtype == tf.float32:  # bfloat16, so that the files can be compressed
+            weight.assign(tf.cast(tf.cast(weight, tf.bfloat16), tf.float32))
 
 
 def flat(model: tf.keras.Model) -> list:

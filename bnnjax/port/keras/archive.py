@@ -63,7 +63,7 @@ def opened(path: str | Path) -> Iterator[Saved]:
         config = file.attrs.get("model_config")
         version = _text(file.attrs.get("keras_version", "2"))
         if config is None:
-            config, version = _beside(path, version)
+            config, version = _beside(path)
         by_number = "layer_names" not in file.get("model_weights", file).attrs
         yield Saved(_parsed(config), _major(version), file.get("model_weights", file), by_number)
 
@@ -83,14 +83,14 @@ def _archive(path: Path) -> Iterator[Saved]:
         yield Saved(config, _major(version), file, True)
 
 
-def _beside(path: Path, version: str) -> tuple[str, str]:
+def _beside(path: Path) -> tuple[str, str]:
     """The JSON beside a file of weights."""
     stem = path.with_suffix("")
     candidates = [stem.with_suffix(".json"), stem.parent / f"{stem.name}.json"]
     for candidate in candidates:
         if candidate.is_file():
             text = candidate.read_text("utf-8")
-            return text, str(_parsed(text).get("keras_version", version))
+            return text, str(_parsed(text).get("keras_version", "3"))  # which states none
     raise ValueError(
         f"{path}: holds weights without the model; write the model beside it, "
         f"open({candidates[0].name!r}, 'w').write(model.to_json()), or state the name of a "

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from bnnjax import quant
-from bnnjax.port.keras import activations
+from bnnjax.port.keras.handlers import activations
 from bnnjax.port.keras.model import Layer, Place
 from bnnjax.port.program.builder import ProgramBuilder
 from bnnjax.port.program.program import Call, Ref, Step
@@ -15,6 +15,9 @@ Factors = tuple[Fraction | int, Fraction | int]  # of the strides, down and acro
 
 
 Layout = Callable[[Any, Sequence[int]], Any]
+
+
+UNUSED = "unused"  # the collection of arrays that no result depends on
 
 
 class Value(int):
@@ -36,6 +39,7 @@ class KerasBuilder(ProgramBuilder):
       version: of Keras, 2 or 3.
       names: the results of layers by the layers' names, in the order of execution.
       arrays: the arrays that each layer needs, by Keras' names and in Keras' order.
+      owners: the layers with weights by their names.
       layouts: for a kernel that the file lays out in another way, a function that converts it,
         given the shape of the layer's input; and that input.
       signs: the signs that are taken of activations.
@@ -45,6 +49,7 @@ class KerasBuilder(ProgramBuilder):
     version: int = 2
     names: dict[str, Value] = dataclasses.field(default_factory=dict)
     arrays: dict[tuple[Place, ...], dict[str, Target]] = dataclasses.field(default_factory=dict)
+    owners: dict[str, tuple[Place, ...]] = dataclasses.field(default_factory=dict)
     layouts: dict[tuple[Place, ...], tuple[Layout, Value]] = dataclasses.field(default_factory=dict)
     signs: list[quant.Quantizer] = dataclasses.field(default_factory=list)
     values: int = 0
@@ -111,6 +116,8 @@ class KerasBuilder(ProgramBuilder):
 
     def hold(self, layer: Layer, arrays: Mapping[str, str], collection: str = "params") -> None:
         """Notes that the file has these arrays of a layer, as in `weighted`."""
+        if self.owners.setdefault(layer.name, layer.source) != layer.source:
+            raise ValueError("has the same name as another layer")
         targets = {
             keras: Target(collection, (layer.name, *path.split("/")))
             for keras, path in arrays.items()

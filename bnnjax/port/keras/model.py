@@ -31,7 +31,7 @@ class Layer(NamedTuple):
     @property
     def name(self) -> str:
         """Its name; that of a layer in a model within the model is preceded by the latter's."""
-        return ".".join(place.name for place in self.source)
+        return ".".join(place.name.replace("/", ".") for place in self.source)
 
     @property
     def is_model(self) -> bool:

@@ -1,10 +1,12 @@
 """Translates a Keras model to a program."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax import Array
 
-from bnnjax.port.keras import (
+from bnnjax.port.keras.builder import KerasBuilder, Value
+from bnnjax.port.keras.connect import connect
+from bnnjax.port.keras.handlers import (
     activations,
     convolutions,
     local,
@@ -14,8 +16,6 @@ from bnnjax.port.keras import (
     pools,
     shapes,
 )
-from bnnjax.port.keras.builder import KerasBuilder, Value
-from bnnjax.port.keras.connect import connect
 from bnnjax.port.keras.model import Layer, input_shape
 from bnnjax.port.program import sizes
 from bnnjax.port.program.entry import UNKNOWN_SIZE
@@ -42,12 +42,14 @@ class Translation(NamedTuple):
       builder: its builder, which knows the names of the layers and the arrays that they need.
       size: height and width in the file, in pixels.
       shapes: the shape of each value at that size, for one picture.
+      needed: the tree of `jax.ShapeDtypeStruct` that latent variables must match.
     """
 
     program: Program
     builder: KerasBuilder
     size: Size
     shapes: dict[int, Shape]
+    needed: dict[str, Any]
 
 
 def grey(x: Array) -> Array:
@@ -74,12 +76,12 @@ def translate(model: Layer, *, version: int) -> Translation:
     outputs = connect(builder, HANDLERS, model, [first])
     size = (height, width) if height and width else UNKNOWN_SIZE
     program = Program(tuple(builder.steps), (), image, None)
-    found = sizes.shapes(program, size)
+    found, needed = sizes.shapes(program, size)
     program = program._replace(
         steps=tuple(_pinned(step, found) for step in program.steps),
         logits=next((_logits(builder, out) for out in outputs if len(found[out]) == 2), None),
     )
-    return Translation(program, builder, size, found)
+    return Translation(program, builder, size, found, needed)
 
 
 def _picture(model: Layer) -> tuple[int | None, int | None, int]:

@@ -11,29 +11,31 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from bnnjax.models.trace import Path
 from bnnjax.port.keras import importer
 from bnnjax.port.keras.archive import Saved
+from bnnjax.port.keras.builder import UNUSED
 from bnnjax.port.keras.h5 import Source
 from bnnjax.port.keras.model import Place
 from bnnjax.port.keras.translate import Translation
 
 
-def read_variables(saved: Saved, found: Translation, needed: Mapping[str, Any]) -> dict[str, Any]:
+def read_variables(saved: Saved, found: Translation) -> dict[str, Any]:
     """Latent variables of a translated model.
 
     Args:
       saved: the file.
       found: the model's translation.
-      needed: the tree of `jax.ShapeDtypeStruct` that the variables must match.
 
     Raises:
       ValueError: in one error, all arrays that are missing, left over, misshaped or not finite.
     """
-    shapes, values = flatten_dict(needed), {}
+    shapes, values = flatten_dict(found.needed), {}
     faults: list[str] = []
     for source, targets in found.builder.arrays.items():
         arrays = _arrays(saved, found, source)
         name = ".".join(place.name for place in source)
         faults += [f"{name}: {other} is left over" for other in arrays if other not in targets]
         for keras, target in targets.items():
+            if target.collection == UNUSED:
+                continue
             try:
                 path = (target.collection, *target.path)
                 values[path] = jnp.asarray(_fitted(arrays, keras, shapes[path].shape))
@@ -47,7 +49,6 @@ def read_variables(saved: Saved, found: Translation, needed: Mapping[str, Any]) 
 def match(
     saved: Saved,
     found: Translation,
-    needed: Mapping[str, Any],
     layers: Mapping[Path, nn.Module],
 ) -> list[tuple[importer.Target, Source]]:
     """Each layer that needs arrays, and those that the file holds; see `read_variables`.
@@ -55,14 +56,14 @@ def match(
     Args:
       saved: the file.
       found: the model's translation.
-      needed: the shapes of the latent variables.
       layers: the layers by their paths.
     """
-    shapes, pairs = flatten_dict(needed), []
+    shapes, pairs = flatten_dict(found.needed), []
     for source, targets in found.builder.arrays.items():
         arrays = _arrays(saved, found, source)
-        for path in dict.fromkeys(target.path[:-1] for target in targets.values()):
-            own = {keras: t for keras, t in targets.items() if t.path[:-1] == path}
+        used = {keras: t for keras, t in targets.items() if t.collection != UNUSED}
+        for path in dict.fromkeys(target.path[:-1] for target in used.values()):
+            own = {keras: t for keras, t in used.items() if t.path[:-1] == path}
             fitted = {
                 keras: _fitted(arrays, keras, shapes[t.collection, *t.path].shape)
                 for keras, t in own.items()

@@ -1,6 +1,7 @@
 """Finds the picture sizes that a program accepts, from shapes alone."""
 
 import functools
+from typing import Any
 
 from flax.traverse_util import flatten_dict
 
@@ -14,8 +15,9 @@ Size = tuple[int, int]  # height and width, px
 Shape = tuple[int, ...]
 
 
-def shapes(program: Program, size: Size) -> dict[int, Shape]:
-    """The shapes of all values of a program for one picture of this size.
+def shapes(program: Program, size: Size) -> tuple[dict[int, Shape], dict[str, Any]]:
+    """The shapes of all values of a program for one picture of this size, and those of its latent
+    variables.
 
     Raises:
       ValueError: a step cannot take its inputs; the message names its operator in the file.
@@ -26,7 +28,7 @@ def shapes(program: Program, size: Size) -> dict[int, Shape]:
     variables, picture = trace.latent_shapes(module, side=size), trace.picture(size)
     _, state = trace.shapes_of(functools.partial(module.apply, mutable=[TAPS]), variables, picture)
     found = {int(value): tuple(leaf.shape) for value, leaf in state.get(TAPS, {}).items()}
-    return {program.image: picture.shape, **found}
+    return {program.image: picture.shape, **found}, variables
 
 
 @functools.lru_cache(maxsize=4096)

@@ -32,7 +32,7 @@ from bnnjax.models import registry
 from bnnjax.models.entry import Entry
 from bnnjax.models.network import Architecture, Network
 from bnnjax.port.arrays import faults
-from bnnjax.port.keras.network import KerasBuild, entry_of
+from bnnjax.port.keras.entry import KerasBuild, entry_of
 from bnnjax.port.storage import atomic
 
 FORMAT = 2

@@ -104,7 +104,7 @@ def _check_shapes(
     graph: Graph, builder: GraphBuilder, program: Program, size: Size
 ) -> dict[int, Shape]:
     """The shapes of all values; checks them and those of the weights against the file."""
-    shapes = sizes.shapes(program, size)
+    shapes, _ = sizes.shapes(program, size)
     needed = trace.frozen_shapes(Build(program)(), side=size)["params"]
     stated = graph.tensors[program.image].shape[1:3] == size
     for step in program.steps + program.head:

@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax import Array
 
 from bnnjax import quant
-from bnnjax.port.keras import quantizers
+from bnnjax.port.keras.handlers import quantizers
 from bnnjax.port.program.program import Call
 
 

@@ -11,7 +11,7 @@ from jax import Array, lax
 
 from bnnjax import layers
 from bnnjax.port.keras.builder import KerasBuilder, Value
-from bnnjax.port.keras.convolutions import axes
+from bnnjax.port.keras.handlers.convolutions import axes
 from bnnjax.port.keras.model import Layer
 from bnnjax.port.program.program import Window
 

@@ -10,8 +10,9 @@ from flax import linen as nn
 from jax import Array
 
 from bnnjax import layers
-from bnnjax.port.keras import activations, quantizers
-from bnnjax.port.keras.builder import KerasBuilder, Value
+from bnnjax.layers.kernel import per_channel
+from bnnjax.port.keras.builder import UNUSED, KerasBuilder, Value
+from bnnjax.port.keras.handlers import activations, quantizers
 from bnnjax.port.keras.model import Layer
 from bnnjax.port.program.program import Call, Norm
 
@@ -73,7 +74,7 @@ def _batch_norm(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
 
 def _axis(stated: Any) -> int:
     """A single axis, which Keras puts into a list when it builds the layer."""
-    values = stated if isinstance(stated, list) else [stated]
+    values = stated if isinstance(stated, list | tuple) else [stated]
     if len(values) != 1:
         raise ValueError(f"normalizes along the axes {values}; a single one is read")
     return int(values[0])
@@ -101,6 +102,30 @@ def _unit_norm(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
     return builder.call(layer, normalize_length, x, axes=axes)
 
 
+class Standardize(nn.Module):
+    """(x − mean) / √variance per channel: Keras' Normalization."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[N, …, C] → [N, …, C]; parameters ``mean`` and ``variance`` [C]."""
+        mean = self.param("mean", nn.initializers.zeros, x.shape[-1:], jnp.float32)
+        variance = self.param("variance", nn.initializers.ones, x.shape[-1:], jnp.float32)
+        deviation = jnp.maximum(jnp.sqrt(variance), 1e-7)
+        return (x - per_channel(mean, x.ndim)) / per_channel(deviation, x.ndim)
+
+
+def _normalization(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
+    config = layer.config
+    if config.get("mean") is not None or config.get("invert"):
+        raise ValueError("states its mean or inverts it; only what adapt() computes is read")
+    if _axis(config.get("axis", -1)) not in (-1, 3):
+        raise ValueError(f"its axis is {config['axis']}, needs the channels")
+    held = {"mean": "mean", "variance": "variance"}
+    y = builder.weighted(layer, x, Call(Standardize), held)
+    builder.hold(layer, {"count": "count"}, UNUSED)
+    return y
+
+
 def _rescaling(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
     factor, offset = layer.config["scale"], layer.config.get("offset", 0.0)
     if not all(isinstance(number, int | float) for number in (factor, offset)):
@@ -119,6 +144,11 @@ def _nothing(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
     return x
 
 
+OF_TRAINING = (
+    *("ActivityRegularization", "AlphaDropout", "GaussianDropout", "GaussianNoise", "Identity"),
+    *("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation"),
+    *("RandomZoom",),
+)
 HANDLERS: dict[str, Callable[..., Any]] = {
     "Activation": _activation,
     **dict.fromkeys(activations.LAYERS, _activation_layer),
@@ -126,16 +156,15 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "PReLU": _prelu,
     "BatchNormalization": _batch_norm,
     "BatchNormalizationV1": _batch_norm,
+    "BatchNormalizationV2": _batch_norm,
     "SyncBatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
     "UnitNormalization": _unit_norm,
+    "Normalization": _normalization,
     "Rescaling": _rescaling,
     "Dropout": partial(_dropout, ()),
     "SpatialDropout1D": partial(_dropout, (1,)),
     "SpatialDropout2D": partial(_dropout, (1, 2)),
     "SpatialDropout3D": partial(_dropout, (1, 2, 3)),
-    **dict.fromkeys(
-        ("ActivityRegularization", "AlphaDropout", "GaussianDropout", "GaussianNoise", "Identity"),
-        _nothing,
-    ),
+    **dict.fromkeys(OF_TRAINING, _nothing),
 }

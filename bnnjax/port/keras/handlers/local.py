@@ -13,9 +13,9 @@ import numpy as np
 
 from bnnjax import layers, quant
 from bnnjax.layers.local import paddings
-from bnnjax.port.keras import quantizers
 from bnnjax.port.keras.builder import KerasBuilder, Value
-from bnnjax.port.keras.convolutions import axes, with_kernel
+from bnnjax.port.keras.handlers import quantizers
+from bnnjax.port.keras.handlers.convolutions import axes, with_kernel
 from bnnjax.port.keras.model import Layer
 from bnnjax.port.program.program import Call
 

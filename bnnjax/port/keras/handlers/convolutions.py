@@ -8,8 +8,8 @@ from typing import Any
 from flax import linen as nn
 
 from bnnjax import layers, quant
-from bnnjax.port.keras import quantizers
 from bnnjax.port.keras.builder import Factors, KerasBuilder, Value
+from bnnjax.port.keras.handlers import quantizers
 from bnnjax.port.keras.model import Layer
 from bnnjax.port.program.program import Call
 
@@ -123,7 +123,8 @@ def _depthwise(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
         multiplier=layer.config.get("depth_multiplier", 1),
         **window,
     )
-    arrays = {"depthwise_kernel": "kernel", "bias": "bias"}
+    name = "kernel" if builder.version >= 3 else "depthwise_kernel"
+    arrays = {name: "kernel", "bias": "bias"}
     return with_kernel(
         builder, layer, x, call, kernel="depthwise", arrays=arrays, factors=_strides(window)
     )

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from bnnjax.port.keras.builder import KerasBuilder, Value
-from bnnjax.port.keras.convolutions import axes
+from bnnjax.port.keras.handlers.convolutions import axes
 from bnnjax.port.keras.model import Layer
 
 Amounts = tuple[tuple[int, int], ...]  # before and after, per spatial axis

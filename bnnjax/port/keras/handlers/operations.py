@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from bnnjax.port.keras import activations, merges, pointwise, shapes
 from bnnjax.port.keras.builder import KerasBuilder, Value
+from bnnjax.port.keras.handlers import activations, merges, pointwise, shapes
 from bnnjax.port.keras.model import Layer
 
 
