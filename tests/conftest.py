@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import os
 import signal
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -41,6 +42,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Durations say nothing on a busy machine, or if the first example compiles.
 settings.register_profile("without_deadline", deadline=None)
 settings.load_profile("without_deadline")
+
+
+BEGAN = time.monotonic()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--slow_minutes", type=float, help="slow tests begin only within so many minutes"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    limit = item.config.getoption("slow_minutes")
+    late = limit is not None and time.monotonic() - BEGAN > 60 * limit
+    if late and item.get_closest_marker("slow"):
+        pytest.skip(f"slow, and {limit} minutes have passed")
 
 
 @pytest.fixture
