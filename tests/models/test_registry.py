@@ -154,6 +154,7 @@ def test_multiples_of_the_stride_fit_from_the_example_on(entry):
     assert not sizes.takes(0)
 
 
+@pytest.mark.slow
 @ROWS
 def test_a_small_picture_has_all_taps_and_the_logits_if_any(entry):
     architecture = Architecture.published(entry)

@@ -112,10 +112,9 @@ class Answers(NamedTuple):
         return LARQ[f"{self.name}/{entry}"]
 
 
-DEEP = ("binary_densenet", "meliusnet")  # they compile for more than five seconds
+SHALLOW = ("binary_alexnet", "xnornet", "dorefanet", "birealnet")  # they compile in a few seconds
 EACH = [
-    pytest.param(name, marks=pytest.mark.slow) if name.startswith(DEEP) else name
-    for name in NETWORKS
+    name if name in SHALLOW else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS
 ]
 
 
@@ -218,6 +217,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "model"),
     # Dilation does not change a stored kernel.
