@@ -131,17 +131,23 @@ def test_the_programs_of_the_readme_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_guide_from_larq_ports_a_network_and_a_layer(
+def test_the_guide_from_larq_reads_a_model_and_moves_a_layer(
     tmp_path, monkeypatch, keras_layers, write_keras
 ):
-    """Its programs run in order, in a folder with one of Larq's files."""
+    """Its programs run in order, in a folder with a model that Larq saved and one of its files."""
     monkeypatch.chdir(tmp_path)
+    models = np.load(ROOT / "tests" / "reference" / "own_models.npz")
+    (tmp_path / "own.h5").write_bytes(models["quantizers/file .h5"].tobytes())
     write_keras(tmp_path / "quicknet.h5", keras_layers(registry.find("quicknet")))
-    names = {}
-    for program in blocks("docs/from_larq.md"):
+    own, *others = blocks("docs/from_larq.md")
+    names = run(own)
+    assert names["logits"].shape == (1, 5)
+    assert names["taps"]["add_3"].shape == (1, 64, 64, 8)
+    for program in others:
         names = run(program, **names)
+    assert bnnjax.load_model("own").name == "own.h5"
+    assert names["latent"].form == "latent"
     assert names["network"].entry.name == "quicknet"
-    assert names["logits"].shape == (1, 1000)
     assert names["packed"].keys() == {"words"}
     assert names["y"].shape == (1, 9, 9, 8)
 

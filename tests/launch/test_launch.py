@@ -703,6 +703,38 @@ def test_the_convolutions_of_vgg19_are_reported_by_their_own_name(launch, data_d
     assert "→ vgg.safetensors: vgg19_conv5_1, " in ended.stdout
 
 
+@pytest.fixture(scope="module")
+def own_models():
+    """Keras models that Larq saved."""
+    return np.load(Path(__file__).parents[1] / "reference" / "own_models.npz")
+
+
+@pytest.mark.slow
+def test_a_model_of_your_own_is_ported_and_its_file_is_used(
+    launch, tmp_path, make_picture, own_models
+):
+    (tmp_path / "own.h5").write_bytes(own_models["nested/file .h5"].tobytes())
+    flags = ["--source=own.h5", "--output=own", "--preprocessing=symmetric"]
+    ended = launch("port_larq", *flags, "--verify", "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    report = last_line(ended)
+    assert (report["model"], report["kernels"]) == ("own.h5", "latent")
+    assert (report["differing"], report["agrees"]) == (0, True)
+    images.save_png(tmp_path / "boat.png", make_picture(0, 32, 32))
+    ended = launch("evaluate", "--model=own", "--image=boat.png", "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert len(last_line(ended)["guesses"]) == 5
+
+
+def test_a_model_that_cannot_be_read_ends_in_one_line(launch, tmp_path, own_models):
+    (tmp_path / "own.h5").write_bytes(own_models["operations/file .h5"].tobytes())
+    ended = launch("port_larq", "--source=own.h5", "--output=own", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert "own.h5: holds weights without the model; write the model beside it" in ended.stderr
+    assert not (tmp_path / "own.safetensors").exists()
+
+
 @pytest.mark.parametrize("fault", ["truncated", "tampered", "mislabelled", "no HDF5"])
 def test_a_bad_keras_file_ends_in_one_line_and_writes_nothing(
     launch, keras_weights, tmp_path, fault

@@ -119,17 +119,17 @@ def test_directories_are_refused(tmp_path):
         bnnjax.load_model(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["weights.h5", "weights"])
+@pytest.mark.parametrize("name", ["weights.pth", "weights"])
 def test_files_of_other_kinds_are_sent_to_the_importer(tmp_path, name):
     (tmp_path / name).write_text("no network at all")
-    message = rf"{name} is not a \.safetensors, .*\.npz file; see launch/port_larq\.py$"
+    message = rf"{name} is none of \.safetensors, .*\.npz files; see launch/port_larq\.py$"
     with pytest.raises(ValueError, match=message):
         bnnjax.load_model(tmp_path / name)
 
 
-def test_preprocessing_is_a_choice_of_tflite_files_only(quicknet_file):
+def test_preprocessing_is_a_choice_of_files_with_graphs_only(quicknet_file):
     for model in (None, "quicknet", quicknet_file):
-        with pytest.raises(ValueError, match=r"preprocessing is chosen for \.tflite files only"):
+        with pytest.raises(ValueError, match=r"preprocessing is chosen for \.h5, .*\.tflite files"):
             bnnjax.load_model(model, preprocessing="unit")
 
 

@@ -42,7 +42,7 @@ class Saved(NamedTuple):
         """The arrays of a layer by Keras' names, of which ``names`` are expected in this order."""
         if self.by_number:
             return h5.numbered_arrays(self.root, [place.folder for place in source], names)
-        return h5.named_arrays(self.root, [place.name for place in source])
+        return h5.named_arrays(self.root, [place.name for place in source], names)
 
 
 @contextmanager

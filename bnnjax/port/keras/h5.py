@@ -77,17 +77,26 @@ def reading(file: str | Path | BinaryIO, *, name: str | Path | None = None) -> I
         ) from error
 
 
-def named_arrays(root: Any, names: Sequence[str]) -> dict[str, Any]:
+def named_arrays(root: Any, layers: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """The arrays of a layer in the group of all weights, by Keras' names; {} without any.
 
-    ``names`` are those of the models that contain the layer, from the outermost, and its own. The
-    arrays of all layers in an outermost model are in one group.
+    Args:
+      root: the group of all weights.
+      layers: the names of the models that contain the layer, from the outermost, and its own. The
+        arrays of all layers in an outermost model are in one group.
+      names: the expected names. In a group of several layers, an array without the name of a layer,
+        as that of one built by hand, is taken for the layer that expects it.
     """
-    if (group := root.get(names[0])) is None:
+    if (group := root.get(layers[0])) is None:
         return {}
-    paths = [path.split("/") for path in _strings(group, "weight_names")]
-    own = [path for path in paths if len(names) == 1 or path[-2:-1] == [names[-1]]]
-    return {_array_name(path[-1], names[-1]): _array(group, "/".join(path)) for path in own}
+    found, loose, own = {}, {}, layers[-1]
+    for path in _strings(group, "weight_names"):
+        layer, _, name = path.rpartition("/")
+        if len(layers) == 1 or f"/{layer}".endswith(f"/{own}"):
+            found[_array_name(name, own)] = _array(group, path)
+        elif not layer:
+            loose[_array_name(name, own)] = _array(group, path)
+    return {name: loose[name] for name in names if name in loose} | found
 
 
 def numbered_arrays(root: Any, folders: Sequence[str], names: Sequence[str]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def make_entry(
     program = build.program
     stride = math.ceil(max(max(strides) for strides in builder.strides.values()))
     larger = (size[0] + 2 * stride, size[1] + 2 * stride)
-    free = sizes.fits(program, larger, size)
+    free = sizes.has_logits(program, larger, size) or sizes.fits(program, larger, size)
     return Entry(
         name=name,
         build=build,

@@ -57,7 +57,9 @@ def _weights(program: Program, size: Size) -> list[tuple[str, Shape]]:
 
 def smallest(program: Program, size: Size, stride: int) -> Size:
     """The smallest square size in multiples of the stride at which there are logits, as there are
-    at the next larger one; else the ``size`` in the file."""
+    at the next larger one; else the ``size`` in the file, as for a head of that size only."""
+    if not has_logits(program, (size[0] + 2 * stride, size[1] + 2 * stride), size):
+        return size
     for side in range(stride, max(size) + 1, stride):
         if all(has_logits(program, (s, s), size) for s in (side, side + stride)):
             return side, side
