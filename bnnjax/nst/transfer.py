@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 
 from bnnjax.models.network import Architecture, Network
+from bnnjax.nst import patches
 from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.ensemble import Ensemble, Members
 from bnnjax.nst.patches import Patches, Window
@@ -66,11 +67,12 @@ class StyleTransfer:
         if "region" in data:
             picture = confine(picture, data["photograph"], data["region"])
         index = jax.random.randint(key, (), 0, data["jitters"].shape[0], jnp.int32)
-        rolled = jnp.roll(picture, data["jitters"][index], (0, 1))
         if self.divides(picture.shape):
-            total = self._total(variables, rolled, index, data["targets"], weights)
+            rolled = patches.roll(picture, data["jitters"][index])
+            total = self._total(variables, rolled, index, data, weights)
             seen = Seen(picture, {}, index)
         else:
+            rolled = jnp.roll(picture, data["jitters"][index], (0, 1))
             total, seen = {}, Seen(picture, self._look(variables, rolled), index)
         terms = {}
         for term in self.terms:
@@ -151,27 +153,31 @@ class StyleTransfer:
         return found if shrink > 1 or logits is None else {**found, LOGITS: logits[0]}
 
     def _total(
-        self,
-        variables: Any,
-        picture: Array,
-        jitter: Array,
-        targets: Mapping[str, Any],
-        weights: Mapping[str, Array],
+        self, variables: Any, picture: Array, jitter: Array, data: Any, weights: Any
     ) -> dict[str, dict[str, Any]]:
-        """The sums of a divided picture: by term, then by tap."""
+        """The sums of a picture that is divided into windows: by term, then by tap."""
         assert self.patches is not None
-        terms = [term for term in self.terms if isinstance(term, Additive) and term.taps]
-
-        def sums(window: Window) -> dict[str, dict[str, Any]]:
-            return {t.name: t.sums(window, targets[t.name], weights) for t in terms}
-
-        found: dict[str, dict[str, Any]] = {term.name: {} for term in terms}
+        found: dict[str, dict[str, Any]] = {term.name: {} for term in self._additive}
+        operands = variables, jitter, data["targets"], weights
         for shrink in self.shrinks:
-            look = partial(self._glance, variables, shrink)
-            total = self.patches.total(sums, look, _shrunk(picture, shrink), jitter)
-            for name, taps in total.items():
-                found[name] |= taps
+            shrunk = _shrunk(picture, shrink)
+            sums = partial(self._sums, shrink, (shrunk.shape[0], shrunk.shape[1]))
+            for name, by_tap in patches.total(sums, self.patches, shrunk, operands).items():
+                found[name] |= by_tap
         return found
+
+    def _sums(
+        self, shrink: int, size: tuple[int, int], operands: Any, pixels: Array, place: Array
+    ) -> dict[str, dict[str, Any]]:
+        """The sums of one window of a picture of this size."""
+        variables, jitter, targets, weights = operands
+        taps = self._glance(variables, shrink, pixels)
+        window = Window(taps, place, (pixels.shape[0], pixels.shape[1]), size, jitter)
+        return {t.name: t.sums(window, targets[t.name], weights) for t in self._additive}
+
+    @property
+    def _additive(self) -> list[Additive]:
+        return [term for term in self.terms if isinstance(term, Additive) and term.taps]
 
 
 def _shrunk(picture: Array, factor: int) -> Array:
