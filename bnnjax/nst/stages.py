@@ -20,7 +20,7 @@ from jax import Array
 
 from bnnjax import optimize
 from bnnjax.models.network import Network
-from bnnjax.nst import color, patches
+from bnnjax.nst import color, windows
 from bnnjax.nst.config import LARGEST, PER_TAP, SMALLEST, StylizeConfig
 from bnnjax.nst.ensemble import Ensemble
 from bnnjax.nst.inputs import Pair, Picture
@@ -110,7 +110,8 @@ class Canvas:
     @property
     def large(self) -> bool:
         """Whether a photograph is too large to be seen at once."""
-        return any(patches.large(photograph.pixels.shape) for photograph in self.photographs)
+        areas = (height * width for height, width, _ in (p.pixels.shape for p in self.photographs))
+        return max(areas) > windows.MOST
 
     def shares(self, number: int) -> tuple[Share, ...]:
         """The paintings of a pair, if there are several or one has a mask."""

@@ -12,10 +12,9 @@ import numpy as np
 from jax import Array
 
 from bnnjax.models.network import Architecture, Network
-from bnnjax.nst import patches
+from bnnjax.nst import windows
 from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.ensemble import Ensemble, Members
-from bnnjax.nst.patches import Patches, Window
 from bnnjax.nst.regions import Share, confine, union
 from bnnjax.nst.terms import (
     LOGITS,
@@ -29,6 +28,7 @@ from bnnjax.nst.terms import (
     Term,
     TotalVariation,
 )
+from bnnjax.nst.windows import Window, Windows
 from bnnjax.options import nearest
 
 JITTERS = 32  # per run: enough to average the strides' grid out, few enough to store
@@ -44,13 +44,13 @@ class StyleTransfer:
       terms: the terms.
       shrinks: the network looks at the picture at its own size divided by each of these. The taps
         of a smaller picture are called TAP/SHRINK; its strokes are as much larger.
-      patches: how large pictures are divided into windows; None if none are.
+      windows: how large pictures are divided; None if none are.
     """
 
     architecture: Architecture | Members
     terms: tuple[Term, ...]
     shrinks: tuple[int, ...] = (1,)
-    patches: Patches | None = None
+    windows: Windows | None = None
 
     def loss(
         self,
@@ -68,7 +68,7 @@ class StyleTransfer:
             picture = confine(picture, data["photograph"], data["region"])
         index = jax.random.randint(key, (), 0, data["jitters"].shape[0], jnp.int32)
         if self.divides(picture.shape):
-            rolled = patches.roll(picture, data["jitters"][index])
+            rolled = windows.roll(picture, data["jitters"][index])
             total = self._total(variables, rolled, index, data, weights)
             seen = Seen(picture, {}, index)
         else:
@@ -108,11 +108,12 @@ class StyleTransfer:
         margin = self.architecture.reach(tuple(sorted(taps))) if additive else None
         if margin is None:
             return self
-        return dataclasses.replace(self, patches=Patches(margin, self.architecture.stride))
+        found = Windows(margin, self.architecture.stride, windows.MOST, windows.LONGEST)
+        return dataclasses.replace(self, windows=found)
 
     def divides(self, shape: tuple[int, ...]) -> bool:
         """Whether pictures of this shape, [H, W, 3], are seen through windows."""
-        return self.patches is not None and self.patches.divide(shape)
+        return self.windows is not None and self.windows.divide(shape)
 
     @partial(jax.jit, static_argnums=0)
     def measure(
@@ -156,13 +157,13 @@ class StyleTransfer:
         self, variables: Any, picture: Array, jitter: Array, data: Any, weights: Any
     ) -> dict[str, dict[str, Any]]:
         """The sums of a picture that is divided into windows: by term, then by tap."""
-        assert self.patches is not None
+        assert self.windows is not None
         found: dict[str, dict[str, Any]] = {term.name: {} for term in self._additive}
         operands = variables, jitter, data["targets"], weights
         for shrink in self.shrinks:
             shrunk = _shrunk(picture, shrink)
             sums = partial(self._sums, shrink, (shrunk.shape[0], shrunk.shape[1]))
-            for name, by_tap in patches.total(sums, self.patches, shrunk, operands).items():
+            for name, by_tap in windows.total(sums, self.windows, shrunk, operands).items():
                 found[name] |= by_tap
         return found
 

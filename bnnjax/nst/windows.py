@@ -20,11 +20,6 @@ MOST = 2**22  # px; larger pictures are divided
 LONGEST = 1280  # px, the sides of windows
 
 
-def large(shape: Sequence[int], *, most: int = MOST) -> bool:
-    """Whether a picture of this shape, [H, W, 3], is too large to be seen at once."""
-    return shape[0] * shape[1] > most
-
-
 class Window(NamedTuple):
     """What a network sees through one window.
 
@@ -45,9 +40,8 @@ class Window(NamedTuple):
 
     def map_size(self, tap: str) -> tuple[int, int]:
         """The height and width of the map of the whole picture."""
-        height, width = (
-            side // scale for side, scale in zip(self.picture_size, self._scales(tap), strict=True)
-        )
+        lines = zip(self.taps[tap].shape, self.size, self.picture_size, strict=False)
+        height, width = (n + (whole - side) // (side // n) for n, side, whole in lines)
         return height, width
 
     def own(self, tap: str, *, without: int = 0) -> Array:
@@ -82,7 +76,7 @@ class Window(NamedTuple):
         return inside & (line >= first) & (line < stop)
 
 
-class Patches(NamedTuple):
+class Windows(NamedTuple):
     """How large pictures are divided.
 
     Attributes:
@@ -95,13 +89,13 @@ class Patches(NamedTuple):
 
     margin: int
     stride: int
-    most: int = MOST
-    longest: int = LONGEST
+    most: int
+    longest: int
 
     def divide(self, shape: Sequence[int]) -> bool:
         """Whether pictures of this shape, [H, W, 3], are divided."""
-        fits = not any(side % self.stride for side in shape[:2])
-        return fits and large(shape, most=self.most)
+        height, width = shape[:2]
+        return height * width > self.most and not (height % self.stride or width % self.stride)
 
     def places(self, shape: Sequence[int]) -> tuple[tuple[int, int], Array]:
         """The size of all windows of a picture, and the place of each, int32 [n, 2, 3].
@@ -134,7 +128,7 @@ class Patches(NamedTuple):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def total(
-    sums: Callable[[Any, Array, Array], Any], patches: Patches, picture: Array, operands: Any
+    sums: Callable[[Any, Array, Array], Any], windows: Windows, picture: Array, operands: Any
 ) -> Any:
     """The sum, over all windows of a picture [H, W, 3], of what ``sums`` returns for each.
 
@@ -142,11 +136,11 @@ def total(
 
     Args:
       sums: (operands, the pixels of a window [h, w, 3], its place) → a pytree of arrays.
-      patches: how the picture is divided.
+      windows: how the picture is divided.
       picture: float32 [H, W, 3].
       operands: what else ``sums`` needs.
     """
-    size, places = patches.places(picture.shape)
+    size, places = windows.places(picture.shape)
 
     def add(total: Any, place: Array) -> tuple[Any, None]:
         found = sums(operands, _pixels(picture, place, size), place)
@@ -159,12 +153,12 @@ def total(
 
 def _backward(
     sums: Callable[[Any, Array, Array], Any],
-    patches: Patches,
+    windows: Windows,
     given: tuple[Array, Any],
     cotangent: Any,
 ) -> tuple[Array, None]:
     picture, operands = given
-    size, places = patches.places(picture.shape)
+    size, places = windows.places(picture.shape)
 
     def add(gradient: Array, place: Array) -> tuple[Array, None]:
         pixels = _pixels(picture, place, size)
@@ -177,7 +171,7 @@ def _backward(
 
 
 total.defvjp(
-    lambda sums, patches, *given: (total(sums, patches, *given), given),
+    lambda sums, windows, *given: (total(sums, windows, *given), given),
     _backward,
 )
 
