@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from bnnjax.nst.patches import Window
 from bnnjax.nst.statistics import (
     Kind,
     Statistics,
@@ -21,6 +20,7 @@ from bnnjax.nst.statistics import (
     statistics,
     weighted_sums,
 )
+from bnnjax.nst.windows import Window
 
 Maps = Mapping[str, Array]  # name → [h, w, C]
 PIXELS = "pixels"  # the name of the picture itself

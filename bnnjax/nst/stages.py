@@ -20,7 +20,7 @@ from jax import Array
 
 from bnnjax import optimize
 from bnnjax.models.network import Network
-from bnnjax.nst import color, patches
+from bnnjax.nst import color, windows
 from bnnjax.nst.config import LARGEST, PER_TAP, SMALLEST, StylizeConfig
 from bnnjax.nst.ensemble import Ensemble
 from bnnjax.nst.inputs import Pair, Picture
@@ -107,6 +107,12 @@ class Canvas:
             painting = first._replace(others=tuple(others))
         return photograph, painting
 
+    @property
+    def large(self) -> bool:
+        """Whether a photograph is too large to be seen at once."""
+        areas = (height * width for height, width, _ in (p.pixels.shape for p in self.photographs))
+        return max(areas) > windows.MOST
+
     def shares(self, number: int) -> tuple[Share, ...]:
         """The paintings of a pair, if there are several or one has a mask."""
         paintings = self.pair(number)[1].paintings
@@ -169,26 +175,20 @@ def paint(
     # Near the photograph there is little to change, and large steps would only add noise to it.
     rate = weights["learning_rate"] * np.sqrt(np.minimum(weights["strength"], 1))
     plan = stages(config)
-    previous: tuple[Canvas, list[np.ndarray]] | None = None
-    parts: list[optimize.Minimized] = []
-    for number, stage in enumerate(plan):
-        here = canvas if stage is plan[-1] else canvas.at(stage)
-        large = any(patches.large(p.pixels.shape) for p in here.photographs)
-        loss = (objective.in_windows() if large else objective).looking(stage.shrinks)
-        first = (
-            [_first(*here.pair(n), config.of_picture(n), noise_key) for n in range(len(here.pairs))]
-            if previous is None
-            else here.enlarged(previous[1], previous[0])
-        )
 
-        def data(n: int, here: Canvas = here, loss: StyleTransfer = loss) -> Any:
+    def minimize(
+        stage: Stage, here: Canvas, first: Sequence[np.ndarray], **how: Any
+    ) -> optimize.Minimized:
+        loss = _loss(objective, stage, here)
+
+        def data(n: int) -> Any:
             content, style = here.pair(n)
             shares, regions = here.shares(n), here.regions(n)
-            pictures = content.pixels, style.pixels
             few = jitters[:FEW_JITTERS] if loss.divides(content.pixels.shape) else jitters
+            pictures = content.pixels, style.pixels
             return loss.measure(network.variables, *pictures, few, shares, regions)
 
-        found = optimize.minimize(
+        return optimize.minimize(
             loss,
             variables,
             first,
@@ -200,8 +200,31 @@ def paint(
             steps=stage.steps,
             key=step_key,
             progress=progress,
-            watch=_watcher(here, preview, finished if here is canvas else None),
             skip=skip,
+            **how,
+        )
+
+    if len(plan) > 1 and canvas.large:
+        # What the smaller stages paint would be lost if the last one did not fit into memory.
+        like = [canvas.photographs[pair.content].pixels for pair in canvas.pairs]
+        minimize(plan[-1], canvas, like, rehearse=True)
+    previous: tuple[Canvas, list[np.ndarray]] | None = None
+    parts: list[optimize.Minimized] = []
+    for number, stage in enumerate(plan):
+        here = canvas if stage is plan[-1] else canvas.at(stage)
+        first = (
+            [_first(*here.pair(n), config.of_picture(n), noise_key) for n in range(len(here.pairs))]
+            if previous is None
+            else here.enlarged(previous[1], previous[0])
+        )
+        if here.large:
+            measure: Any = StyleTransfer.measure
+            measure.clear_cache()  # the programs of smaller stages fill a GiB
+        found = minimize(
+            stage,
+            here,
+            first,
+            watch=_watcher(here, preview, finished if here is canvas else None),
             snapshots=None if snapshots is None else snapshots / f"stage{number}",
         )
         parts.append(found)
@@ -212,6 +235,12 @@ def paint(
         parts[-1].pictures = canvas.enlarged(parts[-1].pictures, here)
     parts[-1].pictures = [canvas.shown(*item) for item in enumerate(parts[-1].pictures)]
     return _joined(parts)
+
+
+def _loss(objective: StyleTransfer, stage: Stage, canvas: Canvas) -> StyleTransfer:
+    """The loss of a stage."""
+    whole = objective.in_windows() if canvas.large else objective
+    return whole.looking(stage.shrinks)
 
 
 def _repeated(weights: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:

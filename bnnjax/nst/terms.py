@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from bnnjax.nst import regions
-from bnnjax.nst.patches import Window
 from bnnjax.nst.regions import Goal, Share
 from bnnjax.nst.statistics import Kind, Statistics, Sums
+from bnnjax.nst.windows import Window
 
 Variation = Literal["squared", "absolute"]
 Taps = Mapping[str, Array]  # name → feature map [h, w, C], and `LOGITS` → [num_classes] if any
@@ -96,7 +96,7 @@ class Term:
 class Additive(Term):
     """A term that depends on its maps only through sums over positions.
 
-    A picture that is too large to be seen at once is seen through windows, see `patches`. Its loss
+    A picture that is too large to be seen at once is seen through windows, see `windows`. Its loss
     is computed from the sums over all of them. Other terms have no taps in such pictures.
     """
 

@@ -12,9 +12,9 @@ import numpy as np
 from jax import Array
 
 from bnnjax.models.network import Architecture, Network
+from bnnjax.nst import windows
 from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.ensemble import Ensemble, Members
-from bnnjax.nst.patches import Patches, Window
 from bnnjax.nst.regions import Share, confine, union
 from bnnjax.nst.terms import (
     LOGITS,
@@ -28,6 +28,7 @@ from bnnjax.nst.terms import (
     Term,
     TotalVariation,
 )
+from bnnjax.nst.windows import Window, Windows
 from bnnjax.options import nearest
 
 JITTERS = 32  # per run: enough to average the strides' grid out, few enough to store
@@ -43,13 +44,13 @@ class StyleTransfer:
       terms: the terms.
       shrinks: the network looks at the picture at its own size divided by each of these. The taps
         of a smaller picture are called TAP/SHRINK; its strokes are as much larger.
-      patches: how large pictures are divided into windows; None if none are.
+      windows: how large pictures are divided; None if none are.
     """
 
     architecture: Architecture | Members
     terms: tuple[Term, ...]
     shrinks: tuple[int, ...] = (1,)
-    patches: Patches | None = None
+    windows: Windows | None = None
 
     def loss(
         self,
@@ -66,11 +67,12 @@ class StyleTransfer:
         if "region" in data:
             picture = confine(picture, data["photograph"], data["region"])
         index = jax.random.randint(key, (), 0, data["jitters"].shape[0], jnp.int32)
-        rolled = jnp.roll(picture, data["jitters"][index], (0, 1))
         if self.divides(picture.shape):
-            total = self._total(variables, rolled, index, data["targets"], weights)
+            rolled = windows.roll(picture, data["jitters"][index])
+            total = self._total(variables, rolled, index, data, weights)
             seen = Seen(picture, {}, index)
         else:
+            rolled = jnp.roll(picture, data["jitters"][index], (0, 1))
             total, seen = {}, Seen(picture, self._look(variables, rolled), index)
         terms = {}
         for term in self.terms:
@@ -106,11 +108,12 @@ class StyleTransfer:
         margin = self.architecture.reach(tuple(sorted(taps))) if additive else None
         if margin is None:
             return self
-        return dataclasses.replace(self, patches=Patches(margin, self.architecture.stride))
+        found = Windows(margin, self.architecture.stride, windows.MOST, windows.LONGEST)
+        return dataclasses.replace(self, windows=found)
 
     def divides(self, shape: tuple[int, ...]) -> bool:
         """Whether pictures of this shape, [H, W, 3], are seen through windows."""
-        return self.patches is not None and self.patches.divide(shape)
+        return self.windows is not None and self.windows.divide(shape)
 
     @partial(jax.jit, static_argnums=0)
     def measure(
@@ -151,27 +154,31 @@ class StyleTransfer:
         return found if shrink > 1 or logits is None else {**found, LOGITS: logits[0]}
 
     def _total(
-        self,
-        variables: Any,
-        picture: Array,
-        jitter: Array,
-        targets: Mapping[str, Any],
-        weights: Mapping[str, Array],
+        self, variables: Any, picture: Array, jitter: Array, data: Any, weights: Any
     ) -> dict[str, dict[str, Any]]:
-        """The sums of a divided picture: by term, then by tap."""
-        assert self.patches is not None
-        terms = [term for term in self.terms if isinstance(term, Additive) and term.taps]
-
-        def sums(window: Window) -> dict[str, dict[str, Any]]:
-            return {t.name: t.sums(window, targets[t.name], weights) for t in terms}
-
-        found: dict[str, dict[str, Any]] = {term.name: {} for term in terms}
+        """The sums of a picture that is divided into windows: by term, then by tap."""
+        assert self.windows is not None
+        found: dict[str, dict[str, Any]] = {term.name: {} for term in self._additive}
+        operands = variables, jitter, data["targets"], weights
         for shrink in self.shrinks:
-            look = partial(self._glance, variables, shrink)
-            total = self.patches.total(sums, look, _shrunk(picture, shrink), jitter)
-            for name, taps in total.items():
-                found[name] |= taps
+            shrunk = _shrunk(picture, shrink)
+            sums = partial(self._sums, shrink)
+            for name, by_tap in windows.total(sums, self.windows, shrunk, operands).items():
+                found[name] |= by_tap
         return found
+
+    def _sums(
+        self, shrink: int, operands: Any, pixels: Array, place: Array
+    ) -> dict[str, dict[str, Any]]:
+        """The sums of one window of a picture."""
+        variables, jitter, targets, weights = operands
+        taps = self._glance(variables, shrink, pixels)
+        window = Window(taps, place, (pixels.shape[0], pixels.shape[1]), jitter)
+        return {t.name: t.sums(window, targets[t.name], weights) for t in self._additive}
+
+    @property
+    def _additive(self) -> list[Additive]:
+        return [term for term in self.terms if isinstance(term, Additive) and term.taps]
 
 
 def _shrunk(picture: Array, factor: int) -> Array:

@@ -73,15 +73,15 @@ class Group:
         cls, run: Run, inputs: Inputs, members: Sequence[int], size: int, device: jax.Device
     ) -> "Group":
         """Creates a group on this device, before its first step."""
-        numbers = [*members, *[members[-1]] * (size - len(members))]
-        put = partial(jax.device_put, device=device)
-        pictures = put(np.stack([inputs.pictures[number] for number in numbers]))
-        each = [inputs.data(number) for number in numbers]
-        data = put(jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))
-        weights = {name: put(values[numbers]) for name, values in inputs.weights.items()}
-        rate = put(inputs.learning_rate[numbers])
-        state = start(run.problem, pictures, data)
-        return cls(tuple(members), device, state, data, weights, rate)
+        return cls(tuple(members), device, *_arrays(run, inputs, members, size, device))
+
+    @classmethod
+    def planned(
+        cls, run: Run, inputs: Inputs, members: Sequence[int], size: int, device: jax.Device
+    ) -> "Group":
+        """The group that `begin` would create, with the shapes of its arrays only."""
+        shapes = jax.eval_shape(lambda: _arrays(run, inputs, members, size, device))
+        return cls(tuple(members), device, *shapes)
 
     def arguments(self, run: Run, number: int) -> tuple[Any, ...]:
         """The non-static arguments of `run_chunk` for ``number`` steps."""
@@ -125,6 +125,20 @@ class Group:
         return found
 
 
+def _arrays(
+    run: Run, inputs: Inputs, members: Sequence[int], size: int, device: jax.Device
+) -> tuple[State, Any, dict[str, Array], Array]:
+    """State, data, weights and learning rates of a group of ``size``."""
+    numbers = [*members, *[members[-1]] * (size - len(members))]
+    put = partial(jax.device_put, device=device)
+    pictures = put(np.stack([inputs.pictures[number] for number in numbers]))
+    each = [inputs.data(number) for number in numbers]
+    data = put(jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))
+    weights = {name: put(values[numbers]) for name, values in inputs.weights.items()}
+    rate = put(inputs.learning_rate[numbers])
+    return start(run.problem, pictures, data), data, weights, rate
+
+
 class Step:
     """The step for one kind of picture and one group size, compiled once per device."""
 
@@ -142,6 +156,7 @@ class Step:
             compiled = self._compiled[group.device] = lowered.compile()
             self.program = lowered.as_text()
             self.bytes = memory.step_bytes(compiled)
+            memory.release()
         return self._compiled[group.device]
 
 
@@ -184,7 +199,7 @@ def _fitting_step(run: Run, inputs: Inputs, members: Sequence[int]) -> Step:
     rounds = math.ceil(len(members) / (run.devices.most * len(workers)))
     size = math.ceil(len(members) / (rounds * len(workers)))
     while True:
-        step = Step(run, Group.begin(run, inputs, members[:size], size, workers[0]))
+        step = Step(run, Group.planned(run, inputs, members[:size], size, workers[0]))
         if size == 1 or free is None or step.bytes <= free:
             return step
         size = math.ceil(size / 2)

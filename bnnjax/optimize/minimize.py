@@ -76,6 +76,7 @@ def minimize(
     watch: Callable[[Update], None] | None = None,
     skip: Collection[int] = (),
     snapshots: str | Path | None = None,
+    rehearse: bool = False,
 ) -> Minimized:
     """Optimises pictures independently, as many at a time as devices and memory allow.
 
@@ -104,6 +105,7 @@ def minimize(
       skip: the indices of pictures that keep their initial values, because an earlier run finished
         them: groups are formed as they were then, and those with no other pictures do not run.
       snapshots: a folder for snapshots; after a kill, the same call resumes from there.
+      rehearse: whether to compile the steps and check the memory, but to do no step.
 
     Returns:
       The pictures with the lowest loss, and the terms of every step. Ctrl-C ends a run early.
@@ -122,10 +124,12 @@ def minimize(
     run = Run(problem, where, copies, steps)
     result = Minimized(list(inputs.pictures), [{} for _ in inputs.pictures])
     total = steps * (len(inputs.pictures) - len(inputs.skip))
-    with tqdm(total=total, unit="step", disable=not progress) as bar:
+    with tqdm(total=total, unit="step", disable=not progress, leave=not rehearse) as bar:
         bar.set_description("compiling")
         plans, result.estimated_memory = groups.plan(run, inputs)
         _check_memory(result.estimated_memory, len(inputs.pictures))
+        if rehearse:
+            return result
         bar.set_description(f"{result.estimated_memory / 2**20:.0f} MiB")
         prepared = time.perf_counter()
         folder = None if snapshots is None else Path(snapshots)

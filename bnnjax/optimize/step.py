@@ -94,7 +94,7 @@ def decode(problem: Problem, params: Any, data: Any) -> Array:
     return jax.vmap(problem.parametrization.decode)(params, data)
 
 
-@partial(jax.jit, static_argnames="problem")
+@partial(jax.jit, static_argnames="problem", donate_argnames="state")
 def run_chunk(
     problem: Problem,
     variables: Any,

@@ -8,6 +8,7 @@ The maps of one window at a time are in memory; the backward pass computes them 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,11 +18,6 @@ from jax import Array, lax
 
 MOST = 2**22  # px; larger pictures are divided
 LONGEST = 1280  # px, the sides of windows
-
-
-def large(shape: Sequence[int], *, most: int = MOST) -> bool:
-    """Whether a picture of this shape, [H, W, 3], is too large to be seen at once."""
-    return shape[0] * shape[1] > most
 
 
 class Window(NamedTuple):
@@ -63,7 +59,7 @@ class Window(NamedTuple):
         return (line >= first) & (line < stop)
 
 
-class Patches(NamedTuple):
+class Windows(NamedTuple):
     """How large pictures are divided.
 
     Attributes:
@@ -76,47 +72,25 @@ class Patches(NamedTuple):
 
     margin: int
     stride: int
-    most: int = MOST
-    longest: int = LONGEST
+    most: int
+    longest: int
 
     def divide(self, shape: Sequence[int]) -> bool:
         """Whether pictures of this shape, [H, W, 3], are divided."""
-        fits = not any(side % self.stride for side in shape[:2])
-        return fits and large(shape, most=self.most)
+        height, width = shape[:2]
+        return height * width > self.most and not (height % self.stride or width % self.stride)
 
-    def total(
-        self,
-        sums: Callable[[Window], Any],
-        look: Callable[[Array], Mapping[str, Array]],
-        picture: Array,
-        jitter: Array,
-    ) -> Any:
-        """The sum, over all windows, of a pytree of arrays.
+    def places(self, shape: Sequence[int]) -> tuple[tuple[int, int], Array]:
+        """The size of all windows of a picture, and the place of each, int32 [n, 2, 3].
 
-        Args:
-          sums: what is summed, of each window.
-          look: picture [h, w, 3] → the network's taps.
-          picture: float32 [H, W, 3].
-          jitter: see `Window`.
+        There is one window for a picture that is not divided.
         """
-        height, width = picture.shape[:2]
-        divided = self.divide(picture.shape)
-        (h, rows), (w, columns) = (
-            self._spans(side) if divided else (side, [(0, 0, side)]) for side in (height, width)
+        divided = self.divide(shape)
+        (height, rows), (width, columns) = (
+            self._spans(side) if divided else (side, [(0, 0, side)]) for side in shape[:2]
         )
-
-        def one(place: Array) -> Any:
-            corner = (place[0, 0], place[1, 0], np.int32(0))
-            seen = lax.dynamic_slice(picture, corner, (h, w, 3))
-            return sums(Window(look(seen), place, (h, w), jitter))
-
-        def add(total: Any, place: Array) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, total, one(place)), None
-
-        places = np.asarray([(row, column) for row in rows for column in columns], np.int32)
-        shapes = jax.eval_shape(one, places[0])
-        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        return lax.scan(jax.checkpoint(add, prevent_cse=False), nothing, places)[0]
+        places = [(row, column) for row in rows for column in columns]
+        return (height, width), jnp.asarray(places, jnp.int32)
 
     def _spans(self, side: int) -> tuple[int, list[tuple[int, int, int]]]:
         """The length of windows along one side of a picture, and the place of each.
@@ -133,6 +107,77 @@ class Patches(NamedTuple):
         starts = (min(max(first - margin, 0), side - length) for first in firsts)
         stops = (min(first + part, side) for first in firsts)
         return length, list(zip(starts, firsts, stops, strict=True))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def total(
+    sums: Callable[[Any, Array, Array], Any], windows: Windows, picture: Array, operands: Any
+) -> Any:
+    """The sum, over all windows of a picture [H, W, 3], of what ``sums`` returns for each.
+
+    Only the picture has a gradient.
+
+    Args:
+      sums: (operands, the pixels of a window [h, w, 3], its place) → a pytree of arrays.
+      windows: how the picture is divided.
+      picture: float32 [H, W, 3].
+      operands: what else ``sums`` needs.
+    """
+    size, places = windows.places(picture.shape)
+
+    def add(total: Any, place: Array) -> tuple[Any, None]:
+        found = sums(operands, _pixels(picture, place, size), place)
+        return jax.tree.map(jnp.add, total, found), None
+
+    shapes = jax.eval_shape(sums, operands, _pixels(picture, places[0], size), places[0])
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return lax.scan(add, nothing, places)[0]
+
+
+def _backward(
+    sums: Callable[[Any, Array, Array], Any],
+    windows: Windows,
+    given: tuple[Array, Any],
+    cotangent: Any,
+) -> tuple[Array, None]:
+    picture, operands = given
+    size, places = windows.places(picture.shape)
+
+    def add(gradient: Array, place: Array) -> tuple[Array, None]:
+        pixels = _pixels(picture, place, size)
+        _, pull = jax.vjp(lambda pixels: sums(operands, pixels, place), pixels)
+        # JAX would add a whole picture of zeros for every window.
+        more = _pixels(gradient, place, size) + pull(cotangent)[0]
+        return lax.dynamic_update_slice(gradient, more, _corner(place)), None
+
+    return lax.scan(add, jnp.zeros_like(picture), places)[0], None
+
+
+total.defvjp(
+    lambda sums, windows, *given: (total(sums, windows, *given), given),
+    _backward,
+)
+
+
+def _pixels(picture: Array, place: Array, size: tuple[int, int]) -> Array:
+    return lax.dynamic_slice(picture, _corner(place), (*size, picture.shape[2]))
+
+
+def _corner(place: Array) -> tuple[Array, Array, np.int32]:
+    return place[0, 0], place[1, 0], np.int32(0)
+
+
+@jax.custom_vjp
+def roll(picture: Array, jitter: Array) -> Array:
+    """`jnp.roll` of rows and columns. Its gradient is rolled back, which takes less memory than
+    what JAX makes of it."""
+    return jnp.roll(picture, jitter, (0, 1))
+
+
+roll.defvjp(
+    lambda picture, jitter: (roll(picture, jitter), jitter),
+    lambda jitter, cotangent: (roll(cotangent, -jitter), None),
+)
 
 
 def _up(pixels: int, stride: int) -> int:
