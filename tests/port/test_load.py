@@ -110,7 +110,7 @@ def test_a_path_without_a_file_is_named(tmp_path, name):
 
 
 def test_directories_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"is a directory; a network is a file, NAME\.safetensors"):
+    with pytest.raises(ValueError, match=r"is a directory; a network is a file, such as NAME\.safetensors"):
         bnnjax.load_model(tmp_path)
     with pytest.raises(ValueError, match=r"^\. is a directory; "):
         bnnjax.load_model("")
