@@ -105,6 +105,8 @@ def _find_file(model: str | Path | None) -> Path | None:
 def _advice(directory: Path) -> str:
     if (directory / "bnnjax.json").exists():  # written by format 1
         return "its format is no longer read; port or train the network again"
+    if (directory / "saved_model.pb").exists():
+        return "a SavedModel of TensorFlow; save the model as a file, model.save('own.h5')"
     return "a network is a file, such as NAME.safetensors, NAME.h5 or NAME.tflite"
 
 

@@ -110,10 +110,13 @@ def test_a_path_without_a_file_is_named(tmp_path, name):
 
 
 def test_directories_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"is a directory; a network is a file, such as NAME\.safetensors"):
+    with pytest.raises(ValueError, match=r"is a directory; a network is a file, such as NAME"):
         bnnjax.load_model(tmp_path)
     with pytest.raises(ValueError, match=r"^\. is a directory; "):
         bnnjax.load_model("")
+    (tmp_path / "saved_model.pb").write_text("")
+    with pytest.raises(ValueError, match="a SavedModel of TensorFlow; save the model as a file"):
+        bnnjax.load_model(tmp_path)
     (tmp_path / "bnnjax.json").write_text("{}")  # what an earlier format wrote
     with pytest.raises(ValueError, match="its format is no longer read; port or train the network"):
         bnnjax.load_model(tmp_path)

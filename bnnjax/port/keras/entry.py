@@ -110,9 +110,7 @@ def _taps(found: Translation) -> Taps:
     names: dict[int, str] = {}
     for name, value in named:
         names.setdefault(value, name)
-    if not named:
-        raise ValueError("has no layer whose result is a map, as style transfer needs")
-    last = (named[-1][0],)
+    last = tuple(name for name, _ in named[-1:])
     content = last if marks.content is None else (names[marks.content],)
     style = tuple(name for value, name in names.items() if value in marks.style)
     return Taps(tuple(named), style or content, content)

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
-from bnnjax.layers import Options
-from bnnjax.port.program.program import Step
+from bnnjax.layers import BatchNorm, Options
+from bnnjax.port.program.program import Call, Norm, Step
 from bnnjax.port.program.run import Run
 from bnnjax.port.program.steps import perform
 
@@ -56,3 +57,52 @@ def test_of_equal_operands_the_first_has_the_gradient(kind, values, of_x):
     np.testing.assert_array_equal(found[1], of_x)
     np.testing.assert_array_equal(found[2], 1 - np.array(of_x))
     np.testing.assert_array_equal(gradients(kind, None, [NAN, 1], [1, NAN])[0], [NAN, NAN])
+
+
+# --- layers ------------------------------------------------------------------------------
+
+
+class OneStep(nn.Module):
+    step: Step
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return perform(self.step, Run(Options(), train), x)
+
+
+@pytest.mark.parametrize(("rank", "epsilon"), [(2, 1e-7), (4, 1e-2)])
+def test_a_batch_norm_along_another_axis_raises_its_epsilon_for_maps(rank, epsilon):
+    """As tf.nn.fused_batch_norm does, which Keras calls for maps but not for vectors."""
+    norm = Norm(Call.of(BatchNorm, momentum=0.9), 1, 1e-7, 1e-2)
+    module = OneStep(Step("batch_norm", "norm", (0,), 1, norm, "the norm"))
+    x = jnp.arange(2.0 * 3 * 4 * 5).reshape(2, 3, 4, 5)[(..., *(0,) * (4 - rank))]
+    params = {"scale": jnp.array([1.0, 2.0, 3.0]), "bias": jnp.array([0.5, 0.0, -1.0])}
+    stats = {"mean": jnp.array([1.0, 0.0, 2.0]), "var": jnp.array([0.01, 0.02, 1.0])}
+    found = module.apply({"params": {"norm": params}, "batch_stats": {"norm": stats}}, x)
+    channels = (slice(None), *(None,) * (rank - 2))
+    mean, spread, scale, bias = (
+        np.asarray(values)[channels]
+        for values in (
+            stats["mean"],
+            np.sqrt(stats["var"] + epsilon),
+            params["scale"],
+            params["bias"],
+        )
+    )
+    np.testing.assert_allclose(found, (x - mean) / spread * scale + bias, rtol=1e-5, atol=1e-4)
+
+
+def test_dropout_acts_in_training_only():
+    module = OneStep(Step("dropout", "", (0,), 1, (0.5, (1, 2)), "the dropout"))
+    x = jnp.ones((2, 3, 3, 64))
+    np.testing.assert_array_equal(module.apply({}, x), x)
+    dropped = module.apply({}, x, train=True, rngs={"dropout": jax.random.key(0)})
+    assert set(np.unique(dropped)) == {0, 2}
+    assert (np.ptp(dropped, axis=(1, 2)) == 0).all()  # a channel is kept or dropped as a whole
+
+
+def test_equal_calls_are_equal():
+    first, second = (Call.of(BatchNorm, epsilon=1e-3, momentum=0.9) for _ in range(2))
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first.replaced(epsilon=1e-5)() == BatchNorm(1e-5, 0.9)

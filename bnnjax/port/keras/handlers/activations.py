@@ -67,6 +67,7 @@ FUNCTIONS: dict[str, Call] = {
     "hard_sigmoid": Call(hard_sigmoid),
     "tanh": Call(jnp.tanh),
     "softmax": Call(softmax),
+    "softmax_v2": Call(softmax),  # tf.nn.softmax
     "log_softmax": Call(jax.nn.log_softmax),
     "softplus": Call(jax.nn.softplus),
     "softsign": Call(jax.nn.soft_sign),

@@ -18,12 +18,17 @@ from bnnjax.port.program.program import Call, Norm
 
 # tf.nn.fused_batch_norm raises epsilon to what cuDNN needs; Keras 2 calls it for maps and volumes.
 LEAST_EPSILON = 1.001e-5
+Numbers = tuple[float, ...]
 NORM = {"gamma": "scale", "beta": "bias"}
 
 
-def scale(x: Array, *, factor: float, offset: float = 0.0) -> Array:
-    """x · factor + offset."""
-    return x * factor + offset
+def scale(x: Array, *, factor: Numbers, offset: Numbers) -> Array:
+    """x · factor + offset, of which each is one number or one per channel."""
+    return x * _per_channel(factor, x) + _per_channel(offset, x)
+
+
+def _per_channel(numbers: Numbers, x: Array) -> Array:
+    return per_channel(jnp.asarray(numbers, x.dtype), x.ndim)
 
 
 def normalize_length(x: Array, *, axes: tuple[int, ...], epsilon: float = 1e-12) -> Array:
@@ -127,10 +132,11 @@ def _normalization(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
 
 
 def _rescaling(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
-    factor, offset = layer.config["scale"], layer.config.get("offset", 0.0)
-    if not all(isinstance(number, int | float) for number in (factor, offset)):
-        raise ValueError("has a scale or offset per channel; a single number is read")
-    return builder.call(layer, scale, x, factor=float(factor), offset=float(offset))
+    stated = (layer.config["scale"], layer.config.get("offset", 0.0))
+    factor, offset = (
+        tuple(numbers) if isinstance(numbers, list) else (numbers,) for numbers in stated
+    )
+    return builder.call(layer, scale, x, factor=factor, offset=offset)
 
 
 def _dropout(shared: tuple[int, ...], builder: KerasBuilder, layer: Layer, x: Value) -> Value:

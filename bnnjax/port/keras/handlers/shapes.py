@@ -70,7 +70,11 @@ def _reshape(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
 
 def _permute(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
     order = (0, *layer.config["dims"])
-    return builder.call(layer, jnp.transpose, x, factors=None, axes=order)
+    y = builder.call(layer, jnp.transpose, x, factors=None, axes=order)
+    if order == (0, 2, 1, 3) and x in builder.strides:
+        down, across = builder.strides[x]
+        builder.strides[y] = (across, down)
+    return y
 
 
 def _repeat(builder: KerasBuilder, layer: Layer, x: Value) -> Value:
