@@ -21,12 +21,11 @@ pytest.importorskip("h5py")
 
 # Sums of floats in another order, relative to the largest value; we measured 2e-6.
 CLOSE = 1e-5
-FAST = ("face", "nested")
 SLOW = (
-    *("sequential", "branches", "quantizers", "axes", "decoder"),
+    *("face", "sequential", "branches", "quantizers", "axes", "decoder"),
     *("activations", "windows", "operations"),
 )
-EACH = [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+EACH = ["nested", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 def assert_close(found, expected, tolerance=CLOSE):
@@ -155,6 +154,7 @@ def test_a_file_read_twice_compiles_once(own_model):
     assert hash(first.architecture) == hash(second.architecture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["quantizers", "windows", "decoder"])
 def test_a_port_agrees_with_its_file_array_by_array(own_model, name):
     own = own_model(name)
@@ -222,6 +222,7 @@ def quantizer_of(step):
     return dict(step.options.keywords)["input_quantizer"]
 
 
+@pytest.mark.slow
 def test_latent_weights_can_be_trained(own_model):
     """The statistics of the batch are used and recorded, and the constraints of the file clip."""
     network = load.port_file(own_model("nested").path, frozen=False)
