@@ -89,14 +89,24 @@ def named_arrays(root: Any, layers: Sequence[str], names: Sequence[str]) -> dict
     """
     if (group := root.get(layers[0])) is None:
         return {}
-    found, loose, own = {}, {}, layers[-1]
-    for path in _strings(group, "weight_names"):
-        layer, _, name = path.rpartition("/")
-        if len(layers) == 1 or f"/{layer}".endswith(f"/{own}"):
-            found[_array_name(name, own)] = _array(group, path)
-        elif not layer:
-            loose[_array_name(name, own)] = _array(group, path)
-    return {name: loose[name] for name in names if name in loose} | found
+    paths = _strings(group, "weight_names")
+    if len(layers) > 1:
+        paths = [*_nameless(paths, layers[-1], names), *_own(paths, layers[-1])]
+    return {_last(path, layers[-1]): _array(group, path) for path in paths}
+
+
+def _own(paths: Sequence[str], layer: str) -> list[str]:
+    """The arrays named after a layer. Keras may put the name of the model before that."""
+    exact = [path for path in paths if path.rpartition("/")[0] == layer]
+    return exact or [path for path in paths if path.rpartition("/")[0].endswith(f"/{layer}")]
+
+
+def _nameless(paths: Sequence[str], layer: str, names: Sequence[str]) -> list[str]:
+    return [path for path in paths if "/" not in path and _last(path, layer) in names]
+
+
+def _last(path: str, layer: str) -> str:
+    return _array_name(path.rpartition("/")[2], layer)
 
 
 def numbered_arrays(root: Any, folders: Sequence[str], names: Sequence[str]) -> dict[str, Any]:

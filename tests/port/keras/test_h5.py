@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from bnnjax.port.keras.h5 import Source, opened
+from bnnjax.port.keras.h5 import Source, named_arrays, opened
 
 h5py = pytest.importorskip("h5py")
 
@@ -80,6 +80,32 @@ def test_names_may_be_texts_of_any_length_instead_of_bytes(file):
         assert h5py.check_string_dtype(written.attrs.get_id("layer_names").dtype).length is None
     with opened(file) as sources:
         assert len(sources) == len(LAYERS)
+
+
+def test_arrays_of_a_model_in_a_model_belong_to_the_layer_that_they_are_named_after(tmp_path):
+    """Names may hold slashes, and a layer that was built by hand gives its arrays no name."""
+    arrays = {
+        "conv/kernel:0": weight(1, 1, 8, 8),
+        "stem/conv/kernel:0": weight(3, 3, 3, 8),
+        "backbone/dense/kernel:0": weight(8, 5),
+        "mean:0": weight(3),
+    }
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        group = file.create_group("backbone")
+        group.attrs["weight_names"] = [*arrays]
+        for name, value in arrays.items():
+            group[name] = value
+        for layer, name, expected in (
+            ("conv", "kernel", "conv/kernel:0"),
+            ("stem/conv", "kernel", "stem/conv/kernel:0"),
+            ("dense", "kernel", "backbone/dense/kernel:0"),
+            ("normalization", "mean", "mean:0"),
+        ):
+            found = named_arrays(file, ["backbone", layer], [name])
+            assert found.keys() == {name}
+            np.testing.assert_array_equal(found[name][()], arrays[expected])
+        assert named_arrays(file, ["backbone", "ense"], ["kernel"]) == {}
+        assert named_arrays(file, ["nowhere"], ["kernel"]) == {}
 
 
 # --- damaged files ---------------------------------------------------------------------
