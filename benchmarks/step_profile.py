@@ -23,6 +23,7 @@ import numpy as np
 from absl import flags
 
 from bnnjax import cli
+from bnnjax.binary.backend import gradient_dtype
 from bnnjax.models import registry, summary
 from bnnjax.models.network import Architecture
 
@@ -56,7 +57,7 @@ def report() -> dict:
     peaks = {
         f"{dtype} product, Gflop/s": _peak(jnp.dtype(dtype)) for dtype in ("float32", "bfloat16")
     }
-    floor = _floor(peaks["bfloat16 product, Gflop/s"])
+    floor = _floor(peaks[f"{gradient_dtype()} product, Gflop/s"])
     rows = [["part", "ms per step"], *([name, f"{ms:.2f}"] for name, ms in parts.items())]
     rows += [
         ["whole step, wall clock", f"{1e3 * spent:.2f}"],

@@ -1,11 +1,11 @@
 """The memory of a process that serves for months."""
 
-import contextlib
-import ctypes
 import gc
 
 import jax
 import psutil
+
+from bnnjax.optimize import memory
 
 
 def forget_programs(*, above: int) -> bool:
@@ -18,6 +18,5 @@ def forget_programs(*, above: int) -> bool:
         return False
     jax.clear_caches()
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # glibc keeps freed memory otherwise
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    memory.release()
     return True

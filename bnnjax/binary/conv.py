@@ -2,8 +2,8 @@
 
 Activations are NHWC. A frozen kernel is uint32 words [kh, kw, ⌈I/32⌉, O] (`pack_kernel`). Results
 are sums of ±1 products as float32, exact below 2^24. Only the activations get a gradient: a product
-of the cotangent with the kernel, then one shifted addition per kernel position. In bfloat16 (the
-default) the cotangent is rounded to 8 bits; the ±1 kernel is exact, and sums are float32.
+of the cotangent with the kernel, then one shifted addition per kernel position. In bfloat16, the
+cotangent is rounded to 8 bits; the ±1 kernel is exact, and sums are float32.
 """
 
 from functools import partial

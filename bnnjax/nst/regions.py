@@ -106,7 +106,7 @@ def measure(
 def window_sums(
     goals: Sequence[Goal], name: str, window: Window, *, strength: Array, kind: Kind
 ) -> list[Sums]:
-    """A window's share in what `measured` makes of the sums over all windows."""
+    """A window's share in what `from_sums` makes of the sums over all windows."""
     own = window.own(name)
     masks = (None if goal.masks is None else window.cut(name, goal.masks[name]) for goal in goals)
     weights = (own if mask is None else own * mask for mask in masks)
@@ -114,7 +114,7 @@ def window_sums(
     return [weighted_sums(window.taps[name], *each) for each in zip(weights, centres, strict=True)]
 
 
-def measured(
+def from_sums(
     goals: Sequence[Goal], name: str, total: Sequence[Sums], *, strength: Array, kind: Kind
 ) -> list[Statistics]:
     """`measure` of a whole map, from the sums over its windows."""

@@ -199,7 +199,7 @@ class Style(Additive):
     ) -> Array:
         strength = weights["strength"]
         found = {
-            tap: regions.measured(target, tap, total[tap], strength=strength, kind=self.kind)
+            tap: regions.from_sums(target, tap, total[tap], strength=strength, kind=self.kind)
             for tap in self.taps
         }
         return self._compare(found, jitter, target, weights)

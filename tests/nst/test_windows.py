@@ -255,9 +255,8 @@ def run(network, make_picture, monkeypatch):
     return stylize
 
 
-# Not with ``tile``: divided pictures are rolled by fewer shifts, and so by others.
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"content_mask": halves(72, 96)[0]}])
+@pytest.mark.parametrize("options", [{}, {"tile": True}, {"content_mask": halves(72, 96)[0]}])
 def test_a_run_through_windows_paints_the_same_picture(run, options):
     whole, divided = run(2**30, **options), run(2000, **options)
     first, last = whole.losses[0]["total"][[0, -1]]
