@@ -4,7 +4,7 @@
 
 Times come from XLA's own trace, operation by operation, and are summed by the part of the step. The
 floor is the time that the backward products of all binary convolutions would take at the machine's
-peak for bfloat16 products, measured in the same run on 2048 × 2048.
+peak for products of their dtype, measured in the same run on 2048 × 2048.
 """
 
 import collections
