@@ -39,8 +39,10 @@ def _within_container(root: Path = _CGROUPS) -> list[int]:
 
 
 def release() -> None:
-    """Gives freed memory back to the system, which glibc would keep; compilation and dropped programs
-    free a lot."""
+    """Gives freed memory back to the system, which glibc would keep.
+
+    Compilation frees a lot, and so do programs that are dropped.
+    """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
