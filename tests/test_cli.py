@@ -165,6 +165,7 @@ def script(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_options_given_as_flags_have_their_types(script):
     given = {
         "size": 64,
@@ -189,6 +190,7 @@ def test_options_given_as_flags_have_their_types(script):
     }
 
 
+@pytest.mark.slow
 def test_help_lists_every_option(script):
     text = " ".join(script("--helpfull").stdout.split())
     for name, field in StylizeConfig.__dataclass_fields__.items():
@@ -196,6 +198,7 @@ def test_help_lists_every_option(script):
         assert " ".join(field.metadata["help"].split()) in text
 
 
+@pytest.mark.slow
 def test_help_on_an_installed_command_describes_the_script_and_its_flags(tmp_path):
     (tmp_path / "options.py").write_text(f'"""Prints its options."""\n{SCRIPT}')
     (tmp_path / "command").write_text("import options")

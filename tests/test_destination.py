@@ -35,6 +35,7 @@ def test_a_second_claim_is_refused_until_the_first_ends(tmp_path):
     claim(tmp_path, [])
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_claim(tmp_path):
     code = (
         "import os, sys; from pathlib import Path; from bnnjax import destination\n"

@@ -87,6 +87,7 @@ def test_the_architecture_adds_a_network_and_a_term():
     assert result.recipe(0).extra_terms == {"contrast": 20.0}
 
 
+@pytest.mark.slow
 def test_both_signs_reach_the_binary_convolution(mynet):
     """After a ReLU alone, all signs would be 1."""
     images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
@@ -95,6 +96,7 @@ def test_both_signs_reach_the_binary_convolution(mynet):
     assert 0 < share.min() < share.max() < 1
 
 
+@pytest.mark.slow
 def test_the_architecture_attacks_a_network():
     """The pictures stay in the ball of radius 2, and the labels become less likely."""
     *_, attack = blocks("docs/architecture.md")

@@ -29,6 +29,7 @@ def test_help_lists_every_command_with_what_it_does():
     assert "Paints photographs in the style of paintings." in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_command_is_the_script_of_that_name():
     ended = bnnjax("summary", "--help")
     assert ended.returncode == 0
@@ -39,10 +40,12 @@ def test_a_command_is_the_script_of_that_name():
     assert ended.stderr.startswith("bnnjax summary: Unknown command line flag 'modell'")
 
 
+@pytest.mark.slow
 def test_version():
     assert bnnjax("--version").stdout == f"bnnjax {version('bnnjax')}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -135,6 +135,8 @@ def make(config: AppConfig, folder: Path, *, local: bool = True) -> uvicorn.Serv
             access_log=False,
             server_header=False,
             limit_concurrency=20 * config.visitors,
+            # Longer than a client pauses: one that is closed just as a request arrives loses it.
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
         )
     )

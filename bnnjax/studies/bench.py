@@ -13,12 +13,12 @@ from tqdm.auto import tqdm
 from bnnjax import judge
 from bnnjax.models.network import Network
 from bnnjax.nst.config import OPTIONS, StylizeConfig, StylizeOptions, resolve
+from bnnjax.nst.ensemble import Ensemble, Model, load_models
 from bnnjax.nst.files import picture_paths
 from bnnjax.nst.inputs import Pair, Picture, as_list, pair_up, read_pictures
 from bnnjax.nst.result import StylizeResult
 from bnnjax.nst.stylize import stylize_batch
 from bnnjax.options import nearest, option
-from bnnjax.port.load import load_model
 from bnnjax.studies.trials import (
     Outcome,
     Trial,
@@ -34,7 +34,7 @@ from bnnjax.studies.trials import (
 class BenchConfig:
     """What a study does besides stylizing; the launch scripts' ``--help`` describes each option."""
 
-    model: Any = option(None, "name or file of a network; default: inknet")
+    model: Any = option(None, "name or file of a network, or of several; default: inknet")
     preprocessing: str | None = option(None, "pictures of a .tflite/.h5 file; default: imagenet")
     pairing: Literal["zip", "product"] = option("zip", "how photographs and paintings are paired")
     judge: Any = option(None, "VGG-19's weights (.npz), an independent judge; default: the losses")
@@ -51,7 +51,7 @@ BENCH = tuple(field.name for field in dataclasses.fields(BenchConfig))
 class StudyOptions(StylizeOptions, total=False):
     """The fields of `BenchConfig` and `StylizeConfig` as keyword arguments, and their presets."""
 
-    model: str | Path | Network | None
+    model: Model
     preprocessing: str | None
     pairing: Literal["zip", "product"]
     judge: str | Path | judge.Features | None
@@ -70,7 +70,7 @@ class Bench:
 
     Attributes:
       contents, styles: the sources of photographs and paintings.
-      network: the network, loaded.
+      network: the network or the networks, loaded.
       pairs: which photograph goes with which painting.
       base: the options that all trials share unless they vary.
       options: the rest.
@@ -78,7 +78,7 @@ class Bench:
 
     contents: Sequence[Any]
     styles: Sequence[Any]
-    network: Network
+    network: Network | Ensemble
     pairs: Sequence[Pair]
     base: StylizeConfig
     options: BenchConfig
@@ -104,8 +104,8 @@ class Bench:
         resolve(given, config=config, preset=preset)  # before the network is loaded
         contents, styles = as_list(contents, kind="content"), as_list(styles, kind="style")
         pairs = pair_up(contents, styles, pairing=bench.pairing)
-        network = load_model(bench.model, preprocessing=bench.preprocessing)
-        preset_of_network = {**network.entry.style.preset, **defaults}
+        network = load_models(bench.model, preprocessing=bench.preprocessing)
+        preset_of_network = {**network.style.preset, **defaults}
         base = resolve(given, config=config, preset=preset, own=preset_of_network)
         return cls(contents, styles, network, pairs, base, bench)
 
@@ -237,5 +237,5 @@ class Bench:
         return outcome
 
     def _read(self, sources: Sequence[Any], kind: str) -> list[Picture]:
-        stride = self.network.entry.sizes.stride
+        stride = self.network.stride
         return read_pictures(sources, kind=kind, size=self.base.size, stride=stride)

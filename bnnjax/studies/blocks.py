@@ -122,7 +122,7 @@ def gradient_peaks(
         config = bench.base.changed(**options_of_network)
         network = configured(bench.network, config)
         objective = make_objective(network, config)
-        taps = config.style_taps or network.entry.style.style_taps
+        taps = config.style_taps or network.style.style_taps
         for number, tap in enumerate(taps):
             chosen = np.eye(len(taps), dtype=np.float32)[number]
             gradient = partial(_gradient, objective, network.variables, chosen)

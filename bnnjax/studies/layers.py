@@ -12,6 +12,7 @@ import numpy as np
 
 from bnnjax.models.network import Network
 from bnnjax.nst.config import Init
+from bnnjax.nst.ensemble import Ensemble
 from bnnjax.options import nearest
 from bnnjax.studies.bench import Bench, StudyOptions
 from bnnjax.studies.study import Study
@@ -106,7 +107,7 @@ def cross_layers(
       ValueError: as in `style_layers`.
     """
     bench = Bench.open(contents, styles, options)
-    own = bench.network.entry.style.style_taps
+    own = bench.network.style.style_taps
     names = _checked(bench.network, own if taps is None else taps)
     sets = style_sets or [own[: count + 1] for count in range(len(own))]
     used = _checked(bench.network, [tap for chosen in sets for tap in chosen])
@@ -126,9 +127,11 @@ def cross_layers(
     return Study(bench.make(trials), bench.photographs, bench.paintings)
 
 
-def distinct_taps(network: Network) -> tuple[str, ...]:
+def distinct_taps(network: Network | Ensemble) -> tuple[str, ...]:
     """The names of all feature maps from the picture to the logits, each map only once: the end of
     a section is also the end of its last block."""
+    if isinstance(network, Ensemble):
+        return tuple(f"{one.name}:{tap}" for one in network.networks for tap in distinct_taps(one))
     picture = jax.random.uniform(jax.random.key(0), (1, *network.entry.sizes.smallest, 3))
     _, taps = network(picture)
     found: dict[bytes, str] = {}
@@ -138,7 +141,7 @@ def distinct_taps(network: Network) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-def _checked(network: Network, taps: Iterable[str] | None) -> tuple[str, ...]:
+def _checked(network: Network | Ensemble, taps: Iterable[str] | None) -> tuple[str, ...]:
     """The given taps, each once, or all that differ."""
     if taps is None:
         return distinct_taps(network)

@@ -2,10 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import pytest
 
 from bnnjax.app.memory import forget_programs
 
 
+@pytest.mark.slow
 def test_programs_are_dropped_above_the_limit():
     traces = []
 

@@ -81,6 +81,7 @@ def test_a_download_has_its_recipe_and_the_recipe_brings_the_settings_back(
     assert {name: again[name] for name in asked} == asked
 
 
+@pytest.mark.slow
 def test_a_recipe_also_brings_options_that_have_no_control(page, tmp_path, toy_file, encoded):
     pictures = (images.load_bytes(encoded(seed), "x") for seed in (0, 1))
     options = {"size": 32, "steps": 2, "style_weight": 11.5, "progress": False}
@@ -100,6 +101,7 @@ def test_a_recipe_also_brings_options_that_have_no_control(page, tmp_path, toy_f
 # --- others --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nobody_sees_or_touches_what_belongs_to_others(serve, encoded):
     url = serve()
     one, other = Page(url), Page(url)
@@ -143,6 +145,7 @@ def test_jobs_wait_in_line_and_a_stop_is_one_s_own(serve):
     second.http.delete("job")
 
 
+@pytest.mark.slow
 def test_a_page_that_is_closed_ends_its_job_but_a_reload_does_not(serve):
     url = serve(patience_seconds=1)
     gone, there = Page(url), Page(url)
@@ -186,6 +189,7 @@ def bomb(side):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["pictures", "recipes"])
 def test_a_decompression_bomb_is_refused_before_it_takes_memory(page, address):
     data, params = bomb(13000), {"kind": "photograph", "name": "bomb.png"}

@@ -54,6 +54,7 @@ def coarse(picture):
     return np.asarray(picture.resize((32, 24), Image.Resampling.BOX), np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PATHS)
 def test_the_programs_draw_the_samples(make, name):
     """Drawing them at a quarter of the size takes only seconds."""

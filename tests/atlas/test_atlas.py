@@ -28,6 +28,7 @@ def atlas(linear, photographs):
     return bnnjax.activation_atlas(photographs, model=linear, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_directions_are_the_means_of_the_cells(atlas):
     assert len(atlas.cells) >= 4
     centered = atlas.samples.activations - atlas.samples.activations.mean(axis=0)
@@ -91,6 +92,7 @@ def test_the_picture_shows_cells_in_their_places_on_white(atlas):
             )
 
 
+@pytest.mark.slow
 def test_a_network_without_logits_has_an_atlas_without_classes(linear, photographs):
     architecture = dataclasses.replace(linear.architecture, num_classes=None)
     network = dataclasses.replace(linear, architecture=architecture)
@@ -218,6 +220,7 @@ class Threshold(Tapped):
         self.tap("map", nn.relu(x - 0.52))
 
 
+@pytest.mark.slow
 def test_a_channel_that_is_silent_for_grey_is_driven(linear):
     entry = dataclasses.replace(linear.entry, build=Threshold)
     architecture = Architecture(entry, Options(), None)
@@ -226,6 +229,7 @@ def test_a_channel_that_is_silent_for_grey_is_driven(linear):
     assert np.diag(found.responses).min() > 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("from_grey")
 def test_directions_side_by_side(linear):
     """Each picture's mean colour is as good as the best of a fine grid."""

@@ -31,6 +31,7 @@ def test_the_loss_is_the_response_times_the_cosines_power(linear, picture, power
     np.testing.assert_allclose(loss, -response * max(0.1, cosine) ** power, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_picture_that_activates_nothing_has_a_finite_gradient(linear):
     objective = Direction(linear.architecture, "map")
     data = {"direction": jnp.ones(5)}
@@ -45,6 +46,7 @@ def test_without_jitter_and_zoom_nothing_moves(picture):
     np.testing.assert_array_equal(moved, picture)
 
 
+@pytest.mark.slow
 def test_a_ramp_stays_a_ramp_at_a_scale_and_shift_within_the_limits():
     """A linear ramp resampled linearly is a ramp, whose slope and middle give scale and shift."""
     ramp = np.broadcast_to(np.arange(64)[:, None, None] / 64, (64, 64, 3)).astype(np.float32)
@@ -64,6 +66,7 @@ def test_a_ramp_stays_a_ramp_at_a_scale_and_shift_within_the_limits():
     assert 3 < max(shifts) < 5.01
 
 
+@pytest.mark.slow
 def test_what_comes_into_view_is_grey():
     white = jnp.ones((16, 16, 3))
     moved = [transform(white, jax.random.key(s), jitter=8, zoom=0.0) for s in range(10)]

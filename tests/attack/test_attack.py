@@ -35,6 +35,7 @@ def result(network, grey_pictures, decisions):
     )
 
 
+@pytest.mark.slow
 def test_correctly_classified_pictures_are_attacked_and_others_left(result, grey_pictures):
     assert result.clean_top1 == pytest.approx(100 * 4 / 6)
     for row in result.outcome.pictures:
@@ -76,6 +77,7 @@ def test_the_best_linear_attack_passes_all_checks(result):
     assert result.problems == []
 
 
+@pytest.mark.slow
 def test_a_masked_network_is_flagged(linear_network, masked, random_kernel, grey_pictures):
     """Without a gradient the attack is its random start: Square beats it, and no radius helps."""
     network = linear_network(random_kernel() / 20, build=masked)
@@ -88,6 +90,7 @@ def test_a_masked_network_is_flagged(linear_network, masked, random_kernel, grey
     assert not all(check["passed"] for check in found.figures["checks"])
 
 
+@pytest.mark.slow
 def test_pictures_of_another_network_can_expose_masking(
     linear_network, masked, random_kernel, grey_pictures
 ):
@@ -130,6 +133,7 @@ def test_targets_are_reached_and_their_own_pictures_left(network, grey_pictures,
     assert found.success_rate == [100]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ["pgd", "apgd"])
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("options", [{}, {"loss": "dlr"}, {"scaling": "hns"}, {"scaling": "njs"}])

@@ -20,6 +20,7 @@ def numpy_dlr(z, y, t=None):
     return -(z[y] - np.max(np.delete(z, y))) / (ordered[0] - ordered[2])
 
 
+@pytest.mark.slow
 @given(LOGITS, st.data())
 def test_dlr_agrees_with_numpy(logits, data):
     z = np.array(logits, np.float32) / 4

@@ -17,6 +17,7 @@ def hessian_norm(beta, logits, jacobian, label):
     return float(jnp.linalg.norm(jax.hessian(loss)(jnp.zeros(jacobian.shape[1]))))
 
 
+@pytest.mark.slow
 def test_hns_maximises_the_norm_of_the_hessian():
     rng = np.random.default_rng(0)
     logits = np.sort(rng.normal(size=10) * 20)[::-1]
@@ -49,6 +50,7 @@ def test_njs_is_one_over_the_mean_singular_value(linear_network, random_kernel, 
     assert scaling.njs(network, pictures) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_rescue_lowers_a_saturated_probability_and_leaves_others():
     saturated = jnp.asarray([80.0, 1, 2, 0, 3])
     factor = scaling.rescue(saturated, jnp.asarray(0))

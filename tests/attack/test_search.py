@@ -43,6 +43,7 @@ def floats(picture, network, config, method="pgd"):
     return found.pictures[0] - center[0], found.history[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["pgd", "apgd"])
 def test_the_best_linf_change_is_the_sign_of_the_weights(two_classes, method):
     picture, network, w = two_classes
@@ -50,6 +51,7 @@ def test_the_best_linf_change_is_the_sign_of_the_weights(two_classes, method):
     np.testing.assert_allclose(change, np.sign(w) * EPSILON / 255, atol=2e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["pgd", "apgd"])
 def test_the_best_l2_change_is_along_the_weights(two_classes, method):
     """ε w / ‖w‖ as far as float32 tells its loss from that of its neighbours."""
@@ -150,6 +152,7 @@ def reference_apgd(loss_and_gradient, start, center, radius, updates):
     return np.array(losses)
 
 
+@pytest.mark.slow
 def test_auto_pgd_takes_the_same_steps_as_its_reference(linear_network, grey_pictures):
     """On a loss with a kink, where steps are halved; the first losses agree to the last digits."""
     picture = grey_pictures(1, seed=5)[0]
@@ -191,6 +194,7 @@ def test_auto_pgd_takes_the_same_steps_as_its_reference(linear_network, grey_pic
 # --- Square ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_square_respects_its_budget_and_its_ball(two_classes):
     picture, network, _ = two_classes
     config = AttackConfig(queries=37)
@@ -201,6 +205,7 @@ def test_square_respects_its_budget_and_its_ball(two_classes):
     assert set(np.unique(np.abs(change))) == {EPSILON}  # each value is at an end of its range
 
 
+@pytest.mark.slow
 def test_square_needs_no_gradient(linear_network, masked, random_kernel, grey_pictures):
     """With and without gradients it finds the same pictures."""
     picture = grey_pictures(1)[0]
@@ -213,6 +218,7 @@ def test_square_needs_no_gradient(linear_network, masked, random_kernel, grey_pi
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.slow
 def test_square_lowers_the_lead_query_by_query(two_classes):
     """With more queries the lead is never larger, and nears what the best change leaves: 2."""
     picture, network, _ = two_classes

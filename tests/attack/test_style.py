@@ -23,6 +23,7 @@ def value(term, photograph_logits, logits):
     return float(term.loss(seen, term.target(scene), {}))
 
 
+@pytest.mark.slow
 def test_the_term_agrees_with_its_definition():
     own, logits = jnp.asarray([0.0, 3, 1]), np.array([0.3, 1.2, -0.7], np.float32)
     chances = np.exp(logits) / np.exp(logits).sum()
@@ -64,6 +65,7 @@ def small():
     return Network(Architecture.published(entry), {"params": params}, {"source": "test"})
 
 
+@pytest.mark.slow
 def test_a_stylized_picture_is_led_to_a_class(small, make_picture):
     """Each class is most likely where it is the target, and what is likely at all is reached."""
     chances = {}

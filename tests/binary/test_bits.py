@@ -23,6 +23,7 @@ def np_words(x):
     return np.packbits(flags, axis=-1, bitorder="little").view("<u4")
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(channels=st.integers(0, 200), pixels=array_shapes(min_dims=0, max_dims=3, max_side=3))
 def test_pack_is_numpys_little_endian_packing(channels, pixels):
@@ -44,6 +45,7 @@ def test_pack_positive_is_numpys_packing_along_any_axis(channels, axis):
     np.testing.assert_array_equal(np.moveaxis(words, axis, -1), np_words(np.moveaxis(x, axis, -1)))
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     x=arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(1, 80)), elements=SIGNS),
@@ -75,6 +77,7 @@ def test_zeros_of_either_sign_set_the_bit_and_nan_does_not():
     assert bits.pack(jnp.asarray([0.0, -0.0, jnp.nan, 1e-30, -1e-30])).tolist() == [0b01011]
 
 
+@pytest.mark.slow
 def test_pack_agrees_with_sign_on_every_float16():
     """Subnormal values are included: bits must agree with the quantizers."""
     x = np.arange(2**16, dtype=np.uint16).view(np.float16)

@@ -83,12 +83,14 @@ def check_dense(numpy_conv):
 # --- packed ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(data=st.data(), dtype=st.sampled_from(["float32", "bfloat16"]), seed=st.integers(0, 999))
 def test_packed_conv_and_its_gradient_are_exact(geometries, check_packed, data, dtype, seed):
     check_packed(data.draw(geometries), dtype, features=data.draw(st.integers(1, 5)), seed=seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "pad_value"), [((1, 1), 1), ((2, 5), 0), ((6, 1), -1)])
 def test_packed_conv_of_pictures_smaller_than_the_padding(check_packed, size, pad_value):
     check_packed(geometry((1, *size, 33), (5, 4), strides=(2, 1), pad_value=pad_value), pictures=1)
@@ -174,6 +176,7 @@ def test_packed_conv_mapped_over_kernels(numpy_conv):
 # --- dense -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(data=st.data(), seed=st.integers(0, 999))
 def test_dense_conv_and_its_gradients_are_exact(geometries, check_dense, data, seed):

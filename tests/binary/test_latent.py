@@ -48,6 +48,7 @@ def check(numpy_conv):
     return check
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(data=st.data(), dtype=st.sampled_from(["float32", "bfloat16"]), seed=st.integers(0, 99))
 def test_result_and_both_gradients_are_exact(geometries, check, data, dtype, seed):
@@ -92,6 +93,7 @@ def test_an_empty_batch(check):
     check(geometry((0, 5, 4, 33), (2, 2)), pictures=0)
 
 
+@pytest.mark.slow
 def test_bfloat16_rounds_the_cotangent_and_nothing_else(numpy_conv):
     where = geometry((2, 6, 5, 40), (3, 3), pad_value=1)
     x, kernel, _ = tensors(where, features=8)

@@ -60,6 +60,7 @@ def test_results_and_gradients_are_xlas(size, strides, padding):
     check(geometry((2, *size, 3), (3, 2), strides=strides, padding=padding))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel_size", [(3, 3), (4, 3)])  # unrolled, and left to XLA
 def test_dilated_kernels_unrolled_and_not(kernel_size):
     assert 27 <= narrow.UNROLLED < 36

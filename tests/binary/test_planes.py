@@ -67,6 +67,7 @@ def check(numpy_conv):
     return check
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(data=st.data(), bitwidth=st.integers(1, planes.MOST), seed=st.integers(0, 999))
 def test_sums_are_exact_and_gradients_those_of_floats(geometries, check, data, bitwidth, seed):

@@ -24,6 +24,7 @@ def waves(length, amplitudes):
     return np.broadcast_to(row[None, :, None], (length, length, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_the_originals_themselves_are_at_distance_0():
     photograph, painting = random_image(0), random_image(1)
     found = measures.judge(photograph, photograph, painting, features)
@@ -36,6 +37,7 @@ def test_the_originals_themselves_are_at_distance_0():
     assert all(isinstance(value, float) for value in found.values())
 
 
+@pytest.mark.slow
 def test_style_distance_agrees_with_numpy():
     rng = np.random.default_rng(0)
     found = {"a": rng.normal(size=(5, 7, 4)), "b": rng.normal(size=(3, 2, 6))}
@@ -121,6 +123,7 @@ def test_checker_of_the_finest_grating():
     np.testing.assert_allclose(measures.checker(image), (ratio + 5) / 6, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_checker_without_a_grid_is_1():
     np.testing.assert_allclose(
         measures.checker(np.full((70, 64, 3), 0.3, np.float32)), 1, rtol=1e-3
@@ -129,6 +132,7 @@ def test_checker_without_a_grid_is_1():
     np.testing.assert_allclose(np.mean(noise), 1, atol=0.05)
 
 
+@pytest.mark.slow
 def test_checker_is_the_same_in_both_directions():
     image = random_image(0, 64, 96)
     image[:, ::8] = 0
@@ -151,6 +155,7 @@ def test_judge_refuses_pictures_that_do_not_fit():
         measures.judge(picture, random_image(0, 64, 80), picture, features)
 
 
+@pytest.mark.slow
 def test_good_pictures_score_better_than_poor_ones(data_dir):
     path = data_dir / "prototype_sheet.jpg"
     if not path.is_file():

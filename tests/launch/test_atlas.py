@@ -12,6 +12,8 @@ from PIL import Image
 
 from bnnjax import images
 
+pytestmark = pytest.mark.slow
+
 LAUNCH = Path(__file__).parents[2] / "launch"
 FLAGS = [
     "--images=photographs", "--tap=stem", "--grid=2", "--layout=pca", "--least=1",
@@ -74,7 +76,6 @@ def test_a_tiny_atlas_end_to_end(made, folder):
     assert not (folder / "whole" / ".snapshots").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("made")
 def test_a_killed_atlas_resumes_to_the_same_pixels(launch, environment, folder):
     flags = [*FLAGS, "--output_dir=resumed"]
@@ -105,7 +106,6 @@ def test_an_atlas_is_not_replaced_by_mistake(launch):
     assert ended.stderr.splitlines()[-1].startswith("atlas.py: whole/atlas.png, ")
 
 
-@pytest.mark.slow
 def test_channels_of_two_taps(launch, folder):
     flags = ["--tap=stem_conv,stem", "--channel=0,3", "--size=32", "--steps=3", "--json"]
     ended = launch("visualize", *flags)

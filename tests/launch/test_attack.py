@@ -49,6 +49,7 @@ def test_a_folder_is_attacked_and_figures_are_json(folder):
     assert "exists already" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -105,6 +105,7 @@ def test_without_arguments_the_samples_are_painted(launch, tmp_path):
     assert "by inknet" in ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("painted")
 def test_pictures_are_called_by_photograph_and_painting(folder):
     for name in NAMES:
@@ -220,6 +221,7 @@ def test_a_blend_with_masks_is_painted_and_repeated_from_its_recipe(launch, fold
         (folder / f"{name}.png").unlink()
 
 
+@pytest.mark.slow
 def test_a_recipe_makes_the_same_picture_again(launch, folder, tmp_path):
     """The network is a file of Larq Compute Engine; stored paths lead to it from another folder."""
     pytest.importorskip("tflite")
@@ -454,6 +456,7 @@ def test_help_names_units(short_runs):
     assert "px" in short_runs[0]["evaluate --help"].stdout
 
 
+@pytest.mark.slow
 def test_the_installed_command_helps_as_well(environment, tmp_path):
     command = [sys.executable, "-c", INSTALLED, "--help"]
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -464,6 +467,7 @@ def test_the_installed_command_helps_as_well(environment, tmp_path):
 # --- summary -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_summary_prints_the_published_counts(launch, tmp_path):
     """The counts are those of Larq Zoo's QuickNet at 224 px."""
     ended = launch("summary", "--model=quicknet", "--json", cwd=tmp_path)
@@ -479,6 +483,7 @@ def test_summary_prints_the_published_counts(launch, tmp_path):
         assert text in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_network_that_a_module_registers_is_known(launch, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import dataclasses, bnnjax\n"
@@ -496,6 +501,7 @@ def test_a_network_that_a_module_registers_is_known(launch, tmp_path):
     assert missing.stderr == "summary.py: No module named 'mimed'\n"
 
 
+@pytest.mark.slow
 def test_summary_compares_all_networks(launch, tmp_path):
     ended = launch("summary", "--compare", "--json", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
@@ -511,6 +517,7 @@ def test_summary_compares_all_networks(launch, tmp_path):
 SURE = [3, 1, 4, 15, 9]  # the network's classes for every picture, the likeliest first
 
 
+@pytest.mark.slow
 def test_evaluate_counts_right_guesses(launch, folder, quicknet):
     """The network's last bias determines its guesses. One of three labels is its first guess, and
     one its fourth."""
@@ -568,6 +575,7 @@ def test_evaluate_prints_the_networks_own_class_names(launch, folder, with_rando
         assert (figures["n"], figures["top1"], figures["top5"]) == (2, 50, 100)
 
 
+@pytest.mark.slow
 def test_summary_takes_a_network_file(launch, folder, quicknet_file):
     ended = launch("summary", f"--model={quicknet_file}", "--json", cwd=folder)
     assert ended.returncode == 0, ended.stderr
@@ -619,6 +627,7 @@ def framed(launch, studio, ported, data_dir):
     return photograph, painting, last_line(ended)
 
 
+@pytest.mark.slow
 def test_a_published_network_is_ported(ported, studio, real_tflite):
     assert ported["source"] == real_tflite.name
     assert ported["output"] == "quicknet.safetensors"
@@ -626,6 +635,7 @@ def test_a_published_network_is_ported(ported, studio, real_tflite):
     assert ported["bytes"] < 4e6  # one bit per weight
 
 
+@pytest.mark.slow
 def test_a_ported_network_recognizes_the_picture(launch, studio, ported, data_dir):
     with open(data_dir / "images" / "val" / "labels.csv", newline="") as file:
         tench = next(row for row in csv.DictReader(file) if row["name"] == "tench")
@@ -692,6 +702,7 @@ def test_a_keras_file_is_ported_and_compared_array_by_array(launch, keras_weight
     assert network_file.restore(tmp_path / "small").entry.name == "quicknet_small"
 
 
+@pytest.mark.slow
 def test_the_convolutions_of_vgg19_are_reported_by_their_own_name(launch, data_dir, tmp_path):
     source = data_dir / "weights" / "vgg19_conv_to_conv5_1_q8.npz"
     if not source.is_file():
@@ -726,6 +737,7 @@ def test_a_model_of_your_own_is_ported_and_its_file_is_used(
     assert len(last_line(ended)["guesses"]) == 5
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_read_ends_in_one_line(launch, tmp_path, own_models):
     (tmp_path / "own.h5").write_bytes(own_models["operations/file .h5"].tobytes())
     ended = launch("port_larq", "--source=own.h5", "--output=own", cwd=tmp_path)
@@ -735,6 +747,7 @@ def test_a_model_that_cannot_be_read_ends_in_one_line(launch, tmp_path, own_mode
     assert not (tmp_path / "own.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["truncated", "tampered", "mislabelled", "no HDF5"])
 def test_a_bad_keras_file_ends_in_one_line_and_writes_nothing(
     launch, keras_weights, tmp_path, fault
@@ -758,6 +771,7 @@ def test_a_bad_keras_file_ends_in_one_line_and_writes_nothing(
     assert [*tmp_path.iterdir()] == [source]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["truncated", "tampered", "mislabelled"])
 def test_a_bad_tflite_file_ends_in_one_line_and_writes_nothing(
     launch, real_tflite, tmp_path, fault

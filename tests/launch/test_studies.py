@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 LAUNCH = Path(__file__).parents[2] / "launch"
 SMALL = ["--content=boat.png", "--style=wave.png", "--size=64", "--steps=2", "--json"]
 FEW = ["--style_taps=stem_conv,stem", "--content_taps=stem"]  # which compile soon
@@ -69,7 +71,6 @@ def test_a_second_sweep_is_refused_or_resumed(swept, launch):
     assert (launch.folder / "out" / "study.csv").read_text() == before
 
 
-@pytest.mark.slow
 def test_the_best_picture_is_a_recipe_for_stylize(swept, launch, quicknet_file):
     best = figures(swept[1])["best"]
     flags = [f"--model={quicknet_file}", "--output_dir=again", "--json"]
@@ -79,7 +80,6 @@ def test_the_best_picture_is_a_recipe_for_stylize(swept, launch, quicknet_file):
         assert again["options"][name] == float(value)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["style", "content", "cross"])
 def test_layers_are_shown_one_by_one(launch, quicknet_file, kind):
     flags = [f"--kind={kind}", "--taps=stem_conv,stem", f"--output_dir={kind}"]
@@ -89,7 +89,6 @@ def test_layers_are_shown_one_by_one(launch, quicknet_file, kind):
     assert len(found["settings"]) == (4 if kind == "cross" else 2)
 
 
-@pytest.mark.slow
 def test_blocks_are_measured(launch, quicknet_file):
     flags = [f"--models={quicknet_file}", "--suspects=article,article-no-shortcuts"]
     ended = launch("blocks", *flags, "--output_dir=blocks", *SMALL, *FEW)

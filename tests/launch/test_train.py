@@ -70,6 +70,7 @@ def test_a_registered_network_is_trained_on_folders_of_classes(launch):
     assert "holds a run with seed=0, got 1" in other.stderr
 
 
+@pytest.mark.slow
 def test_an_unknown_optimizer_gives_an_error_of_one_line(launch):
     ended = launch("--data_dir=pets", "--optimizer=sgd")
     assert ended.returncode == 1

@@ -44,6 +44,7 @@ def test_it_trains_and_prints_the_accuracy_and_the_size(launch):
     assert json.loads(again.stdout.splitlines()[-1])["accuracy"] == figures["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_directory_without_pictures_gives_an_error_of_one_line(launch):
     ended = launch("--data_dir=run")
     assert ended.returncode == 1

@@ -78,6 +78,7 @@ def test_frozen_quant_conv_agrees_with_larq(conv_case, backend, apply_with_gradi
     assert_frozen_agrees_with_larq(conv_case, backend, apply_with_gradient)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "latent",
     [
@@ -103,6 +104,7 @@ def test_frozen_quant_conv_of_many_words_is_the_latent_one(
         np.testing.assert_array_equal(of_frozen, of_latent)
 
 
+@pytest.mark.slow
 def test_a_kernel_laid_out_once_gives_the_same(reals):
     layer = BOTH_SIGNS(4, (2, 1), pad_values=1)
     x, g = reals((1, 5, 4, 40)), reals((1, 5, 4, 4), seed=1)
@@ -146,6 +148,7 @@ def applied_by(arithmetic, layer, variables, x):
         return layer.apply(variables, x)
 
 
+@pytest.mark.slow
 def test_gradient_dtype_is_that_of_the_backward_product(reals, with_gradient):
     x, g = reals((1, 5, 4, 3)), reals((1, 5, 4, 8), seed=1)
     variables = {"params": {"words": conv.pack_kernel(reals((2, 1, 3, 8)))}}
@@ -180,6 +183,7 @@ def test_frozen_quant_dense_agrees_with_larq(dense_case, backend, apply_with_gra
     assert_frozen_agrees_with_larq(dense_case, backend, apply_with_gradient)
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     leading=st.lists(st.integers(1, 4), max_size=3),

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax import lax
@@ -94,6 +95,7 @@ def test_depthwise_kernel_has_the_shape_of_keras(reals):
 # --- BlurPool --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_blur_pool_is_that_of_larq_zoo_and_is_not_trained(blur_pool_case, apply_with_gradient):
     case = blur_pool_case
     layer = BlurPool()
@@ -154,6 +156,7 @@ def test_frozen_separable_conv_agrees_with_larq(separable_case, with_gradient):
     case.assert_close(of_x, case.of_x)
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     size=st.tuples(st.integers(3, 9), st.integers(3, 9)),

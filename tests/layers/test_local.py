@@ -34,6 +34,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "shape"), CASES)
 def test_each_place_has_its_own_kernel(layer, shape, reals):
     x = reals(shape)
@@ -47,6 +48,7 @@ def test_each_place_has_its_own_kernel(layer, shape, reals):
         np.testing.assert_allclose(y, expected, rtol=0, atol=0 if signs else 1e-5)
 
 
+@pytest.mark.slow
 def test_the_bias_differs_from_place_to_place(reals):
     layer = QuantLocallyConnected1D(5, 3, use_bias=True)
     params = jax.tree.map(lambda leaf: reals(leaf.shape), layer.init(KEY, jnp.ones((1, 6, 2))))
@@ -64,6 +66,7 @@ def test_same_windows_start_half_a_kernel_before_their_place():
     np.testing.assert_array_equal(y.ravel(), [1, 1 + 2, 2 + 4])
 
 
+@pytest.mark.slow
 def test_frozen_kernels_take_one_bit_per_weight(reals):
     layer = QuantLocallyConnected2D(5, 3, kernel_quantizer="magnitude_aware_sign")
     params = layer.init(KEY, reals((1, 4, 4, 8)))["params"]

@@ -33,6 +33,7 @@ def test_options_are_hashable_and_equal_by_value():
     assert len({Options(), Options(clip=1.0), Options(clip=None)}) == 2
 
 
+@pytest.mark.slow
 def test_pseudo_gradients_change_the_gradient_and_nothing_else(reals, bytes_of, with_gradient):
     x, g = reals((1, 5, 4, 3)), bytes_of((1, 5, 4, 2))
     variables = {"params": {"kernel": reals((2, 1, 3, 2))}}

@@ -57,6 +57,7 @@ def xla_pool(x, start, operation, *, size, stride, padding):
     )
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(choice=windows(), levels=st.sampled_from([1, 2, 3, 1000]), seed=st.integers(0, 99))
 def test_max_pool_agrees_with_reduce_window(choice, levels, seed, bytes_of, with_gradient):
@@ -76,6 +77,7 @@ def test_max_pool_agrees_with_reduce_window(choice, levels, seed, bytes_of, with
         np.testing.assert_array_equal(array, expected)
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(choice=windows())
 def test_avg_pool_is_the_mean_of_cells_inside_the_picture(choice, reals, with_gradient):
@@ -106,6 +108,7 @@ def test_pools_of_nan_are_nan():
         assert jnp.isnan(function(x))[0, ..., 0].tolist() == [[False, True], [False, False]]
 
 
+@pytest.mark.slow
 def test_the_options_choose_the_pool():
     x = jnp.asarray([[0.0, 1.0], [2.0, 5.0]])[None, ..., None]
     assert pool(x, Options()).item() == 5
@@ -115,6 +118,7 @@ def test_the_options_choose_the_pool():
     assert pool(x, Options(pooling="avg"), **same)[0, ..., 0].tolist() == [[2, 3], [3.5, 5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
 @pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 2), (2, 1), (3, 3)])
 @pytest.mark.parametrize("side", [8, 9])

@@ -92,6 +92,7 @@ def quantized(layer, kernel):
 # --- frozen ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(choice=layers([*SIGNS, *SCALED, *LEVELS, None]))
 def test_both_forms_of_a_layer_are_the_same(
@@ -112,6 +113,7 @@ def test_both_forms_of_a_layer_are_the_same(
         np.testing.assert_allclose(ours, expected, rtol=0 if whole else 1e-5, atol=atol)
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(choice=layers([*SIGNS, *SCALED, *LEVELS, None]))
 def test_a_thawed_kernel_is_quantized_to_the_same_values(choice, params_of):
@@ -240,6 +242,7 @@ CLIPS = {
 }
 
 
+@pytest.mark.slow
 def test_kernels_are_clipped_in_layers_with_a_clip(reals):
     shapes = jax.eval_shape(Clipped().init, KEY, jnp.zeros((1, 5, 5, 3)))["params"]
     params = jax.tree.map(lambda leaf: 3 * reals(leaf.shape), shapes)

@@ -90,6 +90,7 @@ def test_quant_conv_3d_transpose_agrees_with_larq(transpose3d_case, apply_with_g
 # --- QuantSeparableConv1D --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_both_forms_of_quant_separable_conv_1d_agree_with_larq(
     separable1d_case, apply_with_gradient
 ):
@@ -162,6 +163,7 @@ def test_a_transposed_convolution_is_the_gradient_of_a_convolution(
     np.testing.assert_allclose(found, pull_back(g)[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "shape"), [(QuantConv1D, (2, 7, 6)), (QuantConv3D, (2, 3, 3, 3, 6))]
 )
@@ -181,6 +183,7 @@ def test_each_group_of_channels_computes_its_own_features(kind, shape, reals):
         np.testing.assert_array_equal(y, np.concatenate(expected, -1))
 
 
+@pytest.mark.slow
 def test_a_causal_separable_convolution_sees_nothing_later(reals):
     """Its zeros are padded after the signs are taken, unlike zeros in the input."""
     parts = {"depthwise_quantizer": "ste_sign", "pointwise_quantizer": "ste_sign"}
@@ -200,6 +203,7 @@ def test_a_causal_separable_convolution_sees_nothing_later(reals):
     np.testing.assert_array_equal(y[:, :1], first @ signs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "channels", "words"),
     [
@@ -222,6 +226,7 @@ def test_frozen_kernels_take_one_bit_per_weight(layer, channels, words, reals):
     np.testing.assert_array_equal(thawed, np.where(params["kernel"] >= 0, 1, -1))
 
 
+@pytest.mark.slow
 def test_weight_clips_are_recorded_for_training(reals):
     layer = QuantConv1D(4, weight_clip=1.25, **SIGNS)
     variables = layer.init(KEY, reals((1, 5, 3)))

@@ -30,6 +30,8 @@ from bnnjax.layers import (
 )
 from bnnjax.models.forms import freeze_layer
 
+pytestmark = pytest.mark.slow
+
 SIGNS = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign"}
 BITS = {"input_quantizer": "dorefa_quantizer", "kernel_quantizer": "magnitude_aware_sign"}
 PARTS = {"depthwise_quantizer": "ste_sign", "pointwise_quantizer": "magnitude_aware_sign"}

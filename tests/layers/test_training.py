@@ -139,6 +139,7 @@ def test_the_frozen_network_computes_the_same(trained, frozen, pictures):
     assert_same(results(Stripes(), {"params": frozen}, images), expected)
 
 
+@pytest.mark.slow
 def test_compiled_forms_agree(trained, frozen, pictures):
     """They are equal up to the rounding of fused multiply-adds, which differ between programs.
 

@@ -96,6 +96,7 @@ def numpy_logits(variables, x):
     return norm(signs(x) @ kernel("dense2"), "dense2_norm")
 
 
+@pytest.mark.slow
 def test_logits_are_the_tutorials():
     rng = np.random.default_rng(0)
     images = rng.uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
@@ -111,6 +112,7 @@ def test_logits_are_the_tutorials():
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_norms_have_no_scale_and_a_momentum_of_0_999():
     images = jnp.ones((2, 16, 16, 3)) * jnp.linspace(-1, 1, 16)[:, None]
     variables = jax.jit(SMALL.init)(jax.random.key(0), images)

@@ -94,6 +94,7 @@ def blocks(network):
             yield f"section{section}_block{block}", stride, block == 1, binary
 
 
+@pytest.mark.slow
 def test_counts_of_binary_convolutions_equal_numpy_integers(checked):
     network, arrays, _, _, taps = checked
     compared = 0
@@ -168,6 +169,7 @@ def test_logits_agree_with_numpy(checked):
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_latent_and_packed_forms_agree(checked):
     network, _, pictures, expected, taps = checked
     if network.provenance["source"] != "random" or "float" not in network.name:

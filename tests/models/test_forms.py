@@ -43,6 +43,7 @@ def sign(x):
     return np.where(x >= 0, 1, -1)
 
 
+@pytest.mark.slow
 def test_each_form_has_the_variables_of_its_architecture(latent_quicknet, frozen_quicknet, thawed):
     architecture = latent_quicknet.architecture
     latent, frozen = architecture.latent_shapes(), architecture.frozen_shapes()
@@ -57,6 +58,7 @@ def test_each_form_has_the_variables_of_its_architecture(latent_quicknet, frozen
         }
 
 
+@pytest.mark.slow
 def test_only_the_form_changes(latent_quicknet):
     other = latent_quicknet.with_options(pooling="avg", clip=None)
     frozen = freeze(other)
@@ -104,10 +106,12 @@ def test_thawing_gives_signs_and_equivalent_norms(latent_quicknet, frozen_quickn
             assert not leaf.any(), path
 
 
+@pytest.mark.slow
 def test_freezing_a_thawed_network_restores_it_exactly(frozen_quicknet, thawed):
     assert_same(freeze(thawed), frozen_quicknet)
 
 
+@pytest.mark.slow
 def test_a_norm_without_scale_and_bias_survives_the_round_trip(frozen):
     """QuickNet of zoo 2.x has one. Its multiplier passes through a variance, so it is not exact."""
     before = leaves(frozen("quicknet"))
@@ -199,6 +203,7 @@ def nested():
     return Network(architecture, variables, {"source": "random"})
 
 
+@pytest.mark.slow
 def test_nested_layers_and_unfilled_words_survive_the_round_trip(nested):
     frozen = freeze(nested)
     thawed = thaw(frozen)

@@ -9,6 +9,8 @@ import pytest
 from bnnjax.models import alexnet, densenet, dorefanet, registry, resnet18, xnornet
 from bnnjax.models.network import Architecture
 
+pytestmark = pytest.mark.slow
+
 # Rows and channels of some taps at 224 px, from the papers and larq_zoo; for the last, channels of
 # the features without classifier (tests/models_test.py of larq_zoo).
 SHAPES = {

@@ -47,6 +47,7 @@ def test_integers_are_refused(quicknet, dtype):
 # --- what is computed ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_images_are_normalized_first(quicknet, images):
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     normalized = (images - np.float32(mean)) / np.float32(deviation)
@@ -108,6 +109,7 @@ def plain(quicknet, images):
     return value_and_gradient(quicknet, "section1_block1", images)
 
 
+@pytest.mark.slow
 def test_pseudo_gradients_change_the_gradient_alone(quicknet, images, plain):
     swish = quicknet.with_options(pseudo_gradient="swish_sign")
     y, gradient = value_and_gradient(swish, "section1_block1", images)
@@ -116,6 +118,7 @@ def test_pseudo_gradients_change_the_gradient_alone(quicknet, images, plain):
     assert abs(gradient - plain[1]).max() > 0.05 * abs(plain[1]).max()
 
 
+@pytest.mark.slow
 def test_backends_agree(quicknet, images, plain):
     packed, dense = (quicknet.with_options(backend=name) for name in ("packed", "dense"))
     for network, counts in ((packed, True), (dense, False)):
@@ -128,6 +131,7 @@ def test_backends_agree(quicknet, images, plain):
     assert off < 2.0**-7
 
 
+@pytest.mark.slow
 def test_laying_kernels_out_changes_nothing(quicknet, images, plain):
     laid_out = quicknet.laid_out()
     assert laid_out.keys() == {"params", "backward"}
@@ -191,6 +195,7 @@ def test_other_floats_are_computed_with_as_float32(quicknet, images, dtype):
     np.testing.assert_array_equal(found, tap(quicknet.variables, np.float32(rounded)))
 
 
+@pytest.mark.slow
 def test_a_repr_is_one_line_that_names_what_matters(quicknet):
     assert repr(quicknet) == "<Network quicknet_v0: 10.5 M parameters, packed, 1000 classes>"
     latent = repr(thaw(quicknet))
@@ -233,6 +238,7 @@ class Trainable(nn.Module):
         return BatchNorm(1e-3, 0.9, name="norm")(x, train=train).mean((1, 2))
 
 
+@pytest.mark.slow
 def test_initial_variables_are_latent_and_depend_on_the_key():
     sizes = Sizes(lambda side: True, stride=8)
     entry = Entry("trainable", lambda **_: Trainable(), lambda x: x, sizes)
@@ -260,6 +266,7 @@ def test_a_module_without_taps_or_options_is_a_network(images):
 # --- training --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_training_gives_logits_taps_and_changed_statistics(quicknet, images):
     latent = thaw(quicknet)
     architecture = latent.architecture

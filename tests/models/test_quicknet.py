@@ -30,6 +30,7 @@ NAMES = pytest.mark.parametrize("name", FILTERS)
 # --- sizes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @NAMES
 @pytest.mark.parametrize(
     ("height", "width", "sides"),
@@ -58,6 +59,7 @@ def test_taps_have_their_names_order_and_shapes(tap_shapes, name, height, width,
     assert list(taps) == list(expected)
 
 
+@pytest.mark.slow
 def test_the_network_computes_exactly_the_sides_it_takes(taps_of):
     """Without the check of `Architecture.apply`, a map would be smaller than a pool's window."""
     module = QuickNet((4, 8, 8, 8), (1, 1, 1, 1))
@@ -133,6 +135,7 @@ def expected_logits(results, layers):
     return layers.dense("dense", np.maximum(results.taps["section4"], 0).mean((1, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "form"),
     [
@@ -147,6 +150,7 @@ def test_each_tap_follows_from_those_before(results, latent, in_numpy, assert_fo
     assert_follows(found, expected_taps(found, layers), expected_logits(found, layers))
 
 
+@pytest.mark.slow
 def test_average_pooling_changes_the_transitions_and_nothing_else(
     results, latent, in_numpy, assert_follows
 ):
@@ -184,6 +188,7 @@ def test_without_classes_there_are_taps_but_no_logits(results):
 # --- training --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_training_as_published():
     """Clips are 1.25, momenta 0.9 (0.99 in the stem). Everything but the blur gets gradients."""
     module = QuickNet((8, 16), (1, 1), num_classes=5)

@@ -102,6 +102,7 @@ def test_every_layer_has_its_kernel(name):
     assert kernels == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "height", "width", "sides"),
     [
@@ -134,6 +135,7 @@ def test_sides_are_multiples_of_32_or_up_to_3_less():
     assert {side for side in range(-40, 2209) if quicknet_v0.takes(side)} == sides
 
 
+@pytest.mark.slow
 def test_the_network_computes_exactly_the_sides_it_takes(taps_of):
     """Without the check of `Architecture.apply`, shapes would differ or no pixels would remain."""
     module = QuickNetV0(blocks=(1, 1, 1, 1))
@@ -214,6 +216,7 @@ def test_each_tap_follows_from_those_before(
     assert_follows(results, expected_taps(results, layers), expected_logits(results, layers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["quicknet_v0", "quicknet_large_v0"])
 def test_average_pooling_changes_the_transitions_and_nothing_else(
     latent, small_images, run, in_numpy, assert_follows, name
@@ -224,6 +227,7 @@ def test_average_pooling_changes_the_transitions_and_nothing_else(
     assert_follows(results, taps, expected_logits(results, layers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["quicknet_v0", "quicknet_large_v0"])
 @pytest.mark.parametrize("scale", [0, 0.5])
 def test_shortcuts_are_scaled_or_cut(
@@ -236,6 +240,7 @@ def test_shortcuts_are_scaled_or_cut(
     assert_follows(results, taps, expected_logits(results, layers))
 
 
+@pytest.mark.slow
 def test_a_residual_scale_of_1_is_the_published_network_to_the_bit(results, run):
     again = run(results.network.with_options(residual_scale=1.0), results.images)
     np.testing.assert_array_equal(again.logits, results.logits)
@@ -251,6 +256,7 @@ def test_pictures_of_a_batch_do_not_affect_each_other(results):
     np.testing.assert_array_equal(logits[0], results.logits[0])
 
 
+@pytest.mark.slow
 def test_training_as_published():
     """Clips of 1.25, a momentum of 0.9, and gradients everywhere else."""
     module = QuickNetV0(blocks=(1, 1), num_classes=5)

@@ -72,6 +72,7 @@ def test_what_sees_everything_or_no_grid_has_no_reach(operation):
     assert reach_of(operation) is None
 
 
+@pytest.mark.slow
 def test_inknets_reach_is_the_sum_over_its_layers():
     """3×3 kernels reach a position further, and as many pixels as a position is wide: the stem's
     at 2 and 4 px, 3 blocks at 4 px, pool and blur, 3 blocks at 8 px, pool and blur, 4 blocks at
@@ -84,6 +85,7 @@ def test_inknets_reach_is_the_sum_over_its_layers():
     assert upper - 16 <= last <= upper
 
 
+@pytest.mark.slow
 def test_maps_change_within_the_reach_and_nowhere_else():
     """In InkNet itself, whose picture changes within a block."""
     network = bnnjax.load_model().with_options(backend="dense")  # which compiles faster
@@ -101,6 +103,7 @@ def test_maps_change_within_the_reach_and_nowhere_else():
             assert 96 <= lines[-1] + scale <= 96 + distance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["real_to_binary_net", "xnornet"])
 def test_networks_that_see_everything_or_no_grid_have_no_reach(name):
     architecture = Architecture.published(registry.find(name))

@@ -136,6 +136,7 @@ def test_entries_are_found_by_their_names(entry):
     assert registry.find(entry.name) is entry
 
 
+@pytest.mark.slow
 @ROWS
 def test_default_taps_exist(entry):
     taps = Architecture.published(entry).taps

@@ -31,6 +31,7 @@ def test_the_first_block_adds_so_much_of_the_stem(taps_of, name):
     assert np.abs(whole["section1"] - cut["section1"]).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["binary_alexnet"])
 def test_a_network_without_additions_stays_the_same(taps_of, name):
     whole, cut = taps_of(name, 1.0), taps_of(name, 0.0)

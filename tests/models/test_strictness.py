@@ -10,6 +10,8 @@ from flax.traverse_util import flatten_dict
 from bnnjax.models import registry
 from bnnjax.models.network import Architecture
 
+pytestmark = pytest.mark.slow
+
 FLOATS = ("vgg16", "vgg19", "vgg19_conv5_1", "inception_v1")  # which cannot be trained here
 
 
@@ -42,7 +44,6 @@ def test_frozen_networks_and_gradients_of_pictures_are_float32(name):
     assert_float32(jax.eval_shape(jax.value_and_grad(everything, 1), variables, images))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in registry.names() if name not in FLOATS])
 def test_latent_networks_in_training_are_float32(name):
     architecture = Architecture.published(registry.find(name))
@@ -60,6 +61,6 @@ def test_latent_networks_in_training_are_float32(name):
 def test_a_small_network_is_computed_and_laid_out(quicknet, make_picture):
     logits, taps = quicknet(make_picture(0, 32, 32)[None])
     assert_float32((logits, taps))
-    assert {leaf.dtype for leaf in jax.tree.leaves(quicknet.laid_out()["backward"])} == {
-        jnp.dtype("bfloat16")
-    }
+    for dtype in ("bfloat16", "float32"):
+        laid_out = quicknet.with_options(gradient_dtype=dtype).laid_out()
+        assert {leaf.dtype for leaf in jax.tree.leaves(laid_out["backward"])} == {jnp.dtype(dtype)}

@@ -58,6 +58,7 @@ def counted():
     return {name: summary.summarize(architecture_of(name)) for name in PUBLISHED}
 
 
+@pytest.mark.slow
 @NAMES
 def test_counts_equal_larqs_exactly(counted, name):
     found = counted[name]
@@ -114,6 +115,7 @@ def test_without_the_classifier_its_counts_are_missing(counted):
     ]
 
 
+@pytest.mark.slow
 def test_products_grow_with_the_picture_and_weights_do_not(counted):
     small, large = (
         summary.summarize(architecture_of("quicknet", num_classes=None), side=n) for n in (64, 128)

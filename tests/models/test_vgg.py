@@ -55,6 +55,7 @@ def reference(images, params, reduce):
     return taps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pooling", "reduce"), [("max", np.max), ("avg", np.mean)])
 def test_forward_agrees_with_numpy(variables, pooling, reduce):
     images = np.random.default_rng(1).normal(0, 1, (2, 17, 20, 3)).astype(np.float32)
@@ -102,6 +103,7 @@ def test_wrong_images_are_refused(variables, shape):
 # --- the whole networks ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg16", "vgg19"])
 def test_convolutions_are_those_of_keras(name, draws):
     """The comparison starts from sRGB pictures, so it includes preprocessing."""
@@ -144,6 +146,7 @@ def test_parameters_with_the_classifier_are_keras_and_the_published_ones(name, p
 NARROW = ((4, 1), (2, 2), (3, 1), (5, 1), (6, 1))
 
 
+@pytest.mark.slow
 def test_the_classifier_is_three_products():
     """Of a narrow network, at 224 px, where the 7×7 cells are left as they are."""
     module = vgg.VGG(NARROW, num_classes=3)

@@ -32,6 +32,7 @@ def with_random_weights(name):
     return Network(architecture, {"params": unflatten_dict(params)}, {"source": "random"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg16", "vgg19", "vgg19_conv5_1", "inception_v1"])
 def test_the_taps_of_every_float_network_suit_style_and_content(name):
     """Its own, at which nothing is computed here."""

@@ -100,6 +100,7 @@ def test_pictures_are_on_the_disk_when_they_are_finished(stylize_into, tmp_path,
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stroke_size", [1.0, 7.0])  # in one stage, and in several
 def test_a_resumed_run_keeps_finished_pictures_and_paints_the_others(
     stylize_into, tmp_path, monkeypatch, kill_after, stroke_size
@@ -132,6 +133,7 @@ def test_a_finished_run_has_nothing_to_resume(stylize_into, whole):
         np.testing.assert_array_equal(np.rint(255 * image), pixels(whole, name))
 
 
+@pytest.mark.slow
 def test_interrupted_pictures_are_marked_and_painted_again(
     stylize_into, tmp_path, whole, monkeypatch
 ):
@@ -193,6 +195,7 @@ def failing(monkeypatch):
     return arrange
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_written_is_tried_again(stylize_into, tmp_path, whole, failing):
     failing(1)
     with pytest.warns(UserWarning, match="no space left; this is tried again in the end"):
@@ -200,6 +203,7 @@ def test_a_picture_that_cannot_be_written_is_tried_again(stylize_into, tmp_path,
     assert names(tmp_path) == names(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:no space left")
 def test_a_disk_that_stays_full_is_an_error_and_the_run_can_resume(
     stylize_into, tmp_path, whole, failing, monkeypatch
@@ -320,6 +324,7 @@ def test_transparency_is_kept_on_request(stylize_into, inputs, tmp_path):
         run(tmp_path / "jpeg", keep_alpha=True, output_format="jpeg")
 
 
+@pytest.mark.slow
 def test_a_panorama_of_thirty_to_one_is_painted(stylize_into, tmp_path, make_picture):
     images.save_png(tmp_path / "coast.png", make_picture(0, 32, 960))
     result, _ = stylize_into(tmp_path / "out", tmp_path / "coast.png", steps=2)

@@ -75,6 +75,7 @@ def with_recipe(path, **changes):
 # --- what is stored ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", [1.25, float("inf")])
 def test_every_json_parser_reads_a_recipe(result, tmp_path, clip):
     """JSON (RFC 8259) has no infinity, which Python's parser accepts as an extension."""
@@ -245,6 +246,7 @@ def brightened(result, toy, folder):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_recipe_names_additional_terms_and_their_weights(brightened, result, tmp_path):
     path = brightened.save(tmp_path)[1]
     assert Recipe.read(path).extra_terms == {"bright": 5.0}
@@ -316,6 +318,7 @@ def test_another_network_of_the_same_name_is_refused(result, load_toy):
     refused("toy has other weights than the recipe's network", result.recipe(0).network)
 
 
+@pytest.mark.slow
 def test_the_shipped_network_is_recognised(result):
     inside = dict(bnnjax.load_model().provenance)
     recipe = dataclasses.replace(result.recipe(0), model="inknet", provenance=inside)

@@ -151,6 +151,7 @@ def run(toy, make_picture):
     return stylize
 
 
+@pytest.mark.slow
 def test_outside_the_mask_the_photograph_is_kept(run):
     mask = np.zeros((32, 64), np.float32)
     mask[:, :32] = 1
@@ -159,6 +160,7 @@ def test_outside_the_mask_the_photograph_is_kept(run):
     assert np.abs(picture[:, :30] - photograph[:, :30]).mean() > 0.01
 
 
+@pytest.mark.slow
 def test_a_blend_with_one_share_is_the_other_painting_alone(run):
     alone, _ = run(styles=lambda _, other: other)
     blended, _ = run(styles=lambda *both: [both], style_blend=(0, 1))

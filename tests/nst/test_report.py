@@ -27,6 +27,7 @@ def test_previews_are_updated_during_the_run(tmp_path):
     np.testing.assert_array_equal(images.load(found[1]), 1.0)
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_for_each_picture(result):
     paths = {0: Path("x.png"), 1: Path("y.png")}
     heading, first, second = report.table(result, paths)

@@ -41,6 +41,7 @@ def changed(result, **changes):
     return dataclasses.replace(result, minimized=dataclasses.replace(result.minimized, **changes))
 
 
+@pytest.mark.slow
 def test_pictures_and_losses_come_in_the_order_of_their_pairs(result):
     assert result.names == ["<b>oat & sea__wave", "content2__wave", "content3__wave"]
     assert [image.shape for image in result.images] == [(32, 32, 3), (32, 32, 3), (32, 40, 3)]

@@ -55,6 +55,7 @@ def test_a_picture_keeps_its_place_on_a_canvas_of_any_size(make_picture):
     np.testing.assert_allclose(picture.place(flat), 0.25, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_at_strength_zero_the_picture_is_the_photograph(toy, make_picture):
     photograph = 0.1 + 0.8 * make_picture(0, 64, 64)  # logits are finite inside [0, 1]
     options = {"model": toy, "size": 64, "steps": 5, "strength": 0, "progress": False}
@@ -74,6 +75,7 @@ def run(toy, make_picture):
     return stylize
 
 
+@pytest.mark.slow
 def test_the_history_holds_the_steps_of_all_stages(run):
     result = run()
     expected = [stage.steps for stage in stages.stages(result.config)]

@@ -68,6 +68,7 @@ def test_positions_do_not_matter(kind):
         np.testing.assert_allclose(found.second, expected.second, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "tolerance"), [(3, 1e-5), (8, 1e-5), (20, 2**-7)])
 def test_gradients_are_those_of_the_formulae(channels, tolerance):
     """For many channels, they agree up to the 8 bits of bfloat16 factors."""

@@ -69,6 +69,7 @@ def test_the_loss_falls(sixty_steps):
     assert total[-10:].mean() < 0.5 * total[0]
 
 
+@pytest.mark.slow
 def test_the_picture_moves_towards_the_painting(sixty_steps, toy, photograph, painting):
     """NumPy measures this at a tap of the network, independently of the losses."""
 
@@ -96,6 +97,7 @@ def test_without_a_real_step_the_first_picture_comes_back(stylize, photograph, p
     np.testing.assert_allclose(found, np.clip(first, 0.02, 0.98), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_painting_has_a_size_of_its_own(stylize, photograph, make_picture):
     painting = make_picture(1, 96, 96)
     small = stylize(photograph, painting, steps=1)
@@ -133,6 +135,7 @@ def compilations(caplog):
     return [record.message for record in caplog.records if "Compiling" in record.message]
 
 
+@pytest.mark.slow
 def test_the_other_options_work_together_and_compile_their_step_once(other_options, toy, caplog):
     with jax.log_compiles(True), caplog.at_level("WARNING"):
         found = other_options(model=toy)
@@ -158,6 +161,7 @@ def test_options_reach_the_network(toy):
 # --- forms and numbers of pictures ---------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_results_have_the_shapes_of_their_photographs(stylize, make_picture, painting):
     found = stylize([make_picture(0, 50, 62), make_picture(1, 20, 20)], painting, steps=1)
     assert [image.shape for image in found.images] == [(32, 40, 3), (32, 32, 3)]
@@ -216,19 +220,20 @@ def paint_by_tflite(photograph, painting, tmp_path):
     return partial(bnnjax.stylize_batch, photograph, painting, **options)
 
 
+@pytest.mark.slow
 def test_a_tflite_file_is_a_network(paint_by_tflite):
     result = paint_by_tflite()
     assert result.run["network"] == "deployed.tflite"
     assert result.recipe(0).model == "deployed.tflite"
     total = result.losses[0]["total"]
-    assert total[-1] < 0.7 * total[0]
+    assert total[-1] < 0.85 * total[0]
 
 
 @pytest.mark.usefixtures("without_steps")
-def test_preprocessing_is_chosen_for_tflite_files_alone(paint_by_tflite, toy):
+def test_preprocessing_is_chosen_for_files_that_do_not_state_it(paint_by_tflite, toy):
     found = paint_by_tflite(preprocessing="unit")
     assert found.recipe(0).provenance["preprocessing"] == "unit"
-    with pytest.raises(ValueError, match=r"chosen for \.tflite files only"):
+    with pytest.raises(ValueError, match=r"inknet: preprocessing is chosen for .* files only"):
         paint_by_tflite(model=None, preprocessing="unit")
     with pytest.raises(ValueError, match="a loaded network has its preprocessing"):
         paint_by_tflite(model=toy, preprocessing="unit")
@@ -245,6 +250,7 @@ def test_a_batch_equals_single_runs(stylize, photographs, painting, singles):
         assert_same_run(found, place, singles[i])
 
 
+@pytest.mark.slow
 def test_wide_groups_agree_with_single_runs(stylize, photographs, painting, singles, monkeypatch):
     """They are close but not equal: sums over a wider array may be in another order, and a sign
     near 0 may flip. Every second group is padded."""
@@ -295,6 +301,7 @@ def test_each_picture_of_a_sweep_has_its_setting(stylize, photographs, painting,
         assert_same_run(swept, place, single)
 
 
+@pytest.mark.slow
 def test_the_sheet_of_a_sweep_has_a_row_per_pair_labelled_with_the_settings(swept, tmp_path):
     paths = swept.save(tmp_path)
     assert [path.stem for path in paths[:8]] == swept.names
@@ -377,6 +384,7 @@ def config_of(photograph, painting, without_steps):
     return lambda **options: bnnjax.stylize_batch(photograph, painting, **options).config
 
 
+@pytest.mark.slow
 def test_the_shipped_network_has_its_own_preset(config_of):
     assert config_of() == StylizeConfig(content_weight=0.9)
     assert config_of(preset="preview") == StylizeConfig(content_weight=0.9, **PRESETS["preview"])
@@ -518,6 +526,7 @@ def poison():
     return optax.GradientTransformation(lambda z: (0, descent.init(z)), update)
 
 
+@pytest.mark.slow
 def test_the_best_picture_before_divergence_is_kept(stylize, photograph, painting, poison):
     shown = {}
     found = stylize(

@@ -86,6 +86,7 @@ def test_content_agrees_with_numpy_at_each_jitter(jitter):
     np.testing.assert_allclose(loss_of(CONTENT, PICTURE, SCENE, jitter=jitter), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STYLES)
 def test_style_agrees_with_numpy(kind):
     found, target = look(PICTURE, np=np), look(PAINTING, np=np)
@@ -166,6 +167,7 @@ def test_the_amplitude_of_the_taps_does_not_matter(exponent):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", [CONTENT, *STYLES.values()], ids=repr)
 def test_a_target_of_zeros_constrains_nothing_and_divides_nothing(term):
     silent = scene_of(PHOTOGRAPH, PAINTING, scale=0.0)
@@ -185,6 +187,7 @@ def test_a_target_of_zeros_constrains_nothing_and_divides_nothing(term):
 TERMS = (CONTENT, *STYLES.values(), TotalVariation(), TotalVariation(kind="absolute"), COLOR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", TERMS, ids=repr)
 def test_gradients_agree_with_finite_differences(term):
     with jax.enable_x64(True):
@@ -225,6 +228,7 @@ def stylize(toy, make_picture):
     )
 
 
+@pytest.mark.slow
 def test_a_custom_term_is_added_to_the_others(stylize):
     own = {Quiet(): [0.0, 30.0]}
     losses = stylize(extra_terms=own, init="content").losses

@@ -44,6 +44,7 @@ def test_total_variation_around_counts_the_seam(make_picture):
     np.testing.assert_allclose(total_variation(shifted, around=True), found, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_seam_of_a_result_is_no_rougher_than_its_inside(toy):
     rng = np.random.default_rng(0)
     photograph = images.fit(rng.uniform(0, 1, (6, 8, 3)).astype(np.float32), size=96)

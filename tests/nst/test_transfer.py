@@ -124,6 +124,7 @@ def test_the_loss_agrees_with_numpy(photograph, painting, picture, taps_of, sing
     np.testing.assert_allclose(found_total, total, rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_each_key_chooses_one_of_the_jitters(toy, objective, picture, data, singles):
     totals, _ = losses(objective, toy.variables, picture, data, KEYS)
     distance = np.abs(np.asarray(totals)[:, None] / [total for total, _ in singles] - 1)
@@ -151,6 +152,7 @@ def test_the_painting_has_its_own_style_and_colors(toy, objective, painting, dat
     assert terms["content"].min() > 0.1
 
 
+@pytest.mark.slow
 def test_gradients_reach_the_picture_through_the_binary_layer(toy, photograph, painting):
     objective = make_objective(toy, content=(), style=("binary", "binary"))
     data = objective.measure(toy.variables, photograph, painting, jnp.asarray(THREE))

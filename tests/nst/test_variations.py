@@ -24,6 +24,7 @@ def test_other_numbers_are_refused(count):
         variations(count, StylizeConfig(), taps=3)
 
 
+@pytest.mark.slow
 def test_every_pair_has_all_variations_and_each_recipe_makes_its_own(toy, make_picture):
     photographs, painting = [make_picture(n, 32, 32) for n in (0, 1)], make_picture(2, 32, 32)
     options = {"model": toy, "size": 32, "steps": 5, "progress": False}

@@ -77,6 +77,7 @@ def test_pictures_are_divided_if_they_are_large_and_suit_the_network(shape, divi
 # --- sums over windows ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**31))
 def test_sums_about_any_centre_are_those_of_numpy(seed):
     rng = np.random.default_rng(seed)
@@ -171,6 +172,7 @@ def shares(make_picture):
     return tuple(Share(make_picture(seed, 48, 64), weight) for seed, weight in [(4, 1.0), (5, 3.0)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "scene"),
     [("moments", "one"), ("gram", "one"), ("moments", "mask"), ("gram", "regions")],
@@ -184,6 +186,7 @@ def test_windows_change_neither_loss_nor_gradient(network, make_picture, kind, s
     assert_equal(*both(network, objective, make_picture, found, **given))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [0, 64 * 80 // 2])
 def test_both_looks_are_added_up_even_if_only_one_is_divided(network, make_picture, most):
     objective = objective_of(network).looking((1, 2))
@@ -191,6 +194,7 @@ def test_both_looks_are_added_up_even_if_only_one_is_divided(network, make_pictu
     assert_equal(*both(network, objective, make_picture, found, strength=0.4))
 
 
+@pytest.mark.slow
 def test_a_margin_below_the_reach_would_show(network, make_picture):
     """So that the tests above can fail."""
     objective = objective_of(network)
@@ -201,6 +205,7 @@ def test_a_margin_below_the_reach_would_show(network, make_picture):
         assert_equal(*both(network, objective, make_picture, found))
 
 
+@pytest.mark.slow
 def test_inknet_has_no_seams(make_picture):
     """The shipped network, three by three windows, whose margin is InkNet's reach."""
     network = bnnjax.load_model().with_options(gradient_dtype="float32")
@@ -214,6 +219,7 @@ def test_inknet_has_no_seams(make_picture):
     assert_equal(*both(network, objective, make_picture, found, size=(192, 160)))
 
 
+@pytest.mark.slow
 def test_an_ensemble_sees_through_windows_as_well(network, make_picture):
     renamed = dataclasses.replace(network.architecture.entry, name="other")
     architecture = dataclasses.replace(network.architecture, entry=renamed)
@@ -265,6 +271,7 @@ def test_a_run_through_windows_paints_the_same_picture(run, options):
     np.testing.assert_allclose(divided.images[0], whole.images[0], atol=2e-4)
 
 
+@pytest.mark.slow
 def test_a_last_stage_that_does_not_fit_is_refused_before_the_first(run, monkeypatch):
     seen = []
     monkeypatch.setattr("bnnjax.optimize.memory.available_memory", lambda: 10_000)

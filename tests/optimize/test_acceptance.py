@@ -66,6 +66,7 @@ class Channel:
         return -response, {"response": response}
 
 
+@pytest.mark.slow
 def test_channels_side_by_side(network):
     """Each picture excites its own channel more than any other picture does."""
     channels = np.arange(4)

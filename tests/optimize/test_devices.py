@@ -67,6 +67,7 @@ def test_a_cpu_of_one_device_has_a_thread_for_each_core():
     assert found.shared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_the_whole_step_lowers_for_accelerators(platform, monkeypatch):
     """Each platform uses its own arithmetic; lowering does not need the device."""

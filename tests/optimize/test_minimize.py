@@ -26,6 +26,7 @@ def assert_same(found, place, single):
 # --- pictures in, pictures out -------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parametrization", [None, pyramid(), fourier()])
 def test_pictures_reach_their_goals(descend, goals, grey, parametrization):
     found = descend(grey, goals, parametrization=parametrization, steps=150)
@@ -71,6 +72,7 @@ def test_data_may_be_computed_lazily(descend, goals, grey):
     assert set(asked) == set(range(5))
 
 
+@pytest.mark.slow
 def test_shapes_may_differ(descend, goals, grey):
     pictures = [grey[0], grey[1][:, :12], grey[2]]
     found = descend(pictures, lambda n: {"goal": [goals[0], goals[1][:, :12], goals[2]][n]})
@@ -87,6 +89,7 @@ def wide(monkeypatch):
     monkeypatch.setattr(devices, "find", lambda: Devices(CPU, most=4, shared=True))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wide")
 def test_wide_groups_agree_with_single_runs(descend, goals, grey, monkeypatch):
     sizes = []
@@ -100,6 +103,7 @@ def test_wide_groups_agree_with_single_runs(descend, goals, grey, monkeypatch):
         np.testing.assert_allclose(found.pictures[place], single.pictures[0], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("wide")
 def test_a_diverging_picture_does_not_affect_the_others(descend, goals, grey):
     found = descend(grey[:2], goals[:2], learning_rate=[3e38, 0.05], optimizer="sgd")
@@ -107,6 +111,7 @@ def test_a_diverging_picture_does_not_affect_the_others(descend, goals, grey):
     np.testing.assert_array_equal(found.pictures[1], healthy.pictures[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pictures", "most", "size"), [(32, 32, 32), (33, 32, 17), (3, 32, 3)])
 def test_groups_are_no_larger_than_necessary(bowl, goals, monkeypatch, pictures, most, size):
     """33 pictures on an accelerator that takes 32 are two groups of 17, not 64."""
@@ -121,6 +126,7 @@ def test_groups_are_no_larger_than_necessary(bowl, goals, monkeypatch, pictures,
     assert sum(len(each.members) for each in made[0][0]) == pictures
 
 
+@pytest.mark.slow
 def test_a_group_that_does_not_fit_is_halved(bowl, goals, monkeypatch):
     monkeypatch.setattr(devices, "find", lambda: Devices(CPU, most=32, shared=True))
     monkeypatch.setattr(memory, "available_memory", lambda: 100 * 2**20)
@@ -150,6 +156,7 @@ def test_updates_come_from_the_calling_thread_and_end_with_the_result(descend, g
         np.testing.assert_array_equal(own[-1].pictures[place], found.pictures[member])
 
 
+@pytest.mark.slow
 def test_pixels_do_not_depend_on_how_fast_the_machine_is(descend, goals, grey, monkeypatch):
     """A fast machine makes many steps between two updates, a slow one few."""
     runs = []
@@ -212,6 +219,7 @@ def poison():
     return optax.GradientTransformation(lambda z: (0, descent.init(z)), update)
 
 
+@pytest.mark.slow
 def test_the_best_picture_before_divergence_is_kept(descend, goals, grey, poison):
     found = descend(grey[:2], goals[:2], steps=20, optimizer=poison)
     assert found.diverged == {0: 5, 1: 5}  # the loss of the picture that the fourth step computed

@@ -27,6 +27,7 @@ def test_a_picture_comes_back_as_it_was(make, seed, height, width):
     np.testing.assert_allclose(found, picture, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [pyramid, fourier])
 def test_logits_clip_the_ends_of_the_range(make):
     ends = jnp.stack([jnp.zeros((8, 8, 3)), jnp.ones((8, 8, 3))])
@@ -35,6 +36,7 @@ def test_logits_clip_the_ends_of_the_range(make):
         np.testing.assert_allclose(found, value, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [pixels, pyramid, fourier])
 def test_every_optimiser_returns_valid_pictures(make):
     """After any step and the projection, values lie in [0, 1]."""
@@ -45,6 +47,7 @@ def test_every_optimiser_returns_valid_pictures(make):
     assert 0 <= found.min() <= found.max() <= 1
 
 
+@pytest.mark.slow
 def test_pyramids_are_linear_and_their_levels_halve():
     a, b = (picture_of(seed, 57, 90) for seed in (0, 1))
     levels = laplacian.split(jnp.asarray(2 * a - b))
@@ -54,6 +57,7 @@ def test_pyramids_are_linear_and_their_levels_halve():
     assert [level.shape[:2] for level in levels] == [(57, 90), (29, 45), (15, 23)]
 
 
+@pytest.mark.slow
 def test_levels_are_doubled_bilinearly():
     """The result equals that of `jax.image.resize`."""
     coarse = jnp.asarray(picture_of(0, 7, 9))
@@ -62,6 +66,7 @@ def test_levels_are_doubled_bilinearly():
     np.testing.assert_allclose(found, jax.image.resize(coarse, (14, 18, 3), "linear"), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_around_the_edges_levels_roll_with_the_picture():
     levels = [np.random.default_rng(n).normal(size=(n, n, 3)) for n in (64, 32, 16)]
     rolled = [
@@ -92,6 +97,7 @@ def test_an_odd_width_has_no_fourier_form():
         fourier().encode(jnp.zeros((8, 11, 3)), {})
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 99), radius=st.floats(1e-3, 3), norm=st.sampled_from(["linf", "l2"]))
 def test_pictures_never_leave_the_ball(seed, radius, norm):
     center, far = picture_of(seed, 6, 8, 0, 1), 3 * picture_of(seed + 1, 6, 8) - 1

@@ -73,6 +73,7 @@ def test_a_killed_run_resumes_to_the_same_pixels(run, goals, tmp_path):
     assert_equal(run(snapshots=folder), run())
 
 
+@pytest.mark.slow
 def test_finished_pictures_are_not_made_again(run, tmp_path, monkeypatch):
     monkeypatch.setattr(snapshots, "EVERY", 0)
     first = run(snapshots=tmp_path)

@@ -27,6 +27,7 @@ def run(goals, grey):
     return make
 
 
+@pytest.mark.slow
 def test_steps_are_those_of_gradient_descent_written_out(run, goals, grey):
     """z ← clip(z − rate · ∇loss) with a rate that follows its cosine, for each picture alone."""
     state, history = run(0, 4, 10)
@@ -43,6 +44,7 @@ def test_steps_are_those_of_gradient_descent_written_out(run, goals, grey):
         assert np.abs(z - grey[place]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_first_step_of_adam_is_as_long_as_the_learning_rate(run, grey):
     rates = (0.004, 0.001)
     state, _ = run(0, 1, 10, optimizer="adam", rates=rates)
@@ -62,6 +64,7 @@ def test_a_chunk_runs_the_requested_number_of_steps(run, grey):
     np.testing.assert_array_equal(unchanged.params, grey[:2])
 
 
+@pytest.mark.slow
 def test_chunks_are_only_a_way_to_count(run):
     whole, history = run(0, 5, 9, noise=0.1)
     first, before = run(0, 2, 9, noise=0.1)
@@ -73,6 +76,7 @@ def test_chunks_are_only_a_way_to_count(run):
         )
 
 
+@pytest.mark.slow
 def test_the_best_params_are_those_of_the_lowest_loss(run, goals):
     state, history = run(0, 20, 20, noise=0.5)  # under which the loss goes up and down
     lowest = np.asarray(history["total"][:20]).argmin(axis=0)

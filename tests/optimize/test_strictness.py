@@ -11,6 +11,8 @@ import pytest
 from bnnjax.optimize import ball, fourier, minimize, pixels, pyramid
 from tests.optimize.bowl import VARIABLES
 
+pytestmark = pytest.mark.slow
+
 
 @dataclasses.dataclass(frozen=True)
 class Distance:

@@ -72,6 +72,7 @@ def narrow(publish, tmp_path):
     return publish(entry, file, write(tmp_path / "narrow.h5", layers)), layers
 
 
+@pytest.mark.slow
 def test_a_vgg_is_downloaded_converted_and_cached(narrow, server, cache):
     entry, layers = narrow
     network = bnnjax.load_model("narrow")
@@ -123,6 +124,7 @@ def judging(publish, tmp_path):
     return publish(entry, entry.weights.files[0], path.read_bytes())
 
 
+@pytest.mark.slow
 def test_the_judge_is_downloaded_by_its_name(judging, server):
     features = judge.vgg_features("vgg19")
     taps = features(np.zeros((1, 64, 64, 3), np.float32))

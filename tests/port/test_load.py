@@ -30,6 +30,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "networks"
 
 
+@pytest.mark.slow
 def test_a_network_file_is_loaded_with_or_without_its_suffix(quicknet, quicknet_file):
     for path in (quicknet_file, quicknet_file.with_suffix("")):
         for model in (path, str(path)):
@@ -40,6 +41,7 @@ def test_a_network_file_is_loaded_with_or_without_its_suffix(quicknet, quicknet_
         jax.tree.map(np.testing.assert_array_equal, network.variables, dict(quicknet.variables))
 
 
+@pytest.mark.slow
 def test_the_home_folder_may_be_written_as_a_tilde(quicknet, quicknet_file, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(quicknet_file.parent))
     for model in (f"~/{quicknet_file.name}", Path("~", quicknet_file.stem)):
@@ -53,6 +55,7 @@ def test_the_home_folder_may_be_written_as_a_tilde(quicknet, quicknet_file, tmp_
         load.port_file("~/text.npz", model="vgg19")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [(), ("inknet",)])
 def test_without_a_name_the_shipped_network_is_loaded(name):
     network = bnnjax.load_model(*name)
@@ -72,6 +75,7 @@ def test_the_shipped_network_is_small():
     assert file.stat().st_size <= 2.7e6
 
 
+@pytest.mark.slow
 def test_loading_a_network_needs_no_checkpoint_library():
     program = "import sys, bnnjax; bnnjax.load_model(); sys.exit('orbax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -188,6 +192,7 @@ def names(folder):
     return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
 
 
+@pytest.mark.slow
 def test_a_name_is_downloaded_converted_and_cached(publish, server, cache):
     path, name = publish(registry.find("quicknet_small"))
     network = bnnjax.load_model("quicknet_small")
@@ -222,6 +227,7 @@ def empty(path):
     path.write_bytes(b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [flip_a_bit, cut_short, empty])
 def test_a_damaged_copy_in_the_cache_is_replaced(publish, server, cache, tiny, damage):
     _, name = publish(tiny)
@@ -250,6 +256,7 @@ def test_another_file_in_the_place_of_the_published_one_is_refused(publish, serv
     assert names(cache) == set()
 
 
+@pytest.mark.slow
 def test_a_partial_download_is_reused(publish, server, cache, tiny, monkeypatch):
     path, name = publish(tiny)
 
@@ -290,6 +297,7 @@ print(bnnjax.load_model("tiny").name)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_download_once(publish, server, cache, tiny):
     path, name = publish(tiny)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -340,6 +348,7 @@ def assert_refused(content, tmp_path):
         load.port_file(path, model="quicknet_v0")
 
 
+@pytest.mark.slow
 def test_the_published_network_knows_its_pictures(real_quicknet, data_dir):
     """An independent program measured 66.3 % and 88.3 % on these 300 pictures; another version of
     Pillow may resize differently and change a picture or two."""

@@ -48,6 +48,7 @@ def test_the_port_agrees_with_its_source(ported, real_tflite, pictures):
     assert found.agrees
 
 
+@pytest.mark.slow
 def test_one_wrong_bit_is_detected(ported, real_tflite, pictures):
     params = dict(ported.variables["params"])
     words = np.array(params["section1_block2_conv"]["words"])
@@ -88,6 +89,7 @@ def test_all_forms_have_the_same_integers(real_quicknet, pictures):
             np.testing.assert_array_equal(sums[name][tap], packed, f"{tap}, {name}")
 
 
+@pytest.mark.slow
 def test_a_thawed_network_frozen_again_is_the_same(real_quicknet):
     again = bnnjax.freeze(bnnjax.thaw(real_quicknet))
     assert again.architecture == real_quicknet.architecture
@@ -130,6 +132,7 @@ def altered(keras_file, tiny):
     return change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["latent", "binarized", "without classifier"])
 def test_a_port_of_a_keras_file_agrees_with_it(tiny, tiny_layers, write_keras, tmp_path, form):
     if form == "binarized":
@@ -157,6 +160,7 @@ def test_one_wrong_bit_of_a_keras_file_is_detected(altered, keras_file):
     assert not found.agrees
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "name"),
     [
@@ -187,6 +191,7 @@ def test_arrays_agree_only_without_differences():
     assert not verify.ArrayComparison(9, 10, 0, float("nan")).agrees
 
 
+@pytest.mark.slow
 def test_a_keras_file_of_another_network_is_refused(quicknet, keras_file):
     with pytest.raises(ValueError, match="not the weights of quicknet_v0"):
         verify.verify_h5(quicknet, keras_file)

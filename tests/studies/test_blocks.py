@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 
 from bnnjax.judge import checker, grid_peaks
+from bnnjax.nst.config import LARGEST
 from bnnjax.studies import blocks
 
 SUSPECTS = {name: blocks.SUSPECTS[name] for name in ("article", "article-avg", "ours")}
 
 
+@pytest.mark.slow
 def test_each_suspect_is_a_setting(small, files):
     study = blocks.blocks(files[0], files[2], suspects=SUSPECTS, **{**small, "size": 64})
     configs = [outcome.recipe.config for outcome in study.outcomes]
     assert [c.pooling for c in configs] == ["max", "avg", "max"]
     assert [c.parametrization for c in configs] == ["pixels", "pixels", "pyramid"]
-    assert [c.jitter for c in configs] == [0, 0, 4]
+    assert [c.jitter for c in configs] == [0, 0, LARGEST]
     table = blocks.peaks_table(study)
     assert [row[0] for row in table] == ["picture", "photograph", *SUSPECTS]
     assert float(table[2][1]) == pytest.approx(
@@ -22,6 +24,7 @@ def test_each_suspect_is_a_setting(small, files):
     )
 
 
+@pytest.mark.slow
 def test_gradients_are_measured_for_every_tap_and_change(small, files):
     changes = {"as trained": {}, "avg": {"pooling": "avg"}}
     found = blocks.gradient_peaks(files[0], files[2], changes=changes, **{**small, "size": 64})

@@ -103,6 +103,7 @@ def test_every_network_gets_pictures_measures_and_costs(run, tmp_path, pictures)
     assert sheet.shape == (8 + 2 * (224 + 8 + 20), 8 + 4 * (224 + 8), 3)
 
 
+@pytest.mark.slow
 def test_a_plot_has_a_bar_per_network(run, tmp_path):
     pytest.importorskip("matplotlib")
     run("inknet")
@@ -125,6 +126,7 @@ def test_finished_pictures_are_kept_and_others_are_made(run, painted, tmp_path):
     assert painted[3:] == [(True, 2)]
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_where_it_stopped(run, painted, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(compare, "untrained", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -135,6 +137,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(run, painted, monkey
     assert painted == [(False, 2), (True, 2)]
 
 
+@pytest.mark.slow
 def test_pictures_with_other_options_are_not_mixed(run):
     run("inknet")
     with pytest.raises(ValueError, match=r"boat__wave.png was made .* with other options; choose"):
@@ -171,6 +174,7 @@ def batch(make_picture):
     return np.stack([make_picture(seed) for seed in range(4)])
 
 
+@pytest.mark.slow
 def test_a_random_network_has_the_norms_of_its_pictures(batch):
     """Before the first signs, every channel has mean 0 and deviation 1 over the pictures."""
     network = untrained.untrained(registry.find("bmxnet_resnet18"), batch)
@@ -193,6 +197,7 @@ def test_random_networks_differ_by_their_seeds_only(batch):
     assert (words[0] != words[1]).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_a_network_without_norms_can_be_random(batch):
     network = untrained.untrained(registry.find("vgg19_conv5_1"), batch)
     assert network.form == "float"

@@ -1,5 +1,7 @@
 """Layers one at a time, and in combinations."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -53,12 +55,14 @@ def test_each_content_picture_is_that_of_its_tap_alone(small, files):
         np.testing.assert_allclose(outcome.picture, alone.images[0], atol=2 / 255)
 
 
+@pytest.mark.slow
 def test_grey_starts_from_grey(small, files):
     options = {**small, "learning_rate": 0.0, "steps": 1}
     study = layers.style_layers(files[0], files[2], inits=["grey"], taps=["stem"], **options)
     np.testing.assert_allclose(study.outcomes[0].picture, 0.5, atol=0.51 / 255)
 
 
+@pytest.mark.slow
 def test_a_map_with_two_names_is_tried_once(with_random_weights):
     network = bnnjax.load_model()
     names = layers.distinct_taps(network)
@@ -66,6 +70,20 @@ def test_a_map_with_two_names_is_tried_once(with_random_weights):
     assert "section2" not in names
     assert list(names) == [name for name in network.taps if name in names]
     assert len(names) == 2 + 14 * 2 + 3  # the stem, two per block, the transitions
+
+
+def test_two_networks_show_their_taps_side_by_side(small, files, toy, with_random_weights):
+    other = with_random_weights(dataclasses.replace(toy.entry, name="other"), seed=1)
+    pictures = {}
+    for name, model in (("both", [toy, other]), ("toy", toy), ("other", other)):
+        study = layers.style_layers(files[0], files[2], **{**small, "model": model})
+        for (_, (_, tap)), outcome in zip(study.settings, study.outcomes, strict=True):
+            pictures[name, tap] = outcome.picture
+    taps = [f"{name}:{tap}" for name in ("toy", "other") for tap in TAPS]
+    assert [tap for name, tap in pictures if name == "both"] == taps
+    for tap in taps:
+        alone = pictures[tuple(tap.split(":"))]
+        np.testing.assert_allclose(pictures["both", tap], alone, atol=2 / 255)
 
 
 def test_an_unknown_tap_is_refused(small, files):
@@ -90,6 +108,7 @@ def crossed(toy, files):
     )
 
 
+@pytest.mark.slow
 def test_every_content_tap_meets_every_set_of_style_taps(crossed):
     assert [tuple(value for _, value in setting) for setting in crossed.settings] == [
         (content, style)
@@ -117,6 +136,7 @@ def test_a_held_out_pair_gets_what_the_others_choose(crossed):
         assert held.median == pytest.approx(np.median(table[:, place]))
 
 
+@pytest.mark.slow
 def test_cross_validation_needs_two_pairs(small, files):
     study = layers.cross_layers(files[0], files[2], taps=["stem"], **small)
     with pytest.raises(ValueError, match="single pair"):

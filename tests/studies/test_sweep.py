@@ -41,6 +41,7 @@ def test_a_sweep_is_one_compiled_call(small, files, caplog):
     assert sum("Compiling" in m and "run_chunk" in m for m in messages) == 1
 
 
+@pytest.mark.slow
 def test_pictures_are_those_of_single_runs(small, files, calls):
     study = bnnjax.sweep(files[:2], files[2], vary=VARY, **small)
     assert calls == [12]
@@ -54,6 +55,7 @@ def test_pictures_are_those_of_single_runs(small, files, calls):
         assert outcome.losses["style"] == pytest.approx(single.losses[0]["style"][best])
 
 
+@pytest.mark.slow
 def test_static_options_vary_as_well(small, files, calls):
     study = bnnjax.sweep(
         files[0], files[2], vary={"pooling": "max,avg", "style_weight": [1, 2]}, **small
@@ -102,6 +104,7 @@ def test_existing_pictures_are_refused_kept_or_replaced(small, files, calls, tmp
     assert calls == [2]
 
 
+@pytest.mark.slow
 def test_a_judge_comes_late_to_pictures_that_exist(small, files, calls, tmp_path):
     options = {**small, "size": 64, "vary": {"style_weight": [1, 8]}, "output_dir": tmp_path}
     first = bnnjax.sweep(files[0], files[2], **options)
@@ -180,6 +183,7 @@ def test_a_search_asks_in_batches_and_finds_low_scores(optuna, small, files, cal
         assert dict(setting)["pooling"] in ("max", "avg")
 
 
+@pytest.mark.slow
 def test_a_killed_search_resumes_without_repeating_pictures(optuna, small, files, calls, tmp_path):
     options = {**small, "vary": {"style_weight": "0.5..32"}, "at_once": 3, "output_dir": tmp_path}
     made = bench.stylize_batch

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from bnnjax.train import augmentation
 from bnnjax.train.augmentation import resize
 
+pytestmark = pytest.mark.slow
+
 SIDE = 24
 augment = jax.jit(augmentation.augment, static_argnames=("side", "smallest_crop"))
 

@@ -131,6 +131,7 @@ def test_a_truncated_archive_is_named(tmp_path):
         cifar10.read_archive(path)
 
 
+@pytest.mark.slow
 def test_the_real_test_pictures(data_dir):
     path = data_dir / "cifar10" / cifar10.TEST_ARCHIVE
     if not path.is_file():

@@ -63,6 +63,7 @@ def test_bytes_are_mapped_to_plus_and_minus_one():
     np.testing.assert_allclose(normalize(np.uint8([0, 255, 51])), [-1, 1, -0.6], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_each_epoch_visits_every_picture_once_in_its_own_order(make):
     task, seen = make(), []
     task.pictures = Dataset(task.pictures.images, np.arange(130, dtype=np.int32))
@@ -78,6 +79,7 @@ def test_each_epoch_visits_every_picture_once_in_its_own_order(make):
     np.testing.assert_array_equal(seen[-1], seen[3])  # whatever the previous steps were
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "bop"])
 def test_the_network_learns(optimizer, make):
     task = make(optimizer=optimizer)
@@ -109,6 +111,7 @@ def test_accuracy_is_the_share_of_right_guesses(make, monkeypatch):
     assert seen == [25, 25, 10]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_like_one_that_was_not(make, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SAVE_EVERY", 5)
     task = make()

@@ -98,6 +98,7 @@ def student(narrow):
     return Architecture.published(narrow)
 
 
+@pytest.mark.slow
 def test_the_maps_have_the_teachers_channels(quicknet):
     """QuickNet v0.2: 8 and 64 channels in the stem, then 64, 128, 256, 512; 1000 classes."""
     inknet = registry.find("inknet")

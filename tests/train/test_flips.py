@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import linen as nn
 
 from bnnjax import quant
@@ -41,6 +42,7 @@ class Tiny(nn.Module):
         return QuantDense(2, name="dense", **binary)(x)
 
 
+@pytest.mark.slow
 def test_only_signs_of_binary_kernels_count():
     variables = Tiny().init(jax.random.key(0), jnp.ones((1, 2, 2, 3)))
     before = jax.tree.map(jnp.ones_like, variables["params"])

@@ -49,6 +49,7 @@ def larq_bop(weight, mean, gradient, threshold, gamma):
     return larq_sign(-np.sign(weight * mean - np.float32(threshold)) * weight), mean
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(KERNELS, st.lists(KERNELS, min_size=1, max_size=5), st.sampled_from([0.0, 0.03125, 0.25]))
 def test_bop_agrees_with_larq(weights, gradients, threshold):
@@ -94,6 +95,7 @@ def test_the_mean_of_bop_is_an_exponential_moving_average():
     np.testing.assert_allclose(state.mean, 2 * (1 - 0.9**7), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_bop_updates_binary_kernels_and_adam_the_rest():
     params = {
         "binary": {"kernel": jnp.array([0.3, -0.2])},

@@ -46,6 +46,7 @@ def first_crops(photographs):
     return augment(key, images, side=32, smallest_crop=CONFIG.smallest_crop), labels
 
 
+@pytest.mark.slow
 def test_each_epoch_visits_every_photograph_in_another_order(task, photographs, monkeypatch):
     seen = []
 
@@ -68,6 +69,7 @@ def test_each_epoch_visits_every_photograph_in_another_order(task, photographs, 
             assert photographs.labels[place] == label
 
 
+@pytest.mark.slow
 def test_metrics_of_the_first_step_follow_their_formulas(task, start, photographs):
     """Without a teacher: cross entropy against smoothed labels, over augmented pictures."""
     state = start()
@@ -84,6 +86,7 @@ def test_metrics_of_the_first_step_follow_their_formulas(task, start, photograph
     assert int(after.step) == 1
 
 
+@pytest.mark.slow
 def test_training_learns_the_colors_and_the_frozen_network_knows_them(
     narrow, photographs, tmp_path
 ):
@@ -111,6 +114,7 @@ def test_latent_weights_stay_within_their_clip(task, start):
     assert jnp.abs(state.params["student"]["stem_conv"]["kernel"]).max() > 1.25
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_like_one_that_was_not(task, tmp_path):
     """The run resumes one step before the crops grow."""
 
@@ -130,6 +134,7 @@ def test_an_interrupted_run_ends_like_one_that_was_not(task, tmp_path):
         np.testing.assert_array_equal(ours, expected)
 
 
+@pytest.mark.slow
 def test_networks_without_binary_layers_and_norms_are_trained_too(photographs, tmp_path):
     class Colors(nn.Module):
         @nn.compact
@@ -164,6 +169,7 @@ def test_a_run_of_one_epoch_warms_up_for_half_of_it(narrow, photographs):
     assert rates[5] < rates[3] < rates[2]
 
 
+@pytest.mark.slow
 def test_the_number_of_classes_is_that_of_the_class_names(narrow, photographs):
     names = ("a", "b", "c", "d", "e", "f")
     named = dataclasses.replace(photographs, class_names=names)
@@ -176,6 +182,7 @@ def test_the_number_of_classes_is_that_of_the_class_names(narrow, photographs):
 # --- with a teacher --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_loss_adds_soft_targets_and_hints(narrow, photographs, narrow_teacher):
     config = dataclasses.replace(CONFIG, soft_weight=0.5, hint_weight=3.0)
     task = PhotoTask(narrow, photographs, photographs, config, narrow_teacher)
@@ -198,6 +205,7 @@ def test_the_loss_adds_soft_targets_and_hints(narrow, photographs, narrow_teache
     assert optax.tree.norm(state.params["hint_maps"]) > 0
 
 
+@pytest.mark.slow
 def test_the_hints_compare_the_taps_of_the_config(narrow, photographs, narrow_teacher):
     config = dataclasses.replace(CONFIG, hint_taps=["stem", "section1"])
     task = PhotoTask(narrow, photographs, photographs, config, narrow_teacher)

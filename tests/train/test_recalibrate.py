@@ -46,6 +46,7 @@ def outputs_of_norms(network, images):
     return {path: np.asarray(output, np.float64) for path, output in found.items()}
 
 
+@pytest.mark.slow
 def test_channels_get_their_moments_back_under_other_weights(network, images):
     good = network
     key = jax.random.key(5)
@@ -77,6 +78,7 @@ def test_channels_get_their_moments_back_under_other_weights(network, images):
     assert off_before > 1
 
 
+@pytest.mark.slow
 def test_a_network_recalibrated_to_itself_is_unchanged(network, images):
     fitted = recalibrate(network, like=network, images=images)
     expected = outputs_of_norms(network, images)

@@ -45,6 +45,7 @@ def published(data_dir):
     return find
 
 
+@pytest.mark.slow
 @NAMES
 def test_every_weight_of_a_file_arrives(random_arrays, write, name):
     arrays = random_arrays(name)
@@ -96,6 +97,7 @@ def test_a_saved_network_comes_back_equal_with_one_bit_per_weight(
     assert path.stat().st_size < source.stat().st_size
 
 
+@pytest.mark.slow
 @NAMES
 @pytest.mark.parametrize("suffix", [".params", ".PARAMS"])
 def test_a_file_tells_which_network_it_holds(random_arrays, write, name, suffix):
@@ -111,6 +113,7 @@ def test_a_file_tells_which_network_it_holds(random_arrays, write, name, suffix)
     }
 
 
+@pytest.mark.slow
 def test_a_fixed_gamma_does_not_count(random_arrays, write):
     arrays = random_arrays("bmxnet_resnet18")
     expected = bnnjax.load_model(write(arrays)).variables
@@ -118,6 +121,7 @@ def test_a_fixed_gamma_does_not_count(random_arrays, write):
     jax.tree.map(assert_equal, bnnjax.load_model(write(arrays)).variables, expected)
 
 
+@pytest.mark.slow
 def test_all_faults_are_told_at_once(random_arrays, write):
     arrays = random_arrays("bmxnet_resnet18")
     del arrays["aux:bn1_moving_mean"]
@@ -139,6 +143,7 @@ def test_the_other_network_is_refused(random_arrays, write, name):
         load.port_file(write(random_arrays(name)), model=other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("array", ["arg:conv0_weight", "arg:fc1_bias", "aux:bn0_moving_var"])
 def test_values_that_are_not_finite_are_refused(random_arrays, write, array):
     arrays = random_arrays("bmxnet_resnet18")

@@ -183,6 +183,7 @@ def assert_close(found, expected, what=""):
     assert np.abs(found - expected).max() <= CLOSE * np.abs(expected).max(), what
 
 
+@pytest.mark.slow
 def test_logits_are_larqs(answers):
     assert_close(answers.logits, answers.larq("logits"))
 
@@ -316,6 +317,7 @@ def test_other_floats_are_read_as_float32(port, tiny_layers, dtype):
     assert_same(port(tiny_layers, frozen=False).variables, latent_tree(tiny_layers))
 
 
+@pytest.mark.slow
 def test_a_frozen_network_is_the_latent_one_frozen(port, tiny_layers):
     frozen = port(tiny_layers)
     assert frozen.frozen
@@ -392,6 +394,7 @@ def entry(request, tiny):
     return dataclasses.replace(published, name="excited", build=build, card=Card(num_classes=10))
 
 
+@pytest.mark.slow
 def test_a_file_without_classifier_gives_the_same_network_without_logits(
     entry, keras_layers, write_keras, tmp_path
 ):

@@ -96,6 +96,7 @@ def test_every_array_of_keras_own_files_finds_its_place(tmp_path, name, top):
     assert len(pairs) == len(groups) == (3 * top) + (13 if name == "vgg16" else 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [10, None])
 @pytest.mark.parametrize("spell", ["{layer}/{array}:0", "keras 1"])
 def test_a_vgg_is_read_whole_and_without_classifier(tmp_path, narrow, classes, spell):
@@ -153,6 +154,7 @@ def their_inception_name(name):
     return re.sub(r"^(conv\d|inception_\d\w|loss3)_", r"\1/", name)
 
 
+@pytest.mark.slow
 def test_inception_is_read_by_caffes_names(tmp_path):
     entry = registry.find("inception_v1")
     layers = random_layers(entry, their_inception_name, classes=1000)
@@ -163,6 +165,7 @@ def test_inception_is_read_by_caffes_names(tmp_path):
     assert verify.verify(network, path).agrees
 
 
+@pytest.mark.slow
 def test_inception_survives_a_network_file(tmp_path):
     entry = registry.find("inception_v1")
     layers = random_layers(entry, their_inception_name, classes=None)

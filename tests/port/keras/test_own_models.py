@@ -80,6 +80,7 @@ def case(request, own_model, draws):
     return own.answers, compute(network, x, draws.cotangent(request.param, 5))
 
 
+@pytest.mark.slow
 def test_logits_are_larqs(case):
     answers, (logits, _, _) = case
     assert_close(logits, answers["logits"])
@@ -101,6 +102,7 @@ def test_integers_are_larqs_to_the_last_one(case):
         np.testing.assert_array_equal(np.round(found), answers[key], err_msg=key)
 
 
+@pytest.mark.slow
 def test_latent_weights_compute_the_same(own_model, draws):
     own = own_model("nested")
     network = load.port_file(own.path, frozen=False, preprocessing="unit")
@@ -115,6 +117,7 @@ def test_latent_weights_compute_the_same(own_model, draws):
 # --- files ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["own.keras", "whole.h5", "own.weights.h5"])
 def test_a_model_of_keras_3_computes_the_same(name, tmp_path, reference_archive):
     archive = reference_archive("keras3")
@@ -127,6 +130,7 @@ def test_a_model_of_keras_3_computes_the_same(name, tmp_path, reference_archive)
     assert {"stem", "block.conv", "block.conv@2", "add", "tail"} <= taps.keys()
 
 
+@pytest.mark.slow
 def test_a_ported_model_is_the_same_without_keras(own_model, tmp_path, make_picture):
     """Its network file holds the configuration and the packed weights."""
     network = bnnjax.load_model(own_model("nested").path, preprocessing="symmetric")
@@ -139,6 +143,7 @@ def test_a_ported_model_is_the_same_without_keras(own_model, tmp_path, make_pict
     assert path.stat().st_size < own_model("nested").path.stat().st_size / 3
 
 
+@pytest.mark.slow
 def test_a_recipe_loads_the_network_file_with_its_preprocessing(own_model, tmp_path):
     network = bnnjax.load_model(own_model("nested").path, preprocessing="bytes")
     path = network_file.save(network, tmp_path / "own")
@@ -164,6 +169,7 @@ def test_a_port_agrees_with_its_file_array_by_array(own_model, name):
     assert found.bits > 500
 
 
+@pytest.mark.slow
 def test_a_wrong_bit_is_noticed(own_model):
     own = own_model("face")
     network = load.port_file(own.path)
@@ -182,6 +188,7 @@ def test_another_model_is_refused(own_model):
 # --- the network -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_taps_are_named_like_layers(own_model):
     network = bnnjax.load_model(own_model("face").path)
     assert {"conv2d", "p_re_lu", "quant_conv2d", "add", "quant_separable_conv2d"} <= {*network.taps}
@@ -192,6 +199,7 @@ def test_taps_are_named_like_layers(own_model):
     assert {len(tap.shape) for tap in taps.values()} == {4}
 
 
+@pytest.mark.slow
 def test_other_sizes_have_taps_but_no_logits_if_a_map_is_flattened(own_model):
     network = bnnjax.load_model(own_model("face").path)
     logits, taps = jax.eval_shape(network.apply, network.variables, jnp.zeros((1, 48, 32, 3)))
@@ -199,12 +207,14 @@ def test_other_sizes_have_taps_but_no_logits_if_a_map_is_flattened(own_model):
     assert taps["add"].shape == (1, 24, 16, 16)
 
 
+@pytest.mark.slow
 def test_any_size_has_logits_if_a_mean_ends_the_maps(own_model):
     network = bnnjax.load_model(own_model("quantizers").path)
     logits, _ = jax.eval_shape(network.apply, network.variables, jnp.zeros((2, 20, 36, 3)))
     assert logits.shape == (2, 5)
 
 
+@pytest.mark.slow
 def test_layers_keep_their_own_signs_unless_the_options_change_them(own_model):
     network = bnnjax.load_model(own_model("quantizers").path)
     options = network.architecture.options

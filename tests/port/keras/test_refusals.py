@@ -187,6 +187,7 @@ def test_arrays_that_are_missing_or_left_over_are_named(edited):
     assert "conv2d: bias is missing" in refusal(path)
 
 
+@pytest.mark.slow
 def test_arrays_that_no_layer_needs_are_named(edited):
     path = edited("face", set_in("batch_normalization", center=False))
     assert "batch_normalization: beta is left over" in refusal(path)

@@ -101,6 +101,7 @@ def test_the_card_names_every_layer_and_every_array(archive, quicknet):
     assert card["layers"][-1]["kind"] in ("QuantDense", "Dense")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["quicknet", "quicknet_v0"])
 def test_the_file_is_as_large_as_the_summary_says(name, with_random_weights, tmp_path):
     """The sizes are the published 4.17 MiB of QuickNet and 3.18 of the older one, within 2 %."""
@@ -186,6 +187,7 @@ def test_nothing_but_an_exported_network_is_ever_replaced(quicknet, tmp_path, ot
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_network_file_gives_the_same_archive(quicknet_file, archive, tmp_path):
     path = export(network_file.restore(quicknet_file), tmp_path / "again.npz")
     with np.load(path) as file:

@@ -326,6 +326,7 @@ def assert_same_or_refused(path, network, what):
     return False
 
 
+@pytest.mark.slow
 def test_one_altered_bit_is_harmless_or_detected(small, file):
     content = file.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])

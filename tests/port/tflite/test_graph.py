@@ -199,6 +199,7 @@ def same(a, b):
     return constants[0] == constants[1] and bare[0] == bare[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_altered_bytes_end_in_a_graph_or_one_line(scratch, data):
@@ -287,6 +288,7 @@ def test_the_published_file_cut_short_is_refused(real_tflite, scratch):
         assert graph_or_refusal(scratch) is None, f"first {length} bytes"
 
 
+@pytest.mark.slow
 def test_the_published_file_with_altered_bytes_ends_in_a_graph_or_one_line(real_tflite, scratch):
     content = real_tflite.read_bytes()
     rng = np.random.default_rng(0)

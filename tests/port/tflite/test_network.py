@@ -101,6 +101,7 @@ def test_results_and_gradients_are_those_of_larq(reference, name):
     assert_close(of_x, answers["of_x"])
 
 
+@pytest.mark.slow
 def test_replacing_a_tap_by_itself_changes_nothing_and_by_zeros_does(reference):
     case = reference("quicknet")
     network, x = case.network, case.answers["x"]
@@ -114,6 +115,7 @@ def test_replacing_a_tap_by_itself_changes_nothing_and_by_zeros_does(reference):
         assert abs(module.apply(zeros, x) - logits).max() > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_results_are_those_of_larq(reference, name):
     case = reference(name)
@@ -122,6 +124,7 @@ def test_results_are_those_of_larq(reference, name):
     assert_close(as_the_file_ends(case, logits), case.answers["y"])
 
 
+@pytest.mark.slow
 def test_rounded_networks_are_a_step_apart(reference):
     """LCE rounds integer sums in fixed-point arithmetic; we round the numbers that they represent.
     So a result near a tie may differ by one step of its grid."""
@@ -146,6 +149,7 @@ def test_the_converter_wrote_what_the_cases_are_for(reference):
 # --- gradients through packed tensors --------------------------------------------------
 
 
+@pytest.mark.slow
 def test_packed_tensors_pass_a_gradient(reference):
     """Thresholds contain no scale; its replacement passes gradients of every sign channel."""
     case = reference("sequential")
@@ -165,6 +169,7 @@ def test_rounding_passes_the_gradient_within_its_range():
 # --- taps, sizes -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_taps_are_named_by_what_they_are(reference):
     """The taps of a QuickNet of five blocks with one transition, from 32 to 64 channels."""
     network = reference("quicknet").network
@@ -183,6 +188,7 @@ def test_taps_are_named_by_what_they_are(reference):
     assert taps["stage2"].shape == (2, 8, 12, 64)
 
 
+@pytest.mark.slow
 def test_ends_of_stages_are_sums_or_concatenations(reference):
     for name, join in (("resnet_e", "add"), ("densenet", "concat")):
         entry = reference(name).network.entry
@@ -205,6 +211,7 @@ def test_sums_are_integers_over_all_products(reference):
     assert sums.std() > 1
 
 
+@pytest.mark.slow
 def test_a_flattened_map_has_taps_at_any_size_and_logits_at_its_own(reference):
     network = reference("sequential").network
     assert network.entry.sizes.free
@@ -219,6 +226,7 @@ def test_a_flattened_map_has_taps_at_any_size_and_logits_at_its_own(reference):
     assert (names[0], names[-1]) == ("float_conv1", "dense1")
 
 
+@pytest.mark.slow
 def test_taps_of_a_larger_picture_begin_with_those_of_the_smaller(reference):
     """Convolutions are local, so the upper left corner does not see the rest."""
     network = reference("sequential").network
@@ -296,6 +304,7 @@ def test_all_taps_are_maps(reference):
     assert {len(tap.shape) for tap in taps.values()} == {4}
 
 
+@pytest.mark.slow
 def test_pictures_of_a_batch_are_independent(reference):
     case = reference("operators")
     apply = jax.jit(lambda x: logits_of(case, x))
@@ -442,6 +451,7 @@ def test_the_published_file_agrees_with_its_own_module(real_tflite, real_quickne
     assert len(general.entry.style.style_taps) == len(registry.entry.style.style_taps) == 6
 
 
+@pytest.mark.slow
 def test_shortcuts_of_a_file_cannot_be_scaled(reference):
     """It has additions, but does not say which summand is the shortcut."""
     network = reference("resnet_e").network.with_options(residual_scale=0.5)

@@ -224,6 +224,7 @@ def test_options_of_another_network_are_refused(graph, quicknet, name, fault):
     assert faults(altered, quicknet.architecture) == [f"{where(graph, binary)} {fault}"]
 
 
+@pytest.mark.slow
 def test_strides_of_another_network_are_refused(graph, quicknet):
     """The strides of the stem, a pool and a transition, which is 2."""
     binary = [operator for operator in graph.operators if operator.kind == "LceBconv2d"]

@@ -45,6 +45,7 @@ def test_kernels_are_looked_up_in_their_tables(write, arrays):
         np.testing.assert_array_equal(layer["bias"], arrays[f"{name}/bias"])
 
 
+@pytest.mark.slow
 def test_variables_fit_the_network(write, arrays):
     architecture = Architecture.published(registry.find("vgg19_conv5_1"))
     _, taps = architecture.apply(read_vgg_npz(write(arrays)), jnp.zeros((1, 16, 16, 3)))
@@ -97,6 +98,7 @@ def test_other_files_are_refused(tmp_path):
             read_vgg_npz(tmp_path / name)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PUBLISHED.exists(), reason=f"no {PUBLISHED}; set BNNJAX_DATA")
 def test_published_weights_see_edges_and_colours():
     variables = read_vgg_npz(PUBLISHED)

@@ -10,6 +10,7 @@ from bnnjax.port.keras.handlers import pools
 ONES = jnp.ones((1, 1, 2, 3, 1))
 
 
+@pytest.mark.slow
 def test_every_largest_value_of_a_volume_gets_the_whole_gradient():
     """Unlike in two axes, where the first one gets it."""
     window = {"mean": False, "size": (2, 2, 2), "strides": (1, 1, 1), "padding": "SAME"}
@@ -22,6 +23,7 @@ def test_all_largest_values_of_a_whole_volume_share_the_gradient():
     np.testing.assert_allclose(gradient.ravel(), np.full(6, 1 / 6), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_largest_values_of_a_volume(padding, make_picture):
     x = jnp.asarray(make_picture(0, 15, 9)).reshape(1, 5, 3, 9, 3)
