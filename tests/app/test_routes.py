@@ -56,6 +56,7 @@ def test_a_picture_is_painted_before_the_visitors_eyes(page, encoded):
     assert picture_of(page.http.get(f"works/{work['id']}/picture")).shape == (32, 38, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "suffix"), [("png", "png"), ("jpeg", "jpg"), ("webp", "webp")])
 def test_a_download_has_its_recipe_and_the_recipe_brings_the_settings_back(
     page, encoded, tmp_path, form, suffix
@@ -125,6 +126,7 @@ def test_nobody_sees_or_touches_what_belongs_to_others(serve, encoded):
     assert one.http.get(f"works/{work}/picture").status_code == 200
 
 
+@pytest.mark.slow
 def test_jobs_wait_in_line_and_a_stop_is_one_s_own(serve):
     url = serve()
     first, second, third = (Page(url) for _ in range(3))

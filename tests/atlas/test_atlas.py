@@ -49,6 +49,7 @@ def test_directions_are_the_means_of_the_cells(atlas):
     assert max(middle) < min(end for column, end in ends if column != 1)
 
 
+@pytest.mark.slow
 def test_pictures_turn_towards_their_directions(linear, atlas):
     """The linear network sees the mean colour only, so every reachable direction is reached."""
     kernel = linear.variables["params"]["colors"]["kernel"]
@@ -195,6 +196,7 @@ def from_grey(monkeypatch):
     monkeypatch.setattr(channels, "NOISE", 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("from_grey")
 def test_channels_side_by_side(linear):
     """Each picture's mean colour drives its channel as far as any colour of a fine grid does."""

@@ -45,6 +45,7 @@ def test_correctly_classified_pictures_are_attacked_and_others_left(result, grey
             assert (row[number] != grey_pictures(6)[number]).any()
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_8_bit_pictures(result, network, grey_pictures):
     assert result.epsilons == (1.0, 20.0)
     for epsilon, row, top1, rate in zip(
@@ -120,6 +121,7 @@ def test_labels_are_decisions_unless_given(network, grey_pictures, decisions):
     assert found.figures["labels"] == "decisions of the network"
 
 
+@pytest.mark.slow
 def test_targets_are_reached_and_their_own_pictures_left(network, grey_pictures, decisions):
     own, another = int(decisions[0]), int(decisions[0] + 1) % 5
     for target in (own, another):

@@ -31,6 +31,7 @@ def test_dlr_agrees_with_numpy(logits, data):
     np.testing.assert_allclose(found, -numpy_dlr(z, y, t), rtol=1e-5)
 
 
+@pytest.mark.slow
 @given(LOGITS, st.floats(0.1, 50), st.floats(-9, 9))
 def test_neither_a_factor_nor_a_shift_changes_dlr(logits, factor, shift):
     z = np.array(logits, np.float32)
@@ -38,6 +39,7 @@ def test_neither_a_factor_nor_a_shift_changes_dlr(logits, factor, shift):
     np.testing.assert_allclose(first, second, rtol=2e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @given(LOGITS, st.data())
 def test_the_margin_is_negative_where_the_class_is_not_the_decision(logits, data):
     z = np.array(logits, np.float32)
@@ -60,6 +62,7 @@ def test_dlr_of_too_few_classes_is_refused():
         losses.dlr(jnp.zeros(2), 0)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_where_logits_tie():
     for loss in (losses.dlr, losses.margin, losses.cross_entropy):
         assert np.isfinite(jax.grad(loss)(jnp.zeros(6), 2)).all()

@@ -65,6 +65,7 @@ def test_the_best_l2_change_is_along_the_weights(two_classes, method):
     assert np.linalg.norm(change - best) < 0.02 * np.linalg.norm(best)
 
 
+@pytest.mark.slow
 def test_one_step_of_pgd_moves_by_the_step_size(two_classes):
     """From the random start, inside the ball, each value moves by a tenth of the radius."""
     picture, network, w = two_classes

@@ -33,6 +33,7 @@ def test_the_term_agrees_with_its_definition():
     assert value(Classified(), own, logits) == pytest.approx(-np.log(1 - chances[1]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_term_vanishes_once_the_attack_has_succeeded():
     own = jnp.asarray([0.0, 3, 1])
     assert value(Classified(class_index=2), own, [0.0, 0, 60]) == pytest.approx(0, abs=1e-6)

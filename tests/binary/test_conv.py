@@ -106,6 +106,7 @@ def test_packed_conv_of_an_empty_batch(check_packed):
     check_packed(geometry((0, 4, 3, 33), (3, 2)), pictures=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
 def test_bfloat16_gradient_errs_by_its_rounding_and_no_more(numpy_conv, strides):
     where = geometry((2, 8, 7, 40), (3, 3), strides=strides, pad_value=1)
@@ -150,6 +151,7 @@ MAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_packed_conv_mapped_over_activations(numpy_conv, name):
     where = geometry((2, 5, 4, 35), (3, 2), strides=(1, 2), pad_value=1)
@@ -162,6 +164,7 @@ def test_packed_conv_mapped_over_activations(numpy_conv, name):
         np.testing.assert_array_equal(gradients[k], numpy_conv.input_gradient(where, g, kernel))
 
 
+@pytest.mark.slow
 def test_packed_conv_mapped_over_kernels(numpy_conv):
     where = geometry((1, 4, 3, 33), (2, 2))
     x, kernel, g = tensors(where, features=2)

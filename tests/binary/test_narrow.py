@@ -67,6 +67,7 @@ def test_dilated_kernels_unrolled_and_not(kernel_size):
     check(geometry((2, 9, 8, 3), kernel_size, strides=(2, 1), dilation=(2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("strict")
 @pytest.mark.parametrize("kernel_size", [(3, 2), (4, 3)])
 def test_without_implicit_promotion(kernel_size):

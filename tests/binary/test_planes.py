@@ -97,6 +97,7 @@ def test_every_level_of_dorefa_is_recognized(bitwidth):
     np.testing.assert_allclose(y.reshape(-1), np.arange(n + 1) / n, rtol=2.0**-23)
 
 
+@pytest.mark.slow
 def test_gradient_dtype_is_that_of_the_backward_product():
     where = geometry((1, 5, 4, 3), (2, 1))
     levels, kernel, g = tensors(where, 2, features=8, pictures=1)

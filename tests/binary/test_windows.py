@@ -41,6 +41,7 @@ def all_shifted(where, x):
     return [shifted(where, padded, i, j) for i, j in np.ndindex(where.kernel_size)]
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(data=st.data())
 def test_shifted_is_a_slice_with_steps_and_spread_its_transpose(geometries, data):

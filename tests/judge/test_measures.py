@@ -92,6 +92,7 @@ def test_matched_luma_of_a_flat_picture_is_the_mean():
     np.testing.assert_allclose(matched, np.mean(reference @ measures.LUMA), rtol=0.05)
 
 
+@pytest.mark.slow
 def test_strokes_ignore_brightness_contrast_and_colour():
     painting = random_image(0)
     grey = np.repeat((painting @ measures.LUMA)[..., None], 3, axis=2)

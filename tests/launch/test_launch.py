@@ -119,6 +119,7 @@ def test_pictures_are_called_by_photograph_and_painting(folder):
         assert 0.001 < np.abs(painted - photograph).mean() < 0.2  # three steps change little
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("painted")
 def test_losses_are_a_table_with_a_row_for_each_step(folder):
     with open(folder / "painted" / "boat__wave.losses.csv", newline="") as file:

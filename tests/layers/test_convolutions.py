@@ -73,6 +73,7 @@ def test_latent_quant_conv_agrees_with_larq(conv_case, apply_with_gradient):
     assert_latent_agrees_with_larq(conv_case, apply_with_gradient)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["packed", "dense"])
 def test_frozen_quant_conv_agrees_with_larq(conv_case, backend, apply_with_gradient):
     assert_frozen_agrees_with_larq(conv_case, backend, apply_with_gradient)
@@ -159,6 +160,7 @@ def test_gradient_dtype_is_that_of_the_backward_product(reals, with_gradient):
         assert (exact == of_rounded).all() == blind
 
 
+@pytest.mark.slow
 def test_without_quantizers_it_is_an_ordinary_convolution(reals):
     layer = QuantConv(4, kernel_size=(2, 3), strides=(2, 1), use_bias=True)
     x, kernel, bias = reals((2, 5, 6, 3)), reals((2, 3, 3, 4), seed=1), reals(4, seed=2)

@@ -57,6 +57,7 @@ def test_frozen_depthwise_conv_agrees_with_larq(depthwise_case, apply_with_gradi
     case.assert_close(of_x, case.of_x)
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
@@ -138,6 +139,7 @@ def freeze_both(layer, params):
     }
 
 
+@pytest.mark.slow
 def test_latent_separable_conv_agrees_with_larq(separable_case, apply_with_gradient):
     case = separable_case
     params, expected = separable_params_of(case), separable_params_of(case, "of_")

@@ -154,6 +154,7 @@ def test_compiled_forms_agree(trained, frozen, pictures):
     assert (logits.argmax(1) == labels).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_one_bit_per_weight_is_stored(trained, frozen):
     def size(tree, kind):
         return sum(leaf.nbytes for path, leaf in flatten_dict(tree).items() if path[-1] == kind)

@@ -112,6 +112,7 @@ def test_counts_of_binary_convolutions_equal_numpy_integers(checked):
     assert compared == (20 if network.name == "bmxnet_resnet18" else 15)
 
 
+@pytest.mark.slow
 def test_zeros_occur_and_padding_counts(checked):
     network, arrays, _, _, taps = checked
     if network.provenance["source"] == "random":

@@ -67,6 +67,7 @@ def test_only_the_form_changes(latent_quicknet):
     assert frozen.provenance == other.provenance
 
 
+@pytest.mark.slow
 def test_freezing_packs_signs_and_folds_norms(latent_quicknet, frozen_quicknet):
     latent, packed = leaves(latent_quicknet), leaves(frozen_quicknet)
     kinds = set()
@@ -91,6 +92,7 @@ def test_freezing_packs_signs_and_folds_norms(latent_quicknet, frozen_quicknet):
     assert kinds == {"words", "multiplier", "bias", "kernel"}
 
 
+@pytest.mark.slow
 def test_thawing_gives_signs_and_equivalent_norms(latent_quicknet, frozen_quicknet, thawed):
     latent, packed = leaves(latent_quicknet), leaves(frozen_quicknet)
     for path, leaf in leaves(thawed).items():

@@ -8,6 +8,8 @@ import pytest
 from bnnjax.models import inception, registry, summary
 from bnnjax.models.network import Architecture
 
+pytestmark = pytest.mark.slow
+
 ENTRY = registry.find("inception_v1")
 # Table 1 of the paper: #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5, pool proj; input; side of
 # the map at 224 px.
@@ -59,7 +61,6 @@ def test_parameters_are_the_published_ones():
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 6_998_552 == ENTRY.card.parameters
 
 
-@pytest.mark.slow
 def test_products_are_those_of_the_paper():
     found = summary.summarize(architecture_of())
     products = sum(k * k * i * o * side**2 for _, k, i, o, side in convolutions()) + 1024 * 1000
@@ -149,7 +150,6 @@ def params():
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 61), (79, 66)])  # pools meet even and odd sides
 def test_forward_agrees_with_numpy(params, size):
     images = np.random.default_rng(1).uniform(size=(2, *size, 3)).astype(np.float32)
@@ -165,7 +165,6 @@ def test_forward_agrees_with_numpy(params, size):
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=2e-5 * abs(expected).max())
 
 
-@pytest.mark.slow
 def test_average_pools_replace_those_between_modules():
     x = np.abs(np.random.default_rng(0).normal(size=(1, 5, 7, 3))).astype(np.float32)
     options = ENTRY.options.__class__(pooling="avg")

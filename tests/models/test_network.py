@@ -58,6 +58,7 @@ def test_images_are_normalized_first(quicknet, images):
     np.testing.assert_allclose(tap, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_layers_behind_the_last_tap_used_are_not_computed(quicknet, images):
     function = jax.jit(one_tap(quicknet, "section2_block1"))
     compiled = function.lower(quicknet.variables, images).compile()
@@ -253,6 +254,7 @@ def test_initial_variables_are_latent_and_depend_on_the_key():
     assert first["weight_clip"]["conv"]["kernel"] == 1.25
 
 
+@pytest.mark.slow
 def test_a_module_without_taps_or_options_is_a_network(images):
     entry = Entry("plain", lambda **_: Plain(), lambda x: x, Sizes(lambda side: True, stride=8))
     architecture = Architecture.published(entry)

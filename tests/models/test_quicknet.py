@@ -159,6 +159,7 @@ def test_average_pooling_changes_the_transitions_and_nothing_else(
     assert_follows(found, taps, expected_logits(found, layers))
 
 
+@pytest.mark.slow
 def test_the_residual_stream_is_real_valued_and_signed(results):
     """Unlike the rectified features that style transfer usually sees."""
     taps = results("quicknet", "packed").taps

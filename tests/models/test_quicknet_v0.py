@@ -44,6 +44,7 @@ def weights_of(entry):
     return sum(int(np.prod(shape)) for shape in shapes_of(entry, frozen=False).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "published"),
     [
@@ -246,6 +247,7 @@ def test_a_residual_scale_of_1_is_the_published_network_to_the_bit(results, run)
     np.testing.assert_array_equal(again.logits, results.logits)
 
 
+@pytest.mark.slow
 def test_pictures_of_a_batch_do_not_affect_each_other(results):
     other = results.images.copy()
     other[1] = other[1, ::-1]

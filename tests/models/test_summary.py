@@ -67,6 +67,7 @@ def test_counts_equal_larqs_exactly(counted, name):
     assert counts == LARQ[f"{name}/counts"].tolist()
 
 
+@pytest.mark.slow
 @NAMES
 def test_counts_are_the_published_ones(counted, name):
     found = counted[name]
@@ -106,6 +107,7 @@ def test_the_registry_has_the_published_sizes(counted, name):
     assert round((found.bytes + 4 * more) / 2**20, 2) == entry.card.mebibytes
 
 
+@pytest.mark.slow
 def test_without_the_classifier_its_counts_are_missing(counted):
     found = summary.summarize(architecture_of("quicknet", num_classes=None))
     assert found.parameters == 13_234_088 - 513 * 1000
@@ -132,6 +134,7 @@ def test_sizes_that_the_network_cannot_take_are_refused(name, side):
         summary.summarize(architecture_of(name), side=side)
 
 
+@pytest.mark.slow
 def test_a_size_that_only_the_features_take_is_refused_with_the_classifier():
     with pytest.raises(ValueError, match="the classifier of binary_alexnet does not take pictures"):
         summary.summarize(architecture_of("binary_alexnet"), side=100)

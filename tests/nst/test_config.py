@@ -227,6 +227,7 @@ def test_a_typo_in_a_preset_suggests_the_nearest():
 numbers = st.floats(0, 1e6, width=32)
 
 
+@pytest.mark.slow
 @given(data=st.data(), count=st.integers(1, 6), taps=st.integers(1, 5))
 def test_weights_are_spread_over_pictures_and_taps(data, count, taps):
     given_weights, expected = {}, {}

@@ -73,6 +73,7 @@ def test_preprocessing_is_chosen_when_networks_are_loaded(twins):
         load_models(load_models(twins), preprocessing="unit")
 
 
+@pytest.mark.slow
 def test_an_unknown_member_is_refused():
     with pytest.raises(ValueError, match="inknot"):
         load_models("inknet,inknot")

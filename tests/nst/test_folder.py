@@ -85,6 +85,7 @@ def pixels(place, name):
 # --- finished pictures ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_leaves_pictures_and_figures_and_nothing_else(whole):
     pytest.importorskip("matplotlib")
     figures = [f"boat__wave{suffix}" for suffix in files.FIGURES]
@@ -164,6 +165,7 @@ def test_interrupted_pictures_are_marked_and_painted_again(
     np.testing.assert_equal(*tables)
 
 
+@pytest.mark.slow
 def test_other_pictures_are_not_resumed(stylize_into, tmp_path, whole):
     for name in NAMES:
         (tmp_path / f"{name}.png").write_bytes((whole / f"{name}.png").read_bytes())
@@ -218,6 +220,7 @@ def test_a_disk_that_stays_full_is_an_error_and_the_run_can_resume(
     np.testing.assert_array_equal(pixels(tmp_path, NAMES[2]), pixels(whole, NAMES[2]))
 
 
+@pytest.mark.slow
 def test_a_failed_preview_costs_one_warning_and_no_picture(
     stylize_into, tmp_path, whole, monkeypatch
 ):
@@ -284,6 +287,7 @@ def test_a_side_that_the_format_cannot_hold_is_refused(stylize_into, tmp_path, m
 # --- formats -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output_format", "suffix"), [("jpeg", ".jpg"), ("webp", ".webp")])
 def test_every_format_has_its_recipe(stylize_into, tmp_path, whole, output_format, suffix):
     _, written = stylize_into(tmp_path, output_format=output_format)
@@ -307,6 +311,7 @@ def test_a_single_picture_has_the_name_that_is_asked_for(stylize_into, inputs, t
         stylize_into("out", inputs[0][0], output=output)
 
 
+@pytest.mark.slow
 def test_transparency_is_kept_on_request(stylize_into, inputs, tmp_path):
     photograph = Image.open(inputs[0][0]).resize((80, 64))
     ramp = np.repeat(np.linspace(0, 255, 80).astype(np.uint8)[None], 64, axis=0)
@@ -331,6 +336,7 @@ def test_a_panorama_of_thirty_to_one_is_painted(stylize_into, tmp_path, make_pic
     assert result.images[0].shape == (32, 960, 3)
 
 
+@pytest.mark.slow
 def test_folders_and_patterns_are_painted(stylize_into, inputs, tmp_path):
     place = inputs[1].parent
     result, _ = stylize_into(tmp_path, place / "[bh]*.png", inputs[1], steps=1)

@@ -89,6 +89,7 @@ def test_a_recipe_with_the_infinity_of_earlier_versions_is_read(tmp_path):
     assert Recipe.read(path).config == StylizeConfig(clip=float("inf"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_recipe_is_read_as_it_was_written(result, folder, painted, number):
     path = painted if number == 0 else painted.with_name("content2__wave.png")
@@ -254,6 +255,7 @@ def test_a_recipe_names_additional_terms_and_their_weights(brightened, result, t
     assert result.recipe(0).extra_terms == {}
 
 
+@pytest.mark.slow
 def test_a_recipe_is_repeated_only_with_its_additional_terms(brightened, toy, folder, monkeypatch):
     monkeypatch.chdir(folder)
     recipe = brightened.recipe(1)
@@ -412,6 +414,7 @@ def guided(toy, folder, make_picture):
     return result, result.save(folder / "guided")[0]
 
 
+@pytest.mark.slow
 def test_a_recipe_names_every_picture_with_its_hash(guided, folder):
     result, path = guided
     recipe = Recipe.read(path)

@@ -169,6 +169,7 @@ def test_a_blend_with_one_share_is_the_other_painting_alone(run):
     assert np.abs(even - alone).mean() > 2 * np.abs(blended - alone).mean()
 
 
+@pytest.mark.slow
 def test_the_photographs_chroma_is_kept(run):
     picture, photograph = run(colors="photograph")
     inside = ((picture > 0) & (picture < 1)).all(axis=2)

@@ -51,6 +51,7 @@ def test_pictures_and_losses_come_in_the_order_of_their_pairs(result):
         assert {values.shape for values in losses.values()} == {(4,)}
 
 
+@pytest.mark.slow
 def test_pictures_are_made_once(result):
     """Looking at them twice does not compute them twice."""
     assert result.images is result.images
@@ -99,6 +100,7 @@ def saved(result, tmp_path_factory):
     return folder, result.save(folder)
 
 
+@pytest.mark.slow
 def test_everything_is_saved_and_reported(saved):
     pytest.importorskip("matplotlib")
     folder, paths = saved

@@ -84,6 +84,7 @@ def test_the_history_holds_the_steps_of_all_stages(run):
     assert result.images[0].shape == (96, 128, 3)
 
 
+@pytest.mark.slow
 def test_an_interrupted_stage_leaves_pictures_of_full_size_and_resumes(run, tmp_path, monkeypatch):
     monkeypatch.setattr(snapshots, "EVERY", 0)
     sides = []

@@ -242,6 +242,7 @@ def test_preprocessing_is_chosen_for_files_that_do_not_state_it(paint_by_tflite,
 # --- batches -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_batch_equals_single_runs(stylize, photographs, painting, singles):
     """On a CPU they are equal bit by bit: each picture is run alone, by the same compiled step."""
     order = [3, 1, 0, 2]
@@ -545,6 +546,7 @@ def test_the_best_picture_before_divergence_is_kept(stylize, photograph, paintin
     np.testing.assert_array_equal(found.images[0], shown[last_good])
 
 
+@pytest.mark.slow
 def test_divergence_in_the_last_step_is_a_problem(stylize, photograph, painting, poison):
     """The loss belongs to the picture before a step, so it does not show this."""
     found = stylize(photograph, painting, steps=4, optimizer=poison)

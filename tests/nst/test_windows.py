@@ -94,6 +94,7 @@ def test_sums_about_any_centre_are_those_of_numpy(seed):
     np.testing.assert_allclose(covariance, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sums_of_nothing_are_the_statistics_of_nothing():
     total = statistics.weighted_sums(jnp.ones((2, 2, 3)), jnp.zeros((2, 2)), jnp.ones(3))
     for value in statistics.of_sums(total, jnp.ones(3), "moments"):

@@ -30,6 +30,7 @@ class Mistake:
         return chances[data["label"]], {"chance": jnp.exp(chances[data["label"]])}
 
 
+@pytest.mark.slow
 def test_an_attack_within_a_small_ball(network, make_picture):
     """PGD (Madry et al. 2018) at two radii in one call; both stay within theirs, and the larger
     leaves less of the classifier's confidence."""

@@ -42,6 +42,7 @@ def test_pictures_reach_their_goals(descend, goals, grey, parametrization):
     assert set(found.seconds) == {"prepare", "optimize"}
 
 
+@pytest.mark.slow
 def test_weights_and_rates_are_each_pictures_own(descend, goals, grey):
     weights = {"distance": [1.0, 2.0, 3.0, 4.0, 5.0], "brightness": 0.5}
     rates = [0.01, 0.02, 0.03, 0.04, 0.05]
@@ -229,6 +230,7 @@ def test_the_best_picture_before_divergence_is_kept(descend, goals, grey, poison
         np.testing.assert_allclose(found.pictures[place], healthy.pictures[place], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_divergence_in_the_last_step_is_reported(descend, goals, grey, poison):
     """The loss belongs to the picture before a step, so the last picture has none."""
     found = descend(grey[:1], goals[:1], steps=4, optimizer=poison)

@@ -80,6 +80,7 @@ def test_around_the_edges_levels_roll_with_the_picture():
         assert same == around
 
 
+@pytest.mark.slow
 def test_fourier_coefficients_are_those_of_numpy():
     """Every colour axis of a grey picture is the logits' spectrum divided by 1 / frequency."""
     grey = np.repeat(picture_of(3, 12, 10)[..., :1], 3, axis=2)

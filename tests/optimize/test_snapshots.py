@@ -92,6 +92,7 @@ def test_snapshots_of_another_run_are_refused(run, tmp_path, monkeypatch, other)
         run(snapshots=tmp_path, **other)
 
 
+@pytest.mark.slow
 def test_a_short_run_leaves_no_snapshots(run, tmp_path):
     run(snapshots=tmp_path, steps=3)
     assert list(tmp_path.iterdir()) == []

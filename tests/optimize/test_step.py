@@ -53,6 +53,7 @@ def test_the_first_step_of_adam_is_as_long_as_the_learning_rate(run, grey):
         np.testing.assert_allclose(moved, rate, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_chunk_runs_the_requested_number_of_steps(run, grey):
     _, history = run(0, 3, 10)
     assert history.keys() == {"total", "distance", "brightness"}

@@ -134,6 +134,7 @@ def test_files_of_other_kinds_are_sent_to_the_importer(tmp_path, name):
         bnnjax.load_model(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_preprocessing_is_a_choice_of_files_with_graphs_only(quicknet_file):
     for model in (None, "quicknet", quicknet_file):
         with pytest.raises(ValueError, match=r"preprocessing is chosen for \.h5, .*\.tflite files"):
@@ -272,6 +273,7 @@ def test_a_partial_download_is_reused(publish, server, cache, tiny, monkeypatch)
     assert names(cache) == {name}
 
 
+@pytest.mark.slow
 def test_a_download_that_was_damaged_since_is_made_again(publish, server, cache, tiny):
     path, name = publish(tiny)
     content = bytearray(path.read_bytes())
@@ -312,6 +314,7 @@ def test_two_processes_at_once_download_once(publish, server, cache, tiny):
 # --- the published network -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_published_file_is_ported_with_its_origin(real_quicknet, real_tflite, tmp_path):
     assert real_quicknet.frozen
     assert real_quicknet.provenance["source"] == real_tflite.name

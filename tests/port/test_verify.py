@@ -105,6 +105,7 @@ def test_fixed_pictures_are_always_the_same_and_in_range():
     np.testing.assert_array_equal(verify.fixed_pictures(3, side=32), pictures)
 
 
+@pytest.mark.slow
 def test_a_source_that_is_not_a_tflite_file_is_refused(quicknet, tmp_path):
     (tmp_path / "a.tflite").write_text("text")
     with pytest.raises(ValueError, match=r"a\.tflite: not a \.tflite file"):
@@ -150,6 +151,7 @@ def test_a_port_of_a_keras_file_agrees_with_it(tiny, tiny_layers, write_keras, t
     assert found.agrees
 
 
+@pytest.mark.slow
 def test_one_wrong_bit_of_a_keras_file_is_detected(altered, keras_file):
     def flip(words):
         words[1, 1, 0, 5] ^= np.uint32(1 << 9)
@@ -197,6 +199,7 @@ def test_a_keras_file_of_another_network_is_refused(quicknet, keras_file):
         verify.verify_h5(quicknet, keras_file)
 
 
+@pytest.mark.slow
 def test_a_source_is_compared_as_its_suffix_says(quicknet, tmp_path):
     (tmp_path / "a.TFLITE").write_text("text")
     with pytest.raises(ValueError, match=r"a\.TFLITE: not a \.tflite file"):

@@ -72,6 +72,7 @@ def test_a_map_with_two_names_is_tried_once(with_random_weights):
     assert len(names) == 2 + 14 * 2 + 3  # the stem, two per block, the transitions
 
 
+@pytest.mark.slow
 def test_two_networks_show_their_taps_side_by_side(small, files, toy, with_random_weights):
     other = with_random_weights(dataclasses.replace(toy.entry, name="other"), seed=1)
     pictures = {}
@@ -121,6 +122,7 @@ def test_every_content_tap_meets_every_set_of_style_taps(crossed):
     ]
 
 
+@pytest.mark.slow
 def test_a_held_out_pair_gets_what_the_others_choose(crossed):
     table = np.array(
         [

@@ -64,6 +64,7 @@ def test_static_options_vary_as_well(small, files, calls):
     assert [o.recipe.config.pooling for o in study.outcomes] == ["max", "max", "avg", "avg"]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_resumes_without_repeating_pictures(small, files, calls, tmp_path):
     options = {**small, "vary": VARY, "output_dir": tmp_path, "batch": 4}
     whole = bnnjax.sweep(files[0], files[2], **{**options, "output_dir": None})
@@ -136,6 +137,7 @@ def test_the_best_setting_is_saved_as_a_recipe(small, files, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_per_picture_and_the_sheet_a_row_per_setting(small, files, tmp_path):
     study = bnnjax.sweep(files[:2], files[2], vary=VARY, **small)
     study.save(tmp_path)
@@ -172,6 +174,7 @@ def optuna():
     return pytest.importorskip("optuna")
 
 
+@pytest.mark.slow
 def test_a_search_asks_in_batches_and_finds_low_scores(optuna, small, files, calls):
     vary = {"style_weight": "0.5..32", "pooling": "max,avg"}
     study = search.search(files[0], files[2], vary=vary, settings=10, at_once=4, **small)

@@ -95,6 +95,7 @@ def test_the_network_learns(optimizer, make):
             np.testing.assert_array_equal(np.abs(kernel), 1)
 
 
+@pytest.mark.slow
 def test_accuracy_is_the_share_of_right_guesses(make, monkeypatch):
     monkeypatch.setattr("bnnjax.train.cifar10_task.EVALUATION_BATCH", 25)  # 60 pictures: 25, 25, 10
     task = make()

@@ -105,6 +105,7 @@ def test_training_learns_the_colors_and_the_frozen_network_knows_them(
     assert 100 * np.mean(guesses == photographs.labels) == pytest.approx(found["top1"], abs=5)
 
 
+@pytest.mark.slow
 def test_latent_weights_stay_within_their_clip(task, start):
     state = start()
     params = {"student": jax.tree.map(lambda w: 10 * w, state.params["student"])}

@@ -136,6 +136,7 @@ def test_all_faults_are_told_at_once(random_arrays, write):
     ]
 
 
+@pytest.mark.slow
 @NAMES
 def test_the_other_network_is_refused(random_arrays, write, name):
     (other,) = PUBLISHED.keys() - {name}

@@ -188,6 +188,7 @@ def test_logits_are_larqs(answers):
     assert_close(answers.logits, answers.larq("logits"))
 
 
+@pytest.mark.slow
 def test_the_gradient_of_the_picture_is_larqs(answers):
     assert_close(answers.gradient, answers.larq("gradient"))
 
@@ -326,6 +327,7 @@ def test_a_frozen_network_is_the_latent_one_frozen(port, tiny_layers):
     assert_same(frozen.variables, latent.variables)
 
 
+@pytest.mark.slow
 def test_packed_words_hold_the_signs_and_zero_is_positive(port, tiny_layers):
     params = port(tiny_layers).variables["params"]
     for name in BINARY:
@@ -351,6 +353,7 @@ def test_frozen_norms_have_the_epsilons_of_the_network(port, tiny_layers):
     assert len(norms) == 6
 
 
+@pytest.mark.slow
 def test_kernels_that_are_binarized_already_give_the_same_network_and_are_recorded(
     port, tiny_layers
 ):
@@ -415,6 +418,7 @@ def test_a_file_without_classifier_gives_the_same_network_without_logits(
     assert taps == whole_taps
 
 
+@pytest.mark.slow
 def test_a_classifier_with_other_classes_is_read(entry, keras_layers, write_keras, tmp_path):
     layers = keras_layers(entry, num_classes=7)
     network = importer.read_network(write_keras(tmp_path / "seven.h5", layers), entry)
@@ -427,6 +431,7 @@ def test_a_classifier_with_other_classes_is_read(entry, keras_layers, write_kera
 # --- files that do not match ------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_everything_that_does_not_fit_is_listed_at_once(refusal, tiny_layers):
     weights(tiny_layers, "stem_norm")["gamma"] = np.ones(31, np.float32)
     weights(tiny_layers, "stem_conv")["bias"] = np.zeros(8, np.float32)
@@ -446,6 +451,7 @@ def test_everything_that_does_not_fit_is_listed_at_once(refusal, tiny_layers):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [np.complex64(1j), b"text"], ids=["complex", "text"])
 def test_values_that_are_not_numbers_are_refused(refusal, tiny_layers, value):
     weights(tiny_layers, "dense")["bias"] = np.full(10, value)
@@ -454,6 +460,7 @@ def test_values_that_are_not_numbers_are_refused(refusal, tiny_layers, value):
     assert line.endswith(", needs a float type")
 
 
+@pytest.mark.slow
 def test_values_that_are_not_finite_are_listed_at_once(refusal, tiny_layers):
     weights(tiny_layers, "stem_conv")["kernel"][0, 0, 0, 0] = np.nan
     weights(tiny_layers, BINARY[1])["kernel"][2, 2, 63, 63] = -np.inf

@@ -86,6 +86,7 @@ def test_logits_are_larqs(case):
     assert_close(logits, answers["logits"])
 
 
+@pytest.mark.slow
 def test_the_gradient_of_the_picture_is_larqs(case):
     answers, (_, gradient, _) = case
     assert np.abs(answers["gradient"]).max() > 0
@@ -153,6 +154,7 @@ def test_a_recipe_loads_the_network_file_with_its_preprocessing(own_model, tmp_p
         bnnjax.load_model(path, preprocessing="unit")
 
 
+@pytest.mark.slow
 def test_a_file_read_twice_compiles_once(own_model):
     first, second = (bnnjax.load_model(own_model("nested").path) for _ in range(2))
     assert first.architecture == second.architecture
@@ -179,6 +181,7 @@ def test_a_wrong_bit_is_noticed(own_model):
     assert verify.verify(network, own.path).differing == 1
 
 
+@pytest.mark.slow
 def test_another_model_is_refused(own_model):
     network = load.port_file(own_model("face").path)
     with pytest.raises(ValueError, match=r"holds another model than face\.h5"):

@@ -153,6 +153,7 @@ def replaced(name, value):
     return change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "change", "message"),
     [
@@ -182,6 +183,7 @@ def test_arrays_that_do_not_fit_are_named(weights, layer, change, message):
     assert message in refusal(weights(layer, change))
 
 
+@pytest.mark.slow
 def test_arrays_that_are_missing_or_left_over_are_named(edited):
     path = edited("face", set_in("conv2d", use_bias=True))
     assert "conv2d: bias is missing" in refusal(path)

@@ -143,6 +143,7 @@ def test_the_home_folder_may_be_written_as_a_tilde(quicknet, tmp_path, monkeypat
     assert (tmp_path / "network.npz").is_file()
 
 
+@pytest.mark.slow
 def test_unwritable_networks_are_refused(quicknet, tmp_path):
     with pytest.raises(ValueError, match="latent; freeze it"):
         export(thaw(quicknet), tmp_path / "network.npz")

@@ -96,6 +96,7 @@ def seal_of(card):
 # --- round trips ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_written_files_are_read_back_unchanged(quicknet, quicknet_file):
     restored = network_file.restore(quicknet_file)
     assert_same_arrays(restored, quicknet)

@@ -85,6 +85,7 @@ def assert_close(found, expected, tolerance=ROUNDING):
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOAT_NETWORKS)
 def test_results_and_gradients_are_those_of_larq(reference, name):
     case = reference(name)
@@ -137,6 +138,7 @@ def test_rounded_networks_are_a_step_apart(reference):
     assert np.ptp(case.answers["y"].astype(int)) > 10
 
 
+@pytest.mark.slow
 def test_the_converter_wrote_what_the_cases_are_for(reference):
     """Packed results, and max-pools of packed tensors."""
     kinds = {op.kind for op in reference("packed_pool").graph.operators}
@@ -158,6 +160,7 @@ def test_packed_tensors_pass_a_gradient(reference):
     assert (abs(gradient) > 0).mean() > 0.2
 
 
+@pytest.mark.slow
 def test_rounding_passes_the_gradient_within_its_range():
     grid = program.Grid(0.5, 3, -128, 127)
     x = jnp.array([-100.0, -65.4, -0.3, 0.25, 0.74, 61.9, 70.0])
@@ -359,6 +362,7 @@ def test_preprocessing_is_chosen_by_name(reference, tmp_path):
         bnnjax.load_model(path, preprocessing="zoo")
 
 
+@pytest.mark.slow
 def test_altered_bytes_end_in_a_network_or_one_line(tmp_path):
     """Tables, options and shapes are made of small numbers."""
     content = np.load(ANSWERS)["ones file"].tobytes()

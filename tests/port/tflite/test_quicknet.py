@@ -132,6 +132,7 @@ def faults(graph, architecture):
     return [line.strip() for line in str(raised.value).splitlines()[1:]]
 
 
+@pytest.mark.slow
 def test_every_weight_arrives_unchanged(graph, quicknet):
     read = flatten_dict(read_variables(graph, quicknet.architecture)["params"])
     expected = flatten_dict(quicknet.variables["params"])

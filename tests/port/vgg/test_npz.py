@@ -35,6 +35,7 @@ def write(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_kernels_are_looked_up_in_their_tables(write, arrays):
     params = read_vgg_npz(write(arrays))["params"]
     assert set(params) == set(vgg.kernel_shapes(vgg.TO_CONV5_1))

@@ -100,6 +100,7 @@ def test_tensors_are_those_that_were_saved(write):
         np.testing.assert_array_equal(found[name], value)
 
 
+@pytest.mark.slow
 def test_kernels_are_looked_up_and_turned_round(write, arrays):
     network = load.port_file(write(arrays), model="vgg19")
     assert network.entry.name == "vgg19"
