@@ -42,14 +42,11 @@ def main() -> int:
     options = {name: FLAGS[name].value for name in SAME} | cli.given(OPTIONS)
     styles = sources.listed(FLAGS.style) or ()
     rows = many.stylize_many(FLAGS.pictures, styles, workers=workers, **options)
-    done, problems, spent = (
-        sum(row.status == DONE for row in rows),
-        many.failures(rows),
-        cli.costs(),
-    )
+    done, problems = sum(row.status == DONE for row in rows), many.problems(rows)
+    spent = cli.costs()
     print(f"{FLAGS.output_dir}: {done} of {len(rows)} pictures; {spent['total_seconds']} s")
     cli.print_problems(problems)
-    cli.print_json({"done": done, "failed": len(problems), **spent, "problems": problems})
+    cli.print_json({"done": done, "failed": len(rows) - done, **spent, "problems": problems})
     return 1 if problems else 0
 
 

@@ -18,8 +18,8 @@ class Task(NamedTuple):
 
     Attributes:
       name: the name of its file, without the suffix; unique.
-      content: the path of the photograph.
-      style: the path of the painting, or several joined by "+".
+      content: the absolute path of the photograph.
+      style: the absolute path of the painting, or of several, joined by "+".
     """
 
     name: str
@@ -103,4 +103,10 @@ def _named(manifest: str | Path, rows: Sequence[Mapping[str, str]]) -> list[Task
             fault = "is the name of two pictures" if name in taken else "cannot name a file"
             raise ValueError(f"{manifest}: {name!r} {fault}")
         taken.add(name)
-    return [Task(n, row["content"], row["style"]) for n, row in zip(names, rows, strict=True)]
+    columns = ([_absolute(row[kind]) for row in rows] for kind in ("content", "style"))
+    return [*map(Task, names, *columns)]
+
+
+def _absolute(path: str) -> str:
+    """Workers run in other folders."""
+    return "+".join(map(os.path.abspath, path.split("+")))

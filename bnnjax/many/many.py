@@ -16,7 +16,7 @@ from bnnjax.images import FORMATS
 from bnnjax.many import manifest
 from bnnjax.many.manifest import Task
 from bnnjax.many.painter import Painter
-from bnnjax.many.results import FAILED, Results, Row
+from bnnjax.many.results import Results, Row
 from bnnjax.nst.config import StylizeConfig, StylizeOptions, resolve
 from bnnjax.nst.ensemble import load_models
 from bnnjax.nst.recipe import plain
@@ -126,9 +126,9 @@ def _absolute(model: str | None) -> str | None:
     return ",".join(os.path.abspath(name) if os.path.exists(name) else name for name in names)
 
 
-def failures(rows: Sequence[Row]) -> list[str]:
-    """A line for every picture that could not be painted."""
-    return [f"{row.name}: {row.error}" for row in rows if row.status == FAILED]
+def problems(rows: Sequence[Row]) -> list[str]:
+    """A line for every picture with which something is wrong."""
+    return [f"{row.name}: {row.error}" for row in rows if row.error]
 
 
 def _check(batch: int, output_format: str) -> None:

@@ -54,17 +54,20 @@ class Painter:
         """Paints pictures side by side. One that cannot be painted costs the others nothing."""
         began = time.monotonic()
         try:
-            faults = self._paint(tasks)
+            faults, status = self._paint(tasks), DONE
         except ValueError as error:
             if len(tasks) > 1:  # find out whose fault it is
                 half = len(tasks) // 2
                 return self.paint(tasks[:half]) + self.paint(tasks[half:])
-            faults = {0: str(error)}
+            faults, status = {0: " ".join(str(error).split())}, FAILED
         seconds = round((time.monotonic() - began) / len(tasks), 3)
-        return [self._row(task, faults.get(n, ""), seconds) for n, task in enumerate(tasks)]
+        return [
+            Row(*task, status, faults.get(n, ""), seconds, self._name)
+            for n, task in enumerate(tasks)
+        ]
 
     def _paint(self, tasks: Sequence[Task]) -> dict[int, str]:
-        """Paints and saves pictures; returns what is wrong with those that are not finished."""
+        """Paints and saves pictures; returns what is wrong with them, by their indices."""
         contents, styles = [t.content for t in tasks], [t.style for t in tasks]
         work = prepare(contents, styles, model=self._network, config=self._config)
         suffix = FORMATS[self._format]
@@ -77,7 +80,5 @@ class Painter:
         if result.interrupted:
             raise KeyboardInterrupt
         saver.finish(result, done)
-        return {n: fault for n in range(len(tasks)) if (fault := result.unfinished(n))}
-
-    def _row(self, task: Task, fault: str, seconds: float) -> Row:
-        return Row(*task, FAILED if fault else DONE, " ".join(fault.split()), seconds, self._name)
+        diverged = result.minimized.diverged
+        return {n: f"the loss was no longer finite at step {s}" for n, s in diverged.items()}

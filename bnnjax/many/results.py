@@ -18,7 +18,8 @@ class Row(NamedTuple):
     Attributes:
       name, content, style: see `manifest.Task`.
       status: "done" or "failed".
-      error: why it failed; empty otherwise.
+      error: why it failed; or what is wrong with it, if its loss diverged and it is the best
+        picture before that; empty otherwise.
       seconds: its share of the time of the batch that it was painted in.
       worker: the machine and the process that painted it.
     """

@@ -28,7 +28,7 @@ def write(text, path="list.csv"):
 def test_a_folder_meets_every_painting(folder, pictures):
     found = manifest.read(pictures, ["wave.png", "night.png"])
     assert [task.name for task in found] == ["a__wave", "a__night", "b__wave", "b__night"]
-    assert found[3] == Task("b__night", str(Path("photos/b.jpg")), "night.png")
+    assert found[3] == Task("b__night", str(folder / "photos" / "b.jpg"), str(folder / "night.png"))
 
 
 def test_the_paths_of_a_table_are_beside_it(folder):
@@ -49,12 +49,13 @@ def test_rows_have_styles_and_names_of_their_own(folder):
     ]
     found = manifest.read(write("\n".join(rows)), ["wave.png"])
     assert [task.name for task in found] == ["first", "b__wave", "b__wave-2"]
-    assert found[0].style == "night.png"
+    assert found[0].style == str(folder / "night.png")
 
 
 def test_paintings_are_blended(folder):
     [task] = manifest.read(write("content,style\nphotos/a.png,wave.png+night.png\n"))
-    assert task == Task("a__wave+night", "photos/a.png", "wave.png+night.png")
+    assert task.name == "a__wave+night"
+    assert task.style == f"{folder / 'wave.png'}+{folder / 'night.png'}"
 
 
 def test_files_of_one_name_in_two_folders_are_two_pictures(folder):

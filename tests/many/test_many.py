@@ -64,7 +64,7 @@ def test_a_killed_worker_costs_no_picture_and_a_second_run_paints_what_is_missin
     assert {path.stem for path in pictures} == {row["name"] for row in rows[:6]}
     assert all(Recipe.read(path).config.steps == 300 for path in pictures)
 
-    images.save_png(photos / "6.png", images.load(photos / "0.png"))
+    images.save_png(photos / "6.png", images.load(photos / "0.png"), overwrite=True)
     again = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True)
     assert again.returncode == 0
     assert [row["status"] for row in table(out)] == ["done"] * 7
