@@ -24,6 +24,7 @@ ROOMS = (
     "studies",
     "train",
     "app",
+    "many",
     "cli",
     "completion",
     "__main__",
@@ -74,7 +75,7 @@ def test_core_imports_only_what_the_core_needs():
     """Extras are imported inside functions, so a missing one matters only when it is needed."""
     extras = {"h5py", "tflite", "flatbuffers", "matplotlib", "tensorflow", "torch"}
     extras |= {"optuna", "umap", "openTSNE", "pillow_heif"}
-    extras |= {"starlette", "uvicorn"}
+    extras |= {"starlette", "uvicorn", "ray"}
     for path in FILES:
         if path.parent.name == "app":  # the room is itself imported inside a function
             continue

@@ -100,9 +100,9 @@ def stylize_into(
         work = prepare(contents, styles, **keywords)
         writer = Writer(work, paths, keep_paths, keep_metadata, keep_alpha)
         writer.check()
-        done = _finished_before(writer, overwrite=overwrite) if resume else {}
+        done = finished_before(writer, overwrite=overwrite) if resume else {}
         preview = previewer(directory) if previews else None
-        saver = _Saver(writer)
+        saver = Saver(writer)
         result = work.run(
             progress=progress, preview=preview, finished=saver, done=done, snapshots=snapshots
         )
@@ -113,7 +113,7 @@ def stylize_into(
     return result, Written(written, figures)
 
 
-class _Saver:
+class Saver:
     """Saves pictures when they are finished."""
 
     def __init__(self, writer: Writer) -> None:
@@ -149,7 +149,7 @@ class _Saver:
         return dict(sorted(found.items()))
 
 
-def _finished_before(writer: Writer, *, overwrite: bool) -> dict[int, np.ndarray]:
+def finished_before(writer: Writer, *, overwrite: bool = False) -> dict[int, np.ndarray]:
     """The pictures that an earlier run finished, by their indices.
 
     Raises:

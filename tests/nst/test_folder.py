@@ -60,7 +60,7 @@ def kill_after(monkeypatch):
     """A function (number): a run is killed once it has saved as many pictures."""
 
     def arrange(number):
-        saved, save = [], folder._Saver.__call__
+        saved, save = [], folder.Saver.__call__
 
         def save_and_die(self, *picture):
             save(self, *picture)
@@ -68,7 +68,7 @@ def kill_after(monkeypatch):
             if len(saved) == number:
                 raise Killed
 
-        monkeypatch.setattr(folder._Saver, "__call__", save_and_die)
+        monkeypatch.setattr(folder.Saver, "__call__", save_and_die)
 
     yield arrange
     monkeypatch.undo()

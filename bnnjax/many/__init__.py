@@ -1,0 +1,1 @@
+"""Many pictures, painted by several workers on one machine or on a cluster."""

@@ -1,0 +1,98 @@
+"""Manifests: tables and folders become tasks with unique names, and mistakes are named."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bnnjax.many import manifest
+from bnnjax.many.manifest import Task
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working directory, with pictures ``photos/a.png``, ``photos/b.jpg`` and ``wave.png``."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for name in ("photos/a.png", "photos/b.jpg", "wave.png", "night.png"):
+        Image.new("RGB", (8, 8)).save(name)
+    return tmp_path
+
+
+def write(text, path="list.csv"):
+    Path(path).write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("pictures", ["photos", "photos/*", Path("photos")])
+def test_a_folder_meets_every_painting(folder, pictures):
+    found = manifest.read(pictures, ["wave.png", "night.png"])
+    assert [task.name for task in found] == ["a__wave", "a__night", "b__wave", "b__night"]
+    assert found[3] == Task("b__night", str(folder / "photos" / "b.jpg"), str(folder / "night.png"))
+
+
+def test_the_paths_of_a_table_are_beside_it(folder):
+    Path("lists").mkdir()
+    table = write("content,style\n../photos/a.png,../wave.png\n", "lists/list.csv")
+    [task] = manifest.read(table)
+    assert task.name == "a__wave"
+    assert Path(task.content).samefile("photos/a.png")
+    assert Path(task.style).samefile("wave.png")
+
+
+def test_rows_have_styles_and_names_of_their_own(folder):
+    rows = [
+        "content,style,name",
+        "photos/a.png,night.png,first",
+        "photos/b.jpg,,",
+        "photos/b.jpg,,",
+    ]
+    found = manifest.read(write("\n".join(rows)), ["wave.png"])
+    assert [task.name for task in found] == ["first", "b__wave", "b__wave-2"]
+    assert found[0].style == str(folder / "night.png")
+
+
+def test_paintings_are_blended(folder):
+    [task] = manifest.read(write("content,style\nphotos/a.png,wave.png+night.png\n"))
+    assert task.name == "a__wave+night"
+    assert task.style == f"{folder / 'wave.png'}+{folder / 'night.png'}"
+
+
+def test_files_of_one_name_in_two_folders_are_two_pictures(folder):
+    Path("more").mkdir()
+    Image.new("RGB", (8, 8)).save("more/a.png")
+    found = manifest.read(write("content\nphotos/a.png\nmore/a.png\n"), ["wave.png"])
+    assert [task.name for task in found] == ["a__wave", "a-2__wave"]
+
+
+@pytest.mark.parametrize(
+    ("text", "styles", "message"),
+    [
+        ("contents\nx.png\n", [], "no column 'contents'; did you mean 'content'"),
+        ("style\nwave.png\n", [], "has no column 'content'"),
+        ("content\nx.png\n", [], "x.png has no style; give one for all"),
+        ("content\n", ["wave.png"], "lists no pictures"),
+        ("", ["wave.png"], "has no column 'content'"),
+        ("content,style\nx.png\n", [], "line 2 of the manifest has other columns"),
+        ("content,style\nx.png,y.png,z.png\n", [], "line 2 of the manifest has other columns"),
+        ("content,style\n,y.png\n", [], "line 2 of the manifest has other columns"),
+        ("content,name\nx.png,n\nx.png,n\n", ["wave.png"], "'n' is the name of two pictures"),
+        ("content,name\nx.png,../n\n", ["wave.png"], "'../n' cannot name a file"),
+        ("content,name\nx.png,.n\n", ["wave.png"], "'.n' cannot name a file"),
+        ("content,name\nx.png,n\n", ["wave.png", "night.png"], "n is one name for 2 paintings"),
+    ],
+)
+def test_mistakes_are_named(folder, text, styles, message):
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        manifest.read(write(text), styles)
+
+
+def test_what_cannot_be_read_is_refused(folder):
+    Path("list.csv").write_bytes(b"content\n\xff\xfe.png\n")
+    with pytest.raises(ValueError, match="not a readable table"):
+        manifest.read("list.csv", ["wave.png"])
+    with pytest.raises(ValueError, match="not a readable table"):
+        manifest.read("missing.csv", ["wave.png"])
+    Path("empty").mkdir()
+    with pytest.raises(ValueError, match="holds no pictures"):
+        manifest.read("empty", ["wave.png"])
