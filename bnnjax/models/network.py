@@ -79,15 +79,20 @@ class Architecture:
         return logits, state.get(TAPS, {})
 
     def train(
-        self, variables: Variables, images: Array
+        self, variables: Variables, images: Array, *, key: Array | None = None
     ) -> tuple[Array, dict[str, Array], dict[str, Any]]:
         """Like `apply`, for training latent variables: batch norms use the batch's statistics.
+
+        Args:
+          variables, images: see `apply`.
+          key: for dropout; networks without it need none.
 
         Returns:
           Logits, taps, and the updated collection "batch_stats".
         """
-        collections = [TAPS, "batch_stats"]
-        logits, state = self._apply(variables, images, train=True, mutable=collections)
+        keywords: dict[str, Any] = {"train": True, "mutable": [TAPS, "batch_stats"]}
+        keywords["rngs"] = None if key is None else {"dropout": key}
+        logits, state = self._apply(variables, images, **keywords)
         return logits, state.get(TAPS, {}), state.get("batch_stats", {})
 
     @property

@@ -76,6 +76,27 @@ def load_model(
     return _published(registry.find(str(model)))
 
 
+def load_latent(
+    model: str | Path | Network | None = None, *, preprocessing: str | None = None
+) -> Network:
+    """The same network in latent form, for further training.
+
+    The latent weights of a Keras model are those of the file. Those of a packed network are its
+    signs, ±1; see `thaw`.
+
+    Args:
+      model, preprocessing: see `load_model`.
+
+    Raises:
+      ValueError, ModuleNotFoundError: see `load_model`.
+    """
+    path = None if isinstance(model, Network) else _find_file(model)
+    if path and path.suffix.lower() in archive.SUFFIXES:
+        return _described(path, False, preprocessing or "imagenet")
+    network = load_model(model, preprocessing=preprocessing)
+    return thaw(network) if network.form == "packed" else network
+
+
 def _without_path(network: Network) -> Network:
     """The network as if found by its name."""
     return dataclasses.replace(network, path=None)

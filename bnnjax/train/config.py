@@ -6,7 +6,7 @@ from typing import Any
 from bnnjax.options import option
 from bnnjax.train.optimizers import OPTIMIZERS, OptimizerName
 
-MIN_SIDE = 32  # px
+MIN_SIDE = 8  # px; what a network takes is checked with the network
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bnnjax.models.entry import Entry
 from bnnjax.models.network import Architecture, Network
 from bnnjax.train import distill
 from bnnjax.train.augmentation import augment, resize
+from bnnjax.train.begin import taken_over, with_classes
 from bnnjax.train.config import TrainConfig
 from bnnjax.train.dataset import Dataset, batch_indices, top_k_accuracy
 from bnnjax.train.optimizers import cosine, optimizer
@@ -35,11 +36,14 @@ class PhotoTask:
       validation: the pictures on which accuracy is measured.
       config: all options.
       teacher: a network to learn from, or None.
+      init: a latent network of this entry to go on from, or None for random weights. If it has
+        another number of classes, its classifier is replaced by a new one.
 
     Raises:
       ValueError: there are too few photographs for a batch, a label is not among the network's
         classes, the network cannot be trained here or does not accept crops of these sides, or the
-        teacher does not suit it (see `distill.hint_maps`).
+        teacher does not suit it (see `distill.hint_maps`), or the classes of ``init`` cannot be
+        replaced.
     """
 
     def __init__(
@@ -49,10 +53,14 @@ class PhotoTask:
         validation: Dataset,
         config: TrainConfig,
         teacher: Network | None = None,
+        init: Network | None = None,
     ) -> None:
         names = photographs.class_names
         num_classes = len(names) if names else entry.card.num_classes
         self.architecture = Architecture.published(entry, num_classes=num_classes)
+        if init is not None:
+            self.architecture = with_classes(init.architecture, num_classes)
+        self._begin = init
         _check_network(self.architecture, config)
         _check_data(photographs, validation, config, num_classes)
         self.photographs, self.validation = photographs, validation
@@ -77,17 +85,19 @@ class PhotoTask:
     @property
     def saved_config(self) -> dict[str, Any]:
         """The options that identify a run; see `loop.Task`."""
-        teacher = self.teacher and self.teacher.provenance.get("sha256", self.teacher.path)
-        return {
+        found = {
             **dataclasses.asdict(self.config),
             "model": self.architecture.entry.name,
-            "teacher": teacher,
+            "teacher": self.teacher and _identity(self.teacher),
             "photographs": len(self.photographs),
         }
+        return found | ({"init": _identity(self._begin)} if self._begin else {})
 
     def init(self) -> TrainState:
         """The state before the first step."""
         variables = self._jitted_init()
+        if self._begin:
+            variables = taken_over(variables, self._begin.variables)
         params = {"student": variables["params"]}
         if self._hint_maps:
             example = jnp.zeros((1, *self.architecture.entry.sizes.smallest, 3))
@@ -129,6 +139,7 @@ class PhotoTask:
             "paper": self.architecture.entry.card.paper,
             "config": dataclasses.asdict(self.config),
             "teacher": dict(self.teacher.provenance) if self.teacher else None,
+            "init": dict(self._begin.provenance) if self._begin else None,
             "steps": int(state.step),
         }
         return Network(
@@ -152,7 +163,7 @@ class PhotoTask:
             self.teacher.architecture, teacher_variables, crops, taps=config.hint_taps
         )
         gradients, (batch_stats, metrics) = jax.grad(self._loss, has_aux=True)(
-            state.params, state.batch_stats, crops, labels, targets
+            state.params, state.batch_stats, crops, labels, targets, jax.random.fold_in(key, 0)
         )
         metrics["learning_rate"] = self._learning_rate(state.step)
         state = state.apply_gradients(
@@ -164,11 +175,17 @@ class PhotoTask:
         return state, metrics
 
     def _loss(
-        self, params: Any, batch_stats: Any, crops: Array, labels: Array, targets: Any
+        self,
+        params: Any,
+        batch_stats: Any,
+        crops: Array,
+        labels: Array,
+        targets: Any,
+        key: Array,
     ) -> tuple[Array, tuple[Any, Metrics]]:
         config = self.config
         variables = {"params": params["student"], "batch_stats": batch_stats}
-        logits, taps, batch_stats = self.architecture.train(variables, crops)
+        logits, taps, batch_stats = self.architecture.train(variables, crops, key=key)
         one_hot = jax.nn.one_hot(labels, logits.shape[1])
         smooth = optax.losses.smooth_labels(one_hot, config.label_smoothing)
         loss = optax.losses.softmax_cross_entropy(logits, smooth).mean()
@@ -180,6 +197,10 @@ class PhotoTask:
             loss += config.soft_weight * metrics["soft"]
             loss += config.hint_weight * metrics["hints"]
         return loss, (batch_stats, {"loss": loss, **metrics})
+
+
+def _identity(network: Network) -> Any:
+    return network.provenance.get("sha256", network.path)
 
 
 def _variables(state: TrainState) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bnnjax import images
+from bnnjax.options import nearest
 from bnnjax.train.dataset import Dataset, to_uint8
 
 # Reading a damaged or truncated tar file may raise these.
@@ -18,28 +19,45 @@ TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZM
 CLASSES_FILE = "classes.json"
 
 
-def load_split(data_dir: str | Path, split: str, *, side: int = 144) -> Dataset:
-    """Reads the photographs ``data_dir/SPLIT/CLASS/*.jpg``, or the shards ``SPLIT-*.tar*`` there.
+HELD_OUT = 10  # of folders without a split, every tenth picture of a class is for validation
+
+
+def load_split(
+    data_dir: str | Path, split: str, *, side: int = 144, classes: Sequence[str] | None = None
+) -> Dataset:
+    """Reads the photographs ``data_dir/SPLIT/CLASS/*.jpg``, the shards ``SPLIT-*.tar*`` there, or
+    the split's share of the photographs ``data_dir/CLASS/*.jpg``.
 
     Args:
-      data_dir: the directory. The classes are the folders in ``data_dir/train`` in alphabetical
-        order. For shards, the optional ``classes.json`` names the classes: it is an object that
-        maps each index to an object with a ``name``.
+      data_dir: the directory. The classes are the folders in ``data_dir/train``, or in
+        ``data_dir``, in alphabetical order. For shards, the optional ``classes.json`` names the
+        classes: it is an object that maps each index to an object with a ``name``.
       split: "train" or "val".
+      classes: the names of the classes to read, in the order of their new indices; default: all.
       side: every photograph is turned upright, converted to sRGB, cropped to its central square
         and resized (Lanczos) to this side, in pixels.
 
     Raises:
-      ValueError: there are neither folders nor shards, or they are not as described here or in
-        `load_shards`.
+      ValueError: there are neither folders nor shards, they are not as described here or in
+        `load_shards`, or a class is unknown (the nearest is suggested).
     """
     data_dir = Path(data_dir).expanduser()
     if (data_dir / split).is_dir():
-        return _load_folders(data_dir / split, _subfolders(data_dir / "train"), side)
-    shards = sorted(data_dir.glob(f"{split}-*.tar*"))
-    if not shards:
-        raise ValueError(f"{data_dir} has neither a folder {split} nor shards {split}-*.tar*")
-    return load_shards(shards, side=side, class_names=_class_names(data_dir / CLASSES_FILE))
+        names = _subfolders(data_dir / "train")
+        if unknown := set(_subfolders(data_dir / split)) - set(names):
+            fault = f"{min(unknown)} is not a class of the folder train"
+            raise ValueError(f"{data_dir / split}: {fault}")
+        return _load_folders(data_dir / split, _chosen(names, classes), side)
+    if shards := sorted(data_dir.glob(f"{split}-*.tar*")):
+        names_of_indices = _class_names(data_dir / CLASSES_FILE)
+        return _only(load_shards(shards, side=side, class_names=names_of_indices), classes)
+    names = _subfolders(data_dir)
+    if not names or {"train", "val"} & set(names):
+        raise ValueError(
+            f"{data_dir} has neither a folder {split} nor shards {split}-*.tar* nor folders of "
+            "classes"
+        )
+    return _load_folders(data_dir, _chosen(names, classes), side, split=split)
 
 
 def load_shards(
@@ -81,17 +99,42 @@ def _central_square(image: np.ndarray, side: int) -> np.ndarray:
 # --- folders -----------------------------------------------------------------------------------
 
 
-def _load_folders(folder: Path, class_names: tuple[str, ...], side: int) -> Dataset:
-    unknown = set(_subfolders(folder)) - set(class_names)
-    if unknown:
-        raise ValueError(f"{folder}: {min(unknown)} is not a class of the folder train")
+def _load_folders(
+    folder: Path, class_names: tuple[str, ...], side: int, *, split: str | None = None
+) -> Dataset:
+    """The pictures of these classes, or the share of them that is for this split."""
     pairs = [
         (_central_square(images.load(path), side), label)
         for label, name in enumerate(class_names)
-        for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in images.SUFFIXES and not path.name.startswith(".")
+        for number, path in enumerate(_pictures(folder / name))
+        if split is None or (number % HELD_OUT == 0) == (split == "val")
     ]
     return _dataset(pairs, str(folder), class_names)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = (path for path in folder.rglob("*") if not path.name.startswith("."))
+    return sorted(path for path in found if path.suffix.lower() in images.SUFFIXES)
+
+
+def _chosen(names: tuple[str, ...], classes: Sequence[str] | None) -> tuple[str, ...]:
+    for name in classes or ():
+        if name not in names:
+            raise ValueError(f"no class {name!r}{nearest(name, names)}")
+    return names if classes is None else tuple(dict.fromkeys(classes))
+
+
+def _only(dataset: Dataset, classes: Sequence[str] | None) -> Dataset:
+    """The pictures of these classes, with new indices."""
+    if classes is None:
+        return dataset
+    if dataset.class_names is None:
+        raise ValueError(f"the shards have no {CLASSES_FILE}, which names the classes to choose")
+    chosen = _chosen(dataset.class_names, classes)
+    labels = np.array([dataset.class_names.index(name) for name in chosen])
+    kept = np.isin(dataset.labels, labels)
+    new = np.argsort(labels)[np.searchsorted(np.sort(labels), dataset.labels[kept])]
+    return Dataset(dataset.images[kept], new.astype(np.int32), chosen)
 
 
 def _subfolders(folder: Path) -> tuple[str, ...]:

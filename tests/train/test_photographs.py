@@ -1,6 +1,7 @@
 """Photographs from folders and shards: pixels, labels, order, and errors."""
 
 import io
+import json
 import tarfile
 
 import numpy as np
@@ -205,6 +206,51 @@ def test_folders_are_classes_in_alphabetical_order(folders):
     assert train.labels.tolist() == [0, 1, 1, 2]
     for found, place in zip(train.images, (2, 0, 1, 3), strict=True):
         np.testing.assert_array_equal(found, picture(place, 8, 11)[:, 1:9])
+
+
+def test_folders_without_a_split_hold_out_every_tenth_picture(tmp_path):
+    for kind, count in (("cat", 21), ("dog", 9)):
+        (tmp_path / kind).mkdir()
+        for number in range(count):
+            data = encoded(np.full((20, 20, 3), number, np.uint8))
+            (tmp_path / kind / f"{number:02d}.png").write_bytes(data)
+    train, val = (load_split(tmp_path, split, side=20) for split in ("train", "val"))
+    assert train.class_names == val.class_names == ("cat", "dog")
+    assert val.images[:, 0, 0, 0].tolist() == [0, 10, 20, 0]
+    assert val.labels.tolist() == [0, 0, 0, 1]
+    kept = [number for number in range(21) if number % 10] + list(range(1, 9))
+    assert train.images[:, 0, 0, 0].tolist() == kept
+    assert train.labels.tolist() == [0] * 18 + [1] * 8
+
+
+def test_chosen_classes_of_folders_keep_the_given_order(folders):
+    whole = load_split(folders, "train", side=20)
+    chosen = load_split(folders, "train", side=20, classes=whole.class_names[::-1])
+    assert chosen.class_names == whole.class_names[::-1]
+    for label, name in enumerate(chosen.class_names):
+        expected = whole.images[whole.labels == whole.class_names.index(name)]
+        np.testing.assert_array_equal(chosen.images[chosen.labels == label], expected)
+    with pytest.raises(ValueError, match="no class 'zebra'"):
+        load_split(folders, "train", classes=["zebra"])
+
+
+def test_chosen_classes_of_shards_get_new_indices(write, tmp_path):
+    labels = [3, 0, 1, 3, 2]
+    members = {}
+    for number, label in enumerate(labels):
+        members[f"{number}.png"] = encoded(np.full((20, 20, 3), number, np.uint8))
+        members[f"{number}.cls"] = str(label).encode()
+    write("train-0.tar", members)
+    with pytest.raises(ValueError, match=r"no classes\.json"):
+        load_split(tmp_path, "train", side=20, classes=["d"])
+    names = {str(index): {"name": name} for index, name in enumerate("abcd")}
+    (tmp_path / "classes.json").write_text(json.dumps(names))
+    found = load_split(tmp_path, "train", side=20, classes=["d", "b"])
+    assert found.class_names == ("d", "b")
+    assert found.images[:, 0, 0, 0].tolist() == [0, 2, 3]
+    assert found.labels.tolist() == [0, 1, 0]
+    with pytest.raises(ValueError, match="no class 'e'"):
+        load_split(tmp_path, "train", classes=["e"])
 
 
 def test_validation_has_the_classes_of_training(folders):

@@ -1,0 +1,31 @@
+"""Where training begins: the weights of a network that has been trained before."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from bnnjax.models.network import Architecture
+
+
+def with_classes(architecture: Architecture, count: int | None) -> Architecture:
+    """The same architecture with another number of classes.
+
+    Raises:
+      ValueError: its file fixes the number.
+    """
+    found = dataclasses.replace(architecture, num_classes=count)
+    if found != architecture and found.latent_shapes() == architecture.latent_shapes():
+        raise ValueError(
+            f"{architecture.entry.name} has {architecture.num_classes} classes, which its file "
+            f"fixes, and the photographs have {count}; choose as many (--classes)"
+        )
+    return found
+
+
+def taken_over(variables: Mapping[str, Any], trained: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables, with those of a trained network wherever their shapes are the same."""
+    new, old = flatten_dict(variables), flatten_dict(trained)
+    same = {path for path, value in old.items() if path in new and value.shape == new[path].shape}
+    return unflatten_dict({path: old[path] if path in same else new[path] for path in new})
