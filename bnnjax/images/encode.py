@@ -112,7 +112,7 @@ def save_png(
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """Returns the texts in a PNG, JPEG or WebP file by keyword: those that `save_picture` wrote,
-    and all text chunks of a PNG.
+    and all text chunks before the pixels of a PNG, which are not decoded.
 
     Raises:
       ValueError: the file is missing, not a PNG, JPEG or WebP, or damaged.
@@ -120,7 +120,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     try:
         with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as picture:
             if isinstance(picture, PngImageFile):
-                return {keyword: str(text) for keyword, text in picture.text.items()}
+                return {k: str(v) for k, v in picture.info.items() if isinstance(v, str)}
             exif = picture.getexif().get_ifd(ExifTags.IFD.Exif)
             comment = exif.get(ExifTags.Base.UserComment, b"")
     except Exception as error:  # Pillow's decoders raise nearly any exception on damaged files.

@@ -75,6 +75,14 @@ def test_metadata_comes_back(tmp_path, metadata):
     assert (images.load(tmp_path / "a.png") == images.load(PIXELS)).all()
 
 
+def test_metadata_is_read_without_decoding_the_pixels(tmp_path):
+    path = tmp_path / "a.png"
+    images.save_png(path, images.load(PIXELS), metadata={"Title": "Wave"})
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"IDAT") + 5])
+    assert images.read_metadata(path) == {"Title": "Wave"}
+
+
 def test_metadata_of_other_programs(tmp_path):
     info = PngImagePlugin.PngInfo()
     info.add_text("Comment", "plain é")
