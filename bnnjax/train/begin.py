@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from bnnjax.models.network import Architecture
@@ -25,7 +26,12 @@ def with_classes(architecture: Architecture, count: int | None) -> Architecture:
 
 
 def taken_over(variables: Mapping[str, Any], trained: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables, with those of a trained network wherever their shapes are the same."""
+    """The variables, with copies of those of a trained network wherever their shapes are the same.
+
+    Steps of training consume their arrays, and the network keeps its own.
+    """
     new, old = flatten_dict(variables), flatten_dict(trained)
     same = {path for path, value in old.items() if path in new and value.shape == new[path].shape}
-    return unflatten_dict({path: old[path] if path in same else new[path] for path in new})
+    return unflatten_dict(
+        {path: jnp.array(old[path]) if path in same else new[path] for path in new}
+    )
