@@ -16,7 +16,7 @@ import numpy as np
 from absl import app, flags
 
 from bnnjax import assets, images
-from bnnjax.many.many import Workers, stylize_many
+from bnnjax.many import Workers, stylize_many
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("pictures", 24, "pictures per run", lower_bound=4)
@@ -60,7 +60,8 @@ def _rate(folder: Path, painting: Path, count: int) -> tuple[float, float]:
     out, began = folder / f"out{count}", time.time()
     options = {"size": FLAGS.size, "steps": FLAGS.steps, "batch": FLAGS.batch, "progress": False}
     workers = Workers(count, cpus=1)
-    stylize_many(folder / "photos", [str(painting)], output_dir=out, workers=workers, **options)
+    styles = [str(painting)]
+    stylize_many(folder / "photos", styles=styles, output_dir=out, workers=workers, **options)
     with open(out / "results.csv", newline="", encoding="utf-8") as file:
         worker_of = {row["name"]: row["worker"] for row in csv.DictReader(file)}
     written = sorted((path.stat().st_mtime, worker_of[path.stem]) for path in out.glob("*.png"))

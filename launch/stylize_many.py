@@ -10,9 +10,8 @@ what failed.
 
 from absl import flags
 
-from bnnjax import cli
+from bnnjax import cli, many
 from bnnjax.images import FORMATS
-from bnnjax.many import many
 from bnnjax.many.results import DONE
 from bnnjax.nst import sources
 from bnnjax.nst.config import OPTIONS, PRESETS, StylizeConfig
@@ -41,7 +40,7 @@ def main() -> int:
     workers = many.Workers(FLAGS.workers, FLAGS.cpus, FLAGS.gpus, FLAGS.tpus, FLAGS.address)
     options = {name: FLAGS[name].value for name in SAME} | cli.given(OPTIONS)
     styles = sources.listed(FLAGS.style) or ()
-    rows = many.stylize_many(FLAGS.pictures, styles, workers=workers, **options)
+    rows = many.stylize_many(FLAGS.pictures, styles=styles, workers=workers, **options)
     done, problems = sum(row.status == DONE for row in rows), many.problems(rows)
     spent = cli.costs()
     print(f"{FLAGS.output_dir}: {done} of {len(rows)} pictures; {spent['total_seconds']} s")

@@ -60,8 +60,8 @@ class Workers:
 @names_every(StylizeConfig, StylizeOptions)
 def stylize_many(
     pictures: str | Path,
-    styles: Sequence[str] = (),
     *,
+    styles: Sequence[str] = (),
     output_dir: str | Path,
     model: str | None = None,
     workers: int | Workers = 1,
@@ -85,8 +85,9 @@ def stylize_many(
       workers: how many there are, and what each needs.
       batch: the number of pictures that a worker paints side by side.
       output_format: "png", "jpeg" or "webp".
-      config, preset, **options: see `stylize_batch`.
+      config, preset: see `stylize_batch`.
       progress: whether to show a progress bar with the time left.
+      **options: fields of `StylizeConfig`; they take precedence over ``preset`` and ``config``.
 
     Returns:
       The rows of this manifest's pictures in the table.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bnnjax import images
-from bnnjax.many.many import Workers, stylize_many
+from bnnjax.many import Workers, stylize_many
 from bnnjax.nst.recipe import Recipe
 
 SCRIPT = Path(__file__).parents[2] / "launch" / "stylize_many.py"
@@ -87,7 +87,7 @@ def test_a_killed_worker_costs_no_picture_and_a_second_run_paints_what_is_missin
 def test_mistakes_are_told_before_any_work(photos, given, message):
     out = photos.parent / "out"
     with pytest.raises(ValueError, match=message):
-        stylize_many(photos, [str(photos.parent / "wave.png")], output_dir=out, **given)
+        stylize_many(photos, styles=[str(photos.parent / "wave.png")], output_dir=out, **given)
     assert not Path(out).exists()
 
 
