@@ -12,7 +12,7 @@ from bnnjax.nst.config import StylizeConfig, StylizeOptions, Weight, resolve
 from bnnjax.nst.ensemble import Model, load_models
 from bnnjax.nst.inputs import as_list, pair_up, read_pictures
 from bnnjax.nst.result import StylizeResult
-from bnnjax.nst.stages import Canvas, Finished, paint, whole_stride
+from bnnjax.nst.stages import Canvas, Finished, Stage, paint, whole_stride
 from bnnjax.nst.stylization import Stylization
 from bnnjax.nst.sweep import spread
 from bnnjax.nst.terms import Term, check_terms
@@ -42,6 +42,8 @@ class Prepared(Stylization):
         finished: Finished | None = None,
         done: Mapping[int, np.ndarray] | None = None,
         snapshots: Path | None = None,
+        plan: Sequence[Stage] | None = None,
+        known: Mapping[str, Any] | None = None,
     ) -> StylizeResult:
         """Paints the pictures.
 
@@ -51,6 +53,7 @@ class Prepared(Stylization):
             finished.
           done: pictures [H, W, 3] that an earlier run finished, by their indices; they are not
             painted again, and have no losses.
+          plan, known: see `paint`.
         """
         done = done or {}
         stride = self.network.stride
@@ -67,6 +70,8 @@ class Prepared(Stylization):
                 finished=finished,
                 skip=done,
                 snapshots=snapshots,
+                plan=plan,
+                known=known,
             )
         else:
             seconds = {"prepare": 0.0, "optimize": 0.0}

@@ -158,6 +158,8 @@ def paint(
     finished: Finished | None = None,
     skip: Collection[int] = (),
     snapshots: Path | None = None,
+    plan: Sequence[Stage] | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> optimize.Minimized:
     """Paints the pictures in stages; the result is on the full canvas.
 
@@ -167,6 +169,8 @@ def paint(
       progress, preview, snapshots: see `stylize_batch`.
       finished: called with each picture once it is finished.
       skip: the indices of pictures that are not painted, see `optimize.minimize`.
+      plan: the stages, which end at the full size; those of `stages` by default.
+      known: see `StyleTransfer.measure`; the same for all pictures and stages.
     """
     jitter_key, step_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
     # A picture that is to tile has no edges, so that it may be rolled by any number of pixels.
@@ -174,7 +178,7 @@ def paint(
     variables = network.laid_out()
     # Near the photograph there is little to change, and large steps would only add noise to it.
     rate = weights["learning_rate"] * np.sqrt(np.minimum(weights["strength"], 1))
-    plan = stages(config)
+    plan = stages(config) if plan is None else plan
 
     def minimize(
         stage: Stage, here: Canvas, first: Sequence[np.ndarray], **how: Any
@@ -186,7 +190,7 @@ def paint(
             shares, regions = here.shares(n), here.regions(n)
             few = jitters[:FEW_JITTERS] if loss.divides(content.pixels.shape) else jitters
             pictures = content.pixels, style.pixels
-            return loss.measure(network.variables, *pictures, few, shares, regions)
+            return loss.measure(network.variables, *pictures, few, shares, regions, known)
 
         return optimize.minimize(
             loss,

@@ -124,6 +124,7 @@ class StyleTransfer:
         jitters: Array,
         shares: tuple[Share, ...] = (),
         regions: tuple[Array, ...] = (),
+        known: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The targets of all terms, as the data of one picture.
 
@@ -133,10 +134,12 @@ class StyleTransfer:
           painting: float32 [h, w, 3], likewise.
           jitters: int32 [J, 2] from `random_jitters`.
           shares, regions: see `Scene`.
+          known: the targets that the caller has already, by the names of their terms.
         """
-        look = partial(self._look, variables)
+        look, targets = partial(self._look, variables), dict(known or {})
         scene = Scene(photograph, painting, jitters, look, shares, regions)
-        data = {"jitters": jitters, "targets": {t.name: t.target(scene) for t in self.terms}}
+        targets |= {t.name: t.target(scene) for t in self.terms if t.name not in targets}
+        data = {"jitters": jitters, "targets": targets}
         if regions:
             data |= {"photograph": photograph, "region": union(regions)}
         return data
