@@ -7,13 +7,17 @@ import numpy as np
 
 from bnnjax.nst.color import LUMA
 
+ALIKE = 0.1  # of the range of values: the mean difference of the colours of one thing, at most
+
 
 class Motion(NamedTuple):
     """What moves from one frame to the next.
 
     Attributes:
       backward: the flow from the frame to its predecessor, float32 [H, W, 2].
-      trusted: where the frame shows what its predecessor shows, see `trusted`.
+      trusted: where the frame shows what its predecessor shows, float32 [H, W]: see `trusted`;
+        what was there must also look alike. The flow may be consistent and wrong, above all where
+        something small moves far.
     """
 
     backward: np.ndarray
@@ -23,7 +27,8 @@ class Motion(NamedTuple):
     def between(cls, before: np.ndarray, frame: np.ndarray) -> "Motion":
         """The motion between two frames, float32 [H, W, 3], sRGB in [0, 1]."""
         backward = flow(frame, before)
-        return cls(backward, trusted(flow(before, frame), backward))
+        alike = np.abs(frame - warped(before, backward)).mean(-1) < ALIKE
+        return cls(backward, alike * trusted(flow(before, frame), backward))
 
 
 def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -48,12 +53,13 @@ def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def warped(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """The picture [H, W, …] at (y + v, x + u) for every (y, x), with (u, v) = flow[y, x].
 
-    Between pixels, it is interpolated linearly; outside, it continues as its mirror image.
+    Between pixels, it is interpolated by cubics, because lines would blur a film more and more.
+    Values may overshoot. Outside, the picture continues as its mirror image.
     """
     cv2 = opencv()
     rows, columns = _positions(flow)
     return np.asarray(
-        cv2.remap(picture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        cv2.remap(picture, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     )
 
 

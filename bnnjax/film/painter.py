@@ -13,7 +13,7 @@ from bnnjax.film.temporal import Before, Temporal
 from bnnjax.nst.inputs import Picture, read_pictures
 from bnnjax.nst.prepare import Prepared
 from bnnjax.nst.result import StylizeResult
-from bnnjax.nst.stages import Canvas, Stage, stages, whole_stride
+from bnnjax.nst.stages import Canvas, Stage, initial, stages, whole_stride
 from bnnjax.nst.transfer import random_jitters
 
 CUT = 0.25  # of the pixels; if fewer can be trusted, the frame begins another scene
@@ -39,7 +39,8 @@ class Painter:
         """Paints a frame.
 
         It starts from its painted predecessor, warped by the optical flow, at the full size at
-        once: there, the strokes of coarser stages are painted already.
+        once: there, the strokes of coarser stages are painted already. Where the flow cannot be
+        trusted, it starts as a first frame does, without remains of what was there.
 
         Args:
           frame: float32 [H, W, 3], sRGB in [0, 1].
@@ -50,9 +51,9 @@ class Painter:
         if motion.trusted.mean() < CUT:
             return self.begin(frame)
         photograph, mask = self._placed(frame), np.repeat(motion.trusted[..., None], 3, axis=2)
-        moved = photograph.place(warped(painted, motion.backward))
-        photograph = photograph._replace(start=photograph._replace(pixels=moved))
+        moved = photograph.place(np.clip(warped(painted, motion.backward), 0, 1))
         tie = Before(moved, photograph.place(mask)[..., 0])
+        photograph = photograph._replace(start=self._start(photograph, tie))
         work = dataclasses.replace(self.work, photographs=[photograph])
         known = {Temporal.name: tie, **self._painting}
         return work.run(progress=False, plan=[self._stage], known=known)
@@ -73,6 +74,12 @@ class Painter:
         loss = work.objective.looking(self._stage.shrinks)
         data = loss.measure(work.network.variables, *pictures, jitters, canvas.shares(0), (), None)
         return {name: data["targets"][name] for name in ("style", "color")}
+
+    def _start(self, photograph: Picture, tie: Before) -> Picture:
+        config, style = self.work.config, self.work.paintings[0]
+        anew = initial(photograph, style, config.of_picture(0), jax.random.key(config.seed))
+        pixels = anew + tie.trusted[..., None] * (tie.picture - anew)
+        return photograph._replace(pixels=np.asarray(pixels, np.float32))
 
     def _placed(self, frame: np.ndarray) -> Picture:
         stride = whole_stride(self.work.config, self.work.network.stride)

@@ -23,7 +23,7 @@ from bnnjax.nst.prepare import Prepared, prepare
 from bnnjax.options import integer, names_every
 from bnnjax.port.storage.download import file_sha256
 
-TEMPORAL_WEIGHT = 300.0
+TEMPORAL_WEIGHT = 200.0
 FRAME_STEPS = 4  # the steps of the first frame, divided by those of the others
 SETTINGS = "settings.json"  # what the frames in a folder were painted with
 

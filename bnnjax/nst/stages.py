@@ -217,7 +217,7 @@ def paint(
     for number, stage in enumerate(plan):
         here = canvas if stage is plan[-1] else canvas.at(stage)
         first = (
-            [_first(*here.pair(n), config.of_picture(n), noise_key) for n in range(len(here.pairs))]
+            [initial(*here.pair(n), config.of_picture(n), noise_key) for n in range(len(here.pairs))]
             if previous is None
             else here.enlarged(previous[1], previous[0])
         )
@@ -292,8 +292,8 @@ def _joined(parts: Sequence[optimize.Minimized]) -> optimize.Minimized:
     return optimize.Minimized(last.pictures, history, diverged, last.interrupted, memory, seconds)
 
 
-def _first(content: Picture, style: Picture, config: StylizeConfig, key: Array) -> np.ndarray:
-    """The picture that the optimisation starts from, on the photograph's canvas."""
+def initial(content: Picture, style: Picture, config: StylizeConfig, key: Array) -> np.ndarray:
+    """The picture that the optimisation starts from, on the photograph's canvas: [H, W, 3]."""
     if content.start is not None:
         return content.place(content.start.cropped)
     if config.init == "content":
