@@ -18,6 +18,7 @@ ROOMS = (
     "port",
     "optimize",
     "nst",
+    "film",
     "judge",
     "attack",
     "atlas",
@@ -74,7 +75,7 @@ def test_the_engine_knows_nothing_of_networks_and_style():
 def test_core_imports_only_what_the_core_needs():
     """Extras are imported inside functions, so a missing one matters only when it is needed."""
     extras = {"h5py", "tflite", "flatbuffers", "matplotlib", "tensorflow", "torch"}
-    extras |= {"optuna", "umap", "openTSNE", "pillow_heif"}
+    extras |= {"optuna", "umap", "openTSNE", "pillow_heif", "av", "cv2"}
     extras |= {"starlette", "uvicorn", "ray"}
     for path in FILES:
         if path.parent.name == "app":  # the room is itself imported inside a function

@@ -8,7 +8,7 @@ import pytest
 
 import bnnjax
 
-ROOMS = ("atlas", "attack", "images", "judge", "layers", "many", "optimize")
+ROOMS = ("atlas", "attack", "film", "images", "judge", "layers", "many", "optimize")
 PUBLIC = [
     (module, name)
     for module in ("bnnjax", *(f"bnnjax.{room}" for room in ROOMS))
