@@ -66,7 +66,9 @@ def encode(film: Film, pictures: Sequence[Path], times: Sequence[int], output: P
             sound = _sound(source, audio)
             waiting = next(sound, None)
             for path, pts in zip(pictures, times, strict=True):
-                while waiting is not None and waiting.dts * waiting.time_base <= pts * film.time_base:
+                while (
+                    waiting is not None and waiting.dts * waiting.time_base <= pts * film.time_base
+                ):
                     target.mux(waiting)
                     waiting = next(sound, None)
                 target.mux(video.encode(_frame(load(path), pts, film.time_base)))

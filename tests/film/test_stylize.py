@@ -82,7 +82,9 @@ def test_frames_are_held_to_their_predecessors(paint, tmp_path):
         result = paint(output, temporal_weight=weight, keep_frames=True, frame_steps=8)
         pictures = [load(path) for path in sorted(result.folder.glob("*.png"))]
         moved = (np.roll(before, -2, 1) for before in pictures)
-        apart = [np.abs(p - m)[8:-8, 8:-8].mean() for p, m in zip(pictures[1:], moved, strict=False)]
+        apart = [
+            np.abs(p - m)[8:-8, 8:-8].mean() for p, m in zip(pictures[1:], moved, strict=False)
+        ]
         found[weight] = np.mean(apart)
     assert found[1e6] < 0.5 * found[0.0]
 

@@ -23,8 +23,7 @@ def test_it_is_the_masked_mean_of_squares(pictures, mask):
     picture, before = pictures
     found = Temporal().loss(Seen(picture, {}, 0), Before(before, mask), {})
     expected = sum(
-        mask[y, x] * (picture[y, x, c] - before[y, x, c]) ** 2
-        for y, x, c in np.ndindex(16, 24, 3)
+        mask[y, x] * (picture[y, x, c] - before[y, x, c]) ** 2 for y, x, c in np.ndindex(16, 24, 3)
     )
     np.testing.assert_allclose(found, expected / (16 * 24 * 3), rtol=1e-5)
 
@@ -38,8 +37,9 @@ def test_a_first_frame_is_tied_to_nothing(pictures):
 @pytest.mark.slow
 def test_the_jitter_does_not_move_it(toy, pictures, mask):
     picture, before = pictures
-    loss, jitters = StyleTransfer(toy.architecture, (Temporal(),)), random_jitters(
-        jax.random.key(0), reach=9
+    loss, jitters = (
+        StyleTransfer(toy.architecture, (Temporal(),)),
+        random_jitters(jax.random.key(0), reach=9),
     )
     known = {"temporal": Before(before, mask)}
     data = loss.measure(toy.variables, picture, picture, jitters, (), (), known)
