@@ -2,9 +2,9 @@
 
     python benchmarks/flicker.py --output_dir=flicker
 
-It makes a film of its own: a slow pan and zoom over a sample picture, with a disc that moves across,
-so that parts are hidden and come into view. Both ways paint it with the same seed and options;
-steps of frames after the first are as many as in the first when they are painted one by one.
+It makes a film of its own: a slow pan and zoom over a sample picture, with a disc that moves
+across, so that parts are hidden and come into view. Both ways paint it with the same seed and
+options; painted one by one, all frames take as many steps as the first.
 Flicker is the mean absolute difference between a painted frame and its predecessor, warped by the
 flow of the original film, where that flow can be trusted (`bnnjax.film.flicker`).
 """

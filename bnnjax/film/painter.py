@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from bnnjax.film.flow import Motion, warped
@@ -52,7 +53,7 @@ class Painter:
             return self.begin(frame)
         photograph, mask = self._placed(frame), np.repeat(motion.trusted[..., None], 3, axis=2)
         moved = photograph.place(np.clip(warped(painted, motion.backward), 0, 1))
-        tie = Before(moved, photograph.place(mask)[..., 0])
+        tie = Before(jnp.asarray(moved), jnp.asarray(photograph.place(mask)[..., 0]))
         photograph = photograph._replace(start=self._start(photograph, tie))
         work = dataclasses.replace(self.work, photographs=[photograph])
         known = {Temporal.name: tie, **self._painting}
@@ -64,7 +65,7 @@ class Painter:
 
     @cached_property
     def _painting(self) -> Mapping[str, Any]:
-        """The targets that are the same for all frames, unless a frame's own part in them counts."""
+        """The targets that all frames share, measured once; none if a frame has a part in them."""
         work, config = self.work, self.work.config
         if config.strength != 1 or config.colors != "painting":
             return {}

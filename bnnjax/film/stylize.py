@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from bnnjax import destination
@@ -17,9 +18,11 @@ from bnnjax.film.frames import Film, pyav
 from bnnjax.film.painter import Painter
 from bnnjax.film.temporal import Temporal
 from bnnjax.images import load, save_png
-from bnnjax.nst.config import StylizeConfig, StylizeOptions, resolve
+from bnnjax.nst.config import StylizeConfig, StylizeOptions, Weight, resolve
 from bnnjax.nst.ensemble import Model, load_models
 from bnnjax.nst.prepare import Prepared, prepare
+from bnnjax.nst.result import StylizeResult
+from bnnjax.nst.terms import Term
 from bnnjax.options import integer, names_every
 from bnnjax.port.storage.download import file_sha256
 
@@ -141,12 +144,7 @@ class _Run:
         for number, frame in enumerate(self.film.frames()):
             path = self.folder / f"{number:06}.png"
             if not path.exists():
-                # What an interrupted run would find again: the file, with its 8 bits.
-                painted = self.files and load(self.files[-1])
-                if before is None:
-                    result = self.painter.begin(frame.pixels)
-                else:
-                    result = self.painter.follow(frame.pixels, before, painted)
+                result = self._painted(frame.pixels, before)
                 if result.interrupted:
                     self.interrupted = True
                     return
@@ -156,6 +154,12 @@ class _Run:
             self.files.append(path)
             self.times.append(frame.pts)
             before = frame.pixels
+
+    def _painted(self, frame: np.ndarray, before: np.ndarray | None) -> StylizeResult:
+        if before is None:
+            return self.painter.begin(frame)
+        # What an interrupted run would find again: the file, with its 8 bits.
+        return self.painter.follow(frame, before, load(self.files[-1]))
 
     def problems(self) -> list[str]:
         """See `FilmResult`."""
@@ -176,7 +180,7 @@ def _prepared(
     if config.tile:
         raise ValueError("tile is True; frames have the sides of their film and cannot tile")
     first = next(film.frames()).pixels
-    terms = {Temporal(): weight}
+    terms: dict[Term, Weight] = {Temporal(): weight}
     work = prepare([first], style, model=network, config=config, extra_terms=terms)
     if len(work.pairs) > 1:
         raise ValueError(f"{len(work.pairs)} paintings, needs a single one, or a tuple to blend")

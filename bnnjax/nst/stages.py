@@ -217,7 +217,10 @@ def paint(
     for number, stage in enumerate(plan):
         here = canvas if stage is plan[-1] else canvas.at(stage)
         first = (
-            [initial(*here.pair(n), config.of_picture(n), noise_key) for n in range(len(here.pairs))]
+            [
+                initial(*here.pair(n), config.of_picture(n), noise_key)
+                for n in range(len(here.pairs))
+            ]
             if previous is None
             else here.enlarged(previous[1], previous[0])
         )
