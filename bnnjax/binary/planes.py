@@ -16,10 +16,12 @@ from jax import Array, lax
 from bnnjax.binary import bits, conv
 from bnnjax.binary.backend import materialize
 from bnnjax.binary.windows import Geometry
+from bnnjax.binary.whole import whole
 
 MOST = 4  # bits per activation; the unrolled loop over more takes long to compile
 
 
+@whole
 def planes_conv(
     x: Array, words: Array, backward: Array, geometry: Geometry, *, bitwidth: int
 ) -> Array:
