@@ -114,11 +114,15 @@ def _cut(draft: Draft, x: int, start: Shape, shape: Shape, strides: Shape | None
 
 
 def _concatenate(draft: Draft, equation: Any, *parts: Input) -> int:
-    inputs = [whole_constant(draft, part) for part in parts]
+    inputs = [whole_constant(draft, part) for part in parts if not _empty(part)]
     if len(inputs) == 1:
         return inputs[0]
     shape = tuple(equation.outvars[0].aval.shape)
     return draft.add("CONCATENATION", inputs, shape, Axis=equation.params["dimension"])
+
+
+def _empty(value: Input) -> bool:
+    return isinstance(value, Known) and value.value.size == 0
 
 
 def _pad(draft: Draft, equation: Any, x: int, value: Input) -> int:
@@ -179,6 +183,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "square": lambda draft, equation, x: draft.add("MUL", [x, x], draft.shapes[x]),
     "abs": partial(_unary, "ABS"),
     "exp": partial(_unary, "EXP"),
+    "floor": partial(_unary, "FLOOR"),
     "log": partial(_unary, "LOG"),
     "logistic": partial(_unary, "LOGISTIC"),
     "neg": partial(_unary, "NEG"),

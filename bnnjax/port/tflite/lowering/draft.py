@@ -11,6 +11,8 @@ from bnnjax.port.tflite.graph import Graph, Operator, Tensor
 
 Shape = tuple[int, ...]
 PACKED = ("LceQuantize", "LceBMaxPool2d")  # operators that return words of 32 signs
+TESTS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
+LOGICAL = (*TESTS, "LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT")  # operators that return bools
 
 
 @dataclasses.dataclass(eq=False)
@@ -48,9 +50,9 @@ class Draft:
         self._makers: dict[int, Node] = {}
 
     def constant(self, value: Any) -> int:
-        """A new constant: float32 or int32."""
+        """A new constant: float32, int32 or bool."""
         array = np.asarray(value)
-        wide = {"f": np.float32, "i": np.int32}[array.dtype.kind]
+        wide = {"f": np.float32, "i": np.int32, "b": np.bool_}[array.dtype.kind]
         new = len(self.shapes)
         self.shapes[new], self.constants[new] = array.shape, array.astype(wide)
         return new
@@ -128,6 +130,8 @@ class Draft:
             return Tensor(f"constant{value}", shape, constant, constant.dtype.name)
         if maker is not None and maker.packed:
             return Tensor(f"signs{value}", (*shape[:-1], bits.words_for(shape[-1])), None, "int32")
+        if maker is not None and maker.kind in LOGICAL:
+            return Tensor(f"truth{value}", shape, None, "bool")
         return Tensor("output" if value == self.output else f"value{value}", shape, None)
 
     def _ordered(self) -> list[Node]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bnnjax.port.tflite.lowering import packed
+from bnnjax.port.tflite.lowering import choices, packed
 from bnnjax.port.tflite.lowering.draft import Draft, Node
 
 Rule = Callable[[Draft, Node], bool]
@@ -131,21 +131,6 @@ def _into_activated_sums(draft: Draft, node: Node) -> bool:
     return True
 
 
-def _to_relu6(draft: Draft, node: Node) -> bool:
-    """The minimum of 6 and a ReLU."""
-    found, before = draft.constants.get(node.inputs[1]), draft.only_for(node)
-    if before is None or found is None or found.ndim or found != 6:
-        return False
-    if before.kind == "RELU":
-        before.kind = "RELU6"
-    elif before.options.get(ACTIVATION) == _ACTIVATIONS["RELU"]:
-        before.options[ACTIVATION] = _ACTIVATIONS["RELU6"]
-    else:
-        return False
-    draft.absorb(node, before)
-    return True
-
-
 # --- signs ---------------------------------------------------------------------------------
 
 
@@ -253,7 +238,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "RELU": _RELU,
     "RELU6": _RELU,
     "RELU_N1_TO_1": _RELU,
-    "MINIMUM": (_to_relu6,),
+    "SELECT_V2": (choices.to_limit, choices.to_larger),
+    "MAXIMUM": (choices.to_symmetric_clamp,),
+    "MINIMUM": (choices.to_relu6, choices.to_symmetric_clamp),
     "SIGN": (_to_signs,),
     "LceQuantize": (_same_signs, _packed_result, _packed_pool),
     "RESHAPE": (_one_reshape,),

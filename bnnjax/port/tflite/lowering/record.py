@@ -6,6 +6,7 @@ arithmetic of arrays. Whatever depends on weights alone is computed when it is n
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,11 +19,11 @@ from bnnjax.binary.whole import WHOLE, recording
 from bnnjax.models import trace
 from bnnjax.models.network import Network
 from bnnjax.models.tapped import TAPS
-from bnnjax.port.tflite.lowering import arithmetic, windows
+from bnnjax.port.tflite.lowering import arithmetic, choices, windows
 from bnnjax.port.tflite.lowering.draft import Draft
 from bnnjax.port.tflite.lowering.known import Known
 
-HANDLERS = {**arithmetic.HANDLERS, **windows.HANDLERS}
+HANDLERS = {**arithmetic.HANDLERS, **choices.HANDLERS, **windows.HANDLERS}
 _COUNTS_BITS = Arithmetic(backend="packed")
 
 
@@ -69,8 +70,11 @@ def _results(draft: Draft, equation: Any, given: list[Any]) -> list[Any]:
         return _walk(draft, jaxpr, [Known.of(value) for value in consts], given)
     if all(isinstance(value, Known) for value in given):
         return _evaluated(equation, given)
+    shapes = [variable.aval.shape for variable in equation.outvars]
+    if not any(map(math.prod, shapes)):  # borders of no width
+        return [Known.of(np.zeros(shape, np.float32)) for shape in shapes]
     handler = _handler(equation)
-    if equation.primitive.name not in arithmetic.BROADCASTING:
+    if equation.primitive.name not in (*arithmetic.BROADCASTING, *choices.HANDLERS):
         _check_whole_shapes(draft, equation, given)
     found = handler(draft, equation, *given)
     return found if isinstance(found, list) else [found]

@@ -46,24 +46,52 @@ def _packed_conv(draft: Draft, equation: Any, x: int, words: Known, backward: Kn
         kernel = np.asarray(conv.unpack_kernel(jnp.asarray(words.value), where.channels))
         return _conv(draft, floats, kernel, where, _result_shape(equation))
     x, padding = _placed(draft, x, where, own=max(where.pad_value, 0))
-    signs = draft.add("LceQuantize", [x], draft.shapes[x])
-    features = words.value.shape[3]
+    return _binary_conv(draft, x, words.value, where, padding, _result_shape(equation))
+
+
+def _binary_conv(
+    draft: Draft,
+    x: int,
+    words: np.ndarray,
+    where: Geometry,
+    padding: int,
+    shape: Shape,
+    *,
+    multiplier: float = 1,
+    bias: Any = 0,
+) -> int:
+    """The sums of signs, times a multiplier, plus a bias (per channel)."""
     inputs = [
-        signs,
-        draft.constant(lce.filter_of(words.value, where.channels)),
-        draft.constant(np.ones(features, np.float32)),
-        draft.constant(np.zeros(features, np.float32)),
+        draft.add("LceQuantize", [x], draft.shapes[x]),
+        draft.constant(lce.filter_of(words, where.channels)),
+        draft.constant(np.full(shape[3], multiplier, np.float32)),
+        draft.constant(np.broadcast_to(np.asarray(bias, np.float32), shape[3:])),
         -1,
     ]
-    options = lce.options_of(where, padding)
-    return draft.add("LceBconv2d", inputs, _result_shape(equation), **options)
+    return draft.add("LceBconv2d", inputs, shape, **lce.options_of(where, padding))
 
 
 def _planes_conv(draft: Draft, equation: Any, x: int, words: Known, backward: Known) -> int:
-    """Activations of a few bits have no operator but that of floats."""
-    where: Geometry = dict(equation.params["others"])["geometry"]
+    """A convolution of multiples of 1/n in [0, 1] with a kernel w of signs, by n binary ones.
+
+    A multiple q/n is half the mean of n signs and 1, those of q − t + ½ for t = 1 … n. Therefore
+    Σ w·q/n is half the mean of n binary convolutions plus half of Σ w.
+    """
+    others = dict(equation.params["others"])
+    where: Geometry = others["geometry"]
+    n, shape = 2 ** others["bitwidth"] - 1, _result_shape(equation)
+    x = padded(draft, x, ((0, 0), *where.pads, (0, 0)), where.pad_value)
+    where = where._replace(pads=((0, 0), (0, 0)), pad_value=0)
     kernel = np.asarray(conv.unpack_kernel(jnp.asarray(words.value), where.channels))
-    return _conv(draft, x, kernel, where, _result_shape(equation))
+    halves = kernel.sum((0, 1, 2)) / 2
+    total = -1
+    for t in range(1, n + 1):
+        level = draft.constant(np.float32((t - 0.5) / n))
+        above = draft.add("SUB", [x, level], draft.shapes[x])
+        affine = {"multiplier": 1 / (2 * n), "bias": halves if t == 1 else 0}
+        sums = _binary_conv(draft, above, words.value, where, VALID, shape, **affine)
+        total = sums if total < 0 else draft.add("ADD", [total, sums], shape)
+    return total
 
 
 # --- floats --------------------------------------------------------------------------------
