@@ -35,12 +35,14 @@ def write_graph(graph: Graph, *, description: str) -> bytes:
     """The bytes of a file with a single subgraph of float32 and int32 tensors.
 
     Raises:
-      ValueError: the file would exceed the 2 GiB of a flatbuffer.
+      ValueError: a tensor is quantized, or the file would exceed the 2 GiB of a flatbuffer.
       ModuleNotFoundError: the extra ``port`` is not installed.
     """
     tflite = import_tflite()
     import flatbuffers
 
+    if any(tensor.quantization is not None for tensor in graph.tensors):
+        raise ValueError("a graph of quantized tensors cannot be written")
     if sum(t.value.nbytes for t in graph.tensors if t.value is not None) >= 2**31 - 2**20:
         raise ValueError("the network's weights exceed the 2 GiB that a .tflite file can hold")
     builder = flatbuffers.Builder(1 << 20)
