@@ -73,7 +73,9 @@ def main() -> int:
             stdout=subprocess.DEVNULL,
             env=environment,
         )
-        print(f"{'network':<30}{'MiB':>8}{'logits':>10}{'optimized':>11}{'layers':>8}{'size':>8}{'latency':>9}")
+        print(
+            f"{'network':<30}{'MiB':>8}{'logits':>10}{'optimized':>11}{'layers':>8}{'size':>8}{'latency':>9}"
+        )
         for name, (logits, layers) in ours.items():
             print(row(name, logits, layers, folder), flush=True)
     return 0
@@ -121,14 +123,14 @@ def written(
     name: str, network: Network, converted: Path | None, folder: Path
 ) -> tuple[np.ndarray, str]:
     """Writes the file and its picture; returns our logits, and the column "layers"."""
-    side = network.entry.sizes.smallest
-    if network.entry.sizes.fit(FLAGS.side, FLAGS.side) and network.architecture.has_logits(FLAGS.side):
-        side = (FLAGS.side, FLAGS.side)
+    side, sizes = FLAGS.side, network.entry.sizes
+    fits = sizes.fit(side, side) and network.architecture.has_logits(side)
+    size = (side, side) if fits else sizes.smallest
     path = folder / f"{name.replace('/', '_')}.tflite"
-    export(network, path, size=side, overwrite=True)
+    export(network, path, size=size, overwrite=True)
     if converted is not None:
         path.with_suffix(".converter.tflite").write_bytes(converted.read_bytes())
-    images = np.random.default_rng(FLAGS.seed).random((1, *side, 3), np.float32)
+    images = np.random.default_rng(FLAGS.seed).random((1, *size, 3), np.float32)
     x = np.asarray(network.entry.normalize(images))
     np.savez(path.with_suffix(".npz"), x=x)
     logits, sums = looked(network, x)
@@ -150,10 +152,9 @@ def looked(network: Network, x: np.ndarray) -> tuple[np.ndarray, Counter[bytes]]
 
         def record(call: Any, args: Any, keywords: Any, context: Any) -> Any:
             result, layer = call(*args, **keywords), context.module
-            if isinstance(layer, QuantConv | QuantDense) and context.method_name == "__call__":
-                if quant.values(layer.input_quantizer) == "signs":
-                    scale = layer.variables["params"].get("scale", 1)
-                    found.append(jnp.rint(abs(result / scale)).astype(jnp.int32))
+            if context.method_name == "__call__" and multiplies_signs(layer):
+                scale = layer.variables["params"].get("scale", 1)
+                found.append(jnp.rint(abs(result / scale)).astype(jnp.int32))
             return result
 
         with nn.intercept_methods(record), using(Arithmetic("dense")):
@@ -162,6 +163,11 @@ def looked(network: Network, x: np.ndarray) -> tuple[np.ndarray, Counter[bytes]]
 
     logits, found = jax.jit(apply)(network.variables, x)
     return np.asarray(logits), Counter(np.asarray(each).tobytes() for each in found)
+
+
+def multiplies_signs(layer: nn.Module) -> bool:
+    binary = isinstance(layer, QuantConv | QuantDense)
+    return binary and quant.values(layer.input_quantizer) == "signs"
 
 
 def row(name: str, logits: np.ndarray, layers: str, folder: Path) -> str:

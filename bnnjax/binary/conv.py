@@ -14,8 +14,8 @@ from jax import Array, lax
 
 from bnnjax.binary import bits, narrow
 from bnnjax.binary.backend import materialize
-from bnnjax.binary.windows import Geometry, shifted, spread
 from bnnjax.binary.whole import whole
+from bnnjax.binary.windows import Geometry, shifted, spread
 
 
 def pack_kernel(kernel: Array) -> Array:

@@ -15,8 +15,8 @@ from jax import Array, lax
 
 from bnnjax.binary import bits, conv
 from bnnjax.binary.backend import materialize
-from bnnjax.binary.windows import Geometry
 from bnnjax.binary.whole import whole
+from bnnjax.binary.windows import Geometry
 
 MOST = 4  # bits per activation; the unrolled loop over more takes long to compile
 

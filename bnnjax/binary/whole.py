@@ -50,13 +50,20 @@ def whole(function: Callable[Parameters, Array]) -> Callable[Parameters, Array]:
         by_name: Any = function
         made = jax.eval_shape(lambda arrays: by_name(**others, **arrays), arrays)
         result = ShapedArray(made.shape, made.dtype)
-        static = {"name": function.__name__, "arrays": tuple(arrays), "others": tuple(others.items())}
-        return WHOLE.bind(*arrays.values(), **static, result=result)
+        return WHOLE.bind(
+            *arrays.values(),
+            name=function.__name__,
+            arrays=tuple(arrays),
+            others=tuple(others.items()),
+            result=result,
+        )
 
     return call
 
 
-@WHOLE.def_abstract_eval
 def _result(*values: Any, result: ShapedArray, **static: Any) -> ShapedArray:
     del values, static
     return result
+
+
+WHOLE.def_abstract_eval(_result)

@@ -9,8 +9,8 @@ from flax import linen as nn
 from jax import Array, lax
 
 from bnnjax.binary import backend, bits
-from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 from bnnjax.binary.whole import whole
+from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 from bnnjax.layers import arguments
 from bnnjax.layers.arguments import PerAxis
 from bnnjax.layers.kernel import KernelLayer

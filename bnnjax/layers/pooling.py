@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 from bnnjax.binary.whole import whole
+from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 from bnnjax.layers import arguments
 from bnnjax.layers.options import Options
 

@@ -5,9 +5,9 @@ binary layers, merged as its converter does, and TFLite's built-in ones in float
 LCE's interpreter runs it (``larq_compute_engine/tflite/python/interpreter.py``), and `load_model`
 reads it.
 
-- Input: one picture float32 [1, H, W, 3] of a fixed size, as the network was trained on it, like all
-  files of Larq Zoo. For most networks these are sRGB values with zero mean and unit deviation over
-  ImageNet; the file's description states the map from sRGB in [0, 1] (`input_of`).
+- Input: one picture float32 [1, H, W, 3] of a fixed size, in the range that the network was trained
+  on, as in all files of Larq Zoo. For most networks these are sRGB values with zero mean and unit
+  deviation over ImageNet; the file's description states the map from sRGB in [0, 1] (`input_of`).
 - Output: the logits float32 [1, classes], without a softmax, or the last tap of a network without a
   classifier.
 
@@ -19,6 +19,7 @@ floats.
 import os
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from bnnjax.models.network import Network
@@ -85,8 +86,8 @@ def _sides(network: Network, size: int | tuple[int, int] | None) -> tuple[int, i
 
 def input_of(network: Network) -> str:
     """What the file's input is, in terms of sRGB in [0, 1], in one line."""
-    colors = np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32)
-    low, *ends = np.asarray(network.entry.normalize(colors[:, None, None])).reshape(4, 3)
+    colors = jnp.concatenate([jnp.zeros((1, 3)), jnp.eye(3)])[:, None, None]
+    low, *ends = np.asarray(network.entry.normalize(colors)).reshape(4, 3)
     slopes = np.asarray(ends) - low  # [color, channel of the input]
     order = "".join("RGB"[color] for color in np.argmax(np.abs(slopes), axis=0))
     factors = ", ".join(f"{value:.6g}" for value in np.abs(slopes).max(0))

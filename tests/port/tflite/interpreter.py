@@ -56,8 +56,8 @@ def bits(words):
 
 def binary_conv(op, x, filters, multiplier, bias, threshold):
     strides = of(op.options, "stride_height", "stride_width")
-    seen = windows(bits(x), filters.shape[1:3], strides, op.options["padding"], 0)
-    places = windows(np.ones((*x.shape[:3], 1)), filters.shape[1:3], strides, op.options["padding"], 0)
+    where = (filters.shape[1:3], strides, op.options["padding"], 0)
+    seen, places = windows(bits(x), *where), windows(np.ones((*x.shape[:3], 1)), *where)
     kernels = bits(filters)
     channels = op.options["channels_in"]
     differs = seen[:, :, :, None] != kernels
@@ -81,11 +81,21 @@ def conv(op, x, kernel, bias):
 
 
 def max_pool(op, x):
-    size, strides = of(op.options, "FilterHeight", "FilterWidth"), of(op.options, "StrideH", "StrideW")
+    size = of(op.options, "FilterHeight", "FilterWidth")
+    strides = of(op.options, "StrideH", "StrideW")
     return windows(x, size, strides, op.options["Padding"], -np.inf).max((3, 4))
 
 
+def binary_max_pool(op, x):
+    """A maximum is −1 where all are."""
+    size = of(op.options, "filter_height", "filter_width")
+    strides = of(op.options, "stride_height", "stride_width")
+    seen = windows(x, size, strides, op.options["padding"], -1)  # all bits set
+    return np.bitwise_and.reduce(seen.reshape(*seen.shape[:3], -1, x.shape[3]), axis=3)
+
+
 OPERATORS = {
+    "LceBMaxPool2d": binary_max_pool,
     "LceQuantize": pack,
     "LceBconv2d": binary_conv,
     "CONV_2D": conv,

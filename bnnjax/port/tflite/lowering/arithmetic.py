@@ -1,7 +1,7 @@
 """Lowers equations of a jaxpr that treat all pixels alike, or move them.
 
-A handler takes the draft, the equation and its inputs, and returns the value of its result. An input
-is the number of a value, or `Known` if it depends on weights alone.
+A handler takes the draft, the equation and its inputs, and returns the value of its result. An
+input is the number of a value, or `Known` if it depends on weights alone.
 """
 
 from collections.abc import Callable
@@ -166,7 +166,8 @@ def _product(draft: Draft, equation: Any, x: int, kernel: Input) -> int:
 def _prelu(draft: Draft, equation: Any, x: int, alpha: Input) -> int:
     if not isinstance(alpha, Known):
         raise ValueError("has a PReLU whose slope depends on the picture")
-    slopes = alpha.value.reshape((1,) * (len(draft.shapes[x]) - 1 - alpha.value.ndim) + alpha.value.shape)
+    missing = len(draft.shapes[x]) - 1 - alpha.value.ndim  # axes, apart from the batch
+    slopes = alpha.value.reshape((1,) * missing + alpha.value.shape)
     return draft.add("PRELU", [x, draft.constant(slopes)], draft.shapes[x])
 
 

@@ -45,7 +45,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
 
 
 def to_limit(draft: Draft, node: Node) -> bool:
-    """``where(x > c, c, y)`` is the minimum of y and c if y is x, clamped or not; likewise below."""
+    """``where(x > c, c, y)`` is the minimum of y and c if y is x, clamped or not."""
     test = draft.maker(node.inputs[0])
     if test is None or test.kind not in (*_ABOVE, *_BELOW):
         return False
@@ -82,7 +82,9 @@ def to_larger(draft: Draft, node: Node) -> bool:
     if test is None or nan is None or test.kind not in ("GREATER_EQUAL", "LESS_EQUAL"):
         return False
     pair = node.inputs[1:]
-    if (nan.kind, nan.inputs) != ("NOT_EQUAL", [pair[0]] * 2) or not _same(draft, test.inputs, pair):
+    if (nan.kind, nan.inputs) != ("NOT_EQUAL", [pair[0]] * 2):
+        return False
+    if not _same(draft, test.inputs, pair):
         return False
     node.kind, node.inputs = "MAXIMUM" if test.kind == "GREATER_EQUAL" else "MINIMUM", pair
     return True
@@ -92,8 +94,10 @@ def _same(draft: Draft, some: list[int], others: list[int]) -> bool:
     """Whether values are the same, or equal constants."""
 
     def equal(one: int, other: int) -> bool:
-        constants = [draft.constants[each] for each in (one, other) if each in draft.constants]
-        return one == other or (len(constants) == 2 and np.array_equal(*constants))
+        first, second = (draft.constants.get(value) for value in (one, other))
+        if first is None or second is None:
+            return one == other
+        return np.array_equal(first, second)
 
     return all(map(equal, some, others))
 

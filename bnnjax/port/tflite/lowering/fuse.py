@@ -140,7 +140,9 @@ def _to_signs(draft: Draft, node: Node) -> bool:
     if added is None or added.kind != "ADD":
         return False
     inner, shift = draft.maker(added.inputs[0]), draft.constants.get(added.inputs[1])
-    if inner is None or inner.kind != "SIGN" or shift is None or not ((shift > 0) & (shift < 1)).all():
+    if inner is None or inner.kind != "SIGN" or shift is None:
+        return False
+    if not ((shift > 0) & (shift < 1)).all():
         return False
     x = inner.inputs[0]
     node.kind, node.inputs = "LceDequantize", [draft.add("LceQuantize", [x], draft.shapes[x])]
@@ -189,6 +191,21 @@ def _packed_pool(draft: Draft, node: Node) -> bool:
     }
     options = {name: before.options[old] for name, old in names.items()}
     draft.keep(Node("LceBMaxPool2d", [signs], node.output, options))
+    return True
+
+
+def _moved_signs(draft: Draft, node: Node) -> bool:
+    """Signs of signs that are padded, or have another shape, are those of the values themselves."""
+    before = draft.only_for(node)
+    if before is None or before.kind not in ("PAD", "PADV2", "RESHAPE"):
+        return False
+    floats = draft.maker(before.inputs[0])
+    signs = None if floats is None else draft.maker(floats.inputs[0])
+    if floats is None or signs is None:
+        return False
+    if (floats.kind, signs.kind) != ("LceDequantize", "LceQuantize"):
+        return False
+    before.inputs[0] = signs.inputs[0]
     return True
 
 
@@ -242,6 +259,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "MAXIMUM": (choices.to_symmetric_clamp,),
     "MINIMUM": (choices.to_relu6, choices.to_symmetric_clamp),
     "SIGN": (_to_signs,),
-    "LceQuantize": (_same_signs, _packed_result, _packed_pool),
+    "LceQuantize": (_same_signs, _packed_result, _packed_pool, _moved_signs),
     "RESHAPE": (_one_reshape,),
 }

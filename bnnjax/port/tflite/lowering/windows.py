@@ -29,6 +29,11 @@ def _placed(draft: Draft, x: int, where: Geometry, own: float) -> tuple[int, int
     return padded(draft, x, ((0, 0), *where.pads, (0, 0)), where.pad_value), VALID
 
 
+def _sides(draft: Draft, x: int) -> tuple[int, int]:
+    _, height, width, _ = draft.shapes[x]
+    return height, width
+
+
 def _result_shape(equation: Any) -> Shape:
     return tuple(equation.outvars[0].aval.shape)
 
@@ -155,7 +160,7 @@ def _lax_conv(draft: Draft, equation: Any, x: int, kernel: Known) -> int:
         params["window_strides"],
         params["padding"],
         0,
-        draft.shapes[x][1:3],
+        _sides(draft, x),
         draft.shapes[x][3],
         params["rhs_dilation"],
     )
@@ -207,11 +212,11 @@ def _lax_max_pool(draft: Draft, equation: Any, x: int) -> int:
     params = equation.params
     outer = (params["window_dimensions"], params["window_strides"])
     plain = all(each[0] == each[3] == 1 for each in outer) and len(draft.shapes[x]) == 4
-    if not plain or set((*params["base_dilation"], *params["window_dilation"])) != {1}:
+    if not plain or {*params["base_dilation"], *params["window_dilation"]} != {1}:
         raise ValueError("computes a maximum over windows that are not 2-D, or dilated")
     size, strides = (each[1:3] for each in outer)
-    pads = tuple(tuple(map(int, pair)) for pair in params["padding"][1:3])
-    where = Geometry(size, strides, pads, 0, draft.shapes[x][1:3], draft.shapes[x][3])
+    rows, columns = params["padding"][1:3]
+    where = Geometry(size, strides, (rows, columns), 0, _sides(draft, x), draft.shapes[x][3])
     return _pool("MAX_POOL_2D", draft, x, where, _result_shape(equation))
 
 
