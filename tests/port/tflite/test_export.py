@@ -73,11 +73,12 @@ def operators(graph):
 
 
 def constants(graph, dtype):
-    """The filters, thresholds, kernels, multipliers and biases, in a fixed order."""
+    """The different filters, thresholds, kernels, multipliers and biases, in a fixed order."""
     read = {index for op in graph.operators for index in op.inputs if index >= 0}
     given = [graph.tensors[index].value for index in read]
     arrays = [a.squeeze() for a in given if a is not None and a.dtype == dtype and a.size > 4]
-    return sorted(arrays, key=lambda a: (a.shape, float(np.abs(a.astype(np.float64)).sum())))
+    different = {(array.shape, array.tobytes()): array for array in arrays}.values()
+    return sorted(different, key=lambda a: (a.shape, float(np.abs(a.astype(np.float64)).sum())))
 
 
 @pytest.mark.parametrize("name", EACH)
