@@ -54,6 +54,16 @@ def _unary(kind: str, draft: Draft, equation: Any, x: int) -> int:
     return draft.add(kind, [x], draft.shapes[x])
 
 
+def _log1p(draft: Draft, equation: Any, x: int) -> int:
+    shifted = draft.add("ADD", [x, draft.constant(np.float32(1))], draft.shapes[x])
+    return draft.add("LOG", [shifted], draft.shapes[x])
+
+
+def _expm1(draft: Draft, equation: Any, x: int) -> int:
+    grown = draft.add("EXP", [x], draft.shapes[x])
+    return draft.add("SUB", [grown, draft.constant(np.float32(1))], draft.shapes[x])
+
+
 def _same(draft: Draft, equation: Any, x: int) -> int:
     return x
 
@@ -82,6 +92,14 @@ def _broadcast(draft: Draft, equation: Any, x: int) -> int:
     for side, axis in zip(draft.shapes[x], equation.params["broadcast_dimensions"], strict=True):
         sides[axis] = side
     return reshaped(draft, x, tuple(sides))
+
+
+def repeated(draft: Draft, value: int, shape: Shape) -> int:
+    """The value with its sides of 1 repeated to a shape."""
+    if draft.shapes[value] == shape:
+        return value
+    sides = draft.constant(np.asarray(shape, np.int32))
+    return draft.add("BROADCAST_TO", [value, sides], shape)
 
 
 def _transpose(draft: Draft, equation: Any, x: int) -> int:
@@ -184,7 +202,9 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "square": lambda draft, equation, x: draft.add("MUL", [x, x], draft.shapes[x]),
     "abs": partial(_unary, "ABS"),
     "exp": partial(_unary, "EXP"),
+    "expm1": _expm1,
     "floor": partial(_unary, "FLOOR"),
+    "log1p": _log1p,
     "log": partial(_unary, "LOG"),
     "logistic": partial(_unary, "LOGISTIC"),
     "neg": partial(_unary, "NEG"),

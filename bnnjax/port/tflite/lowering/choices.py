@@ -44,6 +44,16 @@ HANDLERS: dict[str, Callable[..., Any]] = {
 # --- rules for `bnnjax.port.tflite.lowering.fuse` ------------------------------------------
 
 
+def to_choice(draft: Draft, node: Node) -> bool:
+    """The sign that is 0 at 0, which LCE's interpreter has no operator for."""
+    (x,), shape = node.inputs, draft.shapes[node.output]
+    one, none, minus = (draft.constant(np.float32(value)) for value in (1, 0, -1))
+    above, below = (draft.add(kind, [x, none], shape) for kind in ("GREATER", "LESS"))
+    rest = draft.add("SELECT_V2", [below, minus, none], shape)
+    node.kind, node.inputs = "SELECT_V2", [above, one, rest]
+    return True
+
+
 def to_limit(draft: Draft, node: Node) -> bool:
     """``where(x > c, c, y)`` is the minimum of y and c if y is x, clamped or not."""
     test = draft.maker(node.inputs[0])

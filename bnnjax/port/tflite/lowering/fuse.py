@@ -4,7 +4,7 @@ follow, and signs into packed results.
 A rule takes the draft and an operator, and returns whether it changed something.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,13 +20,20 @@ ACTIVATION = "FusedActivationFunction"
 
 def fuse(draft: Draft) -> None:
     """Applies the rules until none changes anything."""
-    changed = True
-    while changed:
-        draft.prune()
-        changed = False
-        for node in tuple(draft.nodes):
-            if draft.maker(node.output) is node:
-                changed |= any(rule(draft, node) for rule in RULES.get(node.kind, ()))
+    while _changed(draft, RULES):
+        pass
+    while _changed(draft, LAST):
+        pass
+
+
+def _changed(draft: Draft, rules: Mapping[str, Sequence[Rule]]) -> bool:
+    draft.prune()
+    found = False
+    for node in tuple(draft.nodes):
+        if draft.maker(node.output) is node:
+            found |= any(rule(draft, node) for rule in rules.get(node.kind, ()))
+    draft.prune()
+    return found
 
 
 # --- affine maps ---------------------------------------------------------------------------
@@ -262,3 +269,4 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "LceQuantize": (_same_signs, _packed_result, _packed_pool, _moved_signs),
     "RESHAPE": (_one_reshape,),
 }
+LAST: dict[str, tuple[Rule, ...]] = {"SIGN": (choices.to_choice,)}  # what no other rule has changed

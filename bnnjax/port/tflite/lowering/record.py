@@ -75,7 +75,12 @@ def _results(draft: Draft, equation: Any, given: list[Any]) -> list[Any]:
         return [Known.of(np.zeros(shape, np.float32)) for shape in shapes]
     handler = _handler(equation)
     if equation.primitive.name not in (*arithmetic.BROADCASTING, *choices.HANDLERS):
-        _check_whole_shapes(draft, equation, given)
+        given = [
+            arithmetic.repeated(draft, value, variable.aval.shape)
+            if isinstance(value, int)
+            else value
+            for variable, value in zip(equation.invars, given, strict=True)
+        ]
     found = handler(draft, equation, *given)
     return found if isinstance(found, list) else [found]
 
@@ -106,11 +111,3 @@ def _evaluated(equation: Any, given: Sequence[Known]) -> list[Any]:
         return Known(lambda: np.asarray(results()[n]))
 
     return [nth(n) for n in range(len(equation.outvars))]
-
-
-def _check_whole_shapes(draft: Draft, equation: Any, given: Sequence[Any]) -> None:
-    """Only arithmetic takes values that stand for larger ones, by which they are multiplied."""
-    for variable, value in zip(equation.invars, given, strict=True):
-        if isinstance(value, int) and draft.shapes[value] != variable.aval.shape:
-            shape, name = list(variable.aval.shape), equation.primitive.name
-            raise ValueError(f"repeats a value to the shape {shape} for {name!r}")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 from flax import linen as nn
 
+from bnnjax import quant
 from bnnjax.layers import Options
 from bnnjax.models.entry import Entry, Sizes
 from bnnjax.models.network import Architecture, Network
@@ -51,6 +52,8 @@ def kinds_of(function):
         (partial(activations.relu, slope=0.2), ["GREATER", "MUL", "SELECT_V2"]),
         (lambda x: jnp.where(x > 1, 2.0, x), ["GREATER", "SELECT_V2"]),
         (lambda x: jnp.where(x > 1, 1.0, -x), ["NEG", "GREATER", "SELECT_V2"]),
+        (quant.ste_sign, ["LceQuantize", "LceDequantize"]),
+        (jnp.sign, ["GREATER", "LESS", "SELECT_V2", "SELECT_V2"]),
         (lambda x: nn.relu(x + 1), ["ADD"]),
         (lambda x: x.mean((1, 2)) * 2, ["MEAN", "MUL"]),
     ],
