@@ -20,8 +20,11 @@ def interpret(graph, picture):
     for op in graph.operators:
         inputs = [None if i < 0 else values[i] for i in op.inputs]
         result = OPERATORS[op.kind](op, *inputs)
+        shape = graph.tensors[op.outputs[0]].shape
+        if op.kind == "LceDequantize":  # unused bits
+            result = result[..., : shape[-1]]
         result = ACTIVATIONS[op.options.get("FusedActivationFunction", 0)](result)
-        assert result.shape == graph.tensors[op.outputs[0]].shape, op
+        assert result.shape == shape, op
         values[op.outputs[0]] = result
     return values[graph.outputs[0]]
 
@@ -80,6 +83,13 @@ def conv(op, x, kernel, bias):
     return np.einsum("nhwijc,oijc->nhwo", seen, kernel, optimize=True) + bias
 
 
+def depthwise(op, x, kernel, bias):
+    strides = of(op.options, "StrideH", "StrideW")
+    x = np.repeat(x, op.options["DepthMultiplier"], axis=3)
+    seen = windows(x, kernel.shape[1:3], strides, op.options["Padding"], 0)
+    return np.einsum("nhwijc,ijc->nhwc", seen, kernel[0], optimize=True) + bias
+
+
 def max_pool(op, x):
     size = of(op.options, "FilterHeight", "FilterWidth")
     strides = of(op.options, "StrideH", "StrideW")
@@ -96,11 +106,18 @@ def binary_max_pool(op, x):
 
 OPERATORS = {
     "LceBMaxPool2d": binary_max_pool,
+    "LceDequantize": lambda op, x: 1.0 - 2 * bits(x),
     "LceQuantize": pack,
     "LceBconv2d": binary_conv,
     "CONV_2D": conv,
     "FULLY_CONNECTED": lambda op, x, kernel, bias: x @ kernel.T + bias,
     "MAX_POOL_2D": max_pool,
+    "DEPTHWISE_CONV_2D": depthwise,
+    "MEAN": lambda op, x, axes: x.mean(tuple(axes)),
+    "STRIDED_SLICE": lambda op, x, *sides: x[tuple(map(slice, *sides))],
+    "GREATER": lambda op, x, y: x > y,
+    "LESS": lambda op, x, y: x < y,
+    "SELECT_V2": lambda op, which, x, y: np.where(which, x, y),
     "MAXIMUM": lambda op, x, y: np.maximum(x, y),
     "MINIMUM": lambda op, x, y: np.minimum(x, y),
     "RELU": lambda op, x: np.maximum(x, 0),

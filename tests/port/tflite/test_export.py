@@ -178,6 +178,20 @@ def test_a_network_without_classifier_ends_in_its_last_tap(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["nested", "sequential", "quantizers"])
+def test_a_model_of_keras_computes_what_larq_computed(tmp_path, draws, name):
+    """The models and Larq's logits are those of reference/own_models.py."""
+    archive = np.load(ANSWERS.with_name("own_models.npz"))
+    path = tmp_path / f"{name}.h5"
+    path.write_bytes(archive[f"{name}/file .h5"].tobytes())
+    side = archive[f"{name}/gradient"].shape[1]
+    network = bnnjax.load_model(path, preprocessing="unit")
+    found = interpret(exported(network, tmp_path, size=side), draws.picture(name, side))
+    expected = archive[f"{name}/logits"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=CLOSE * np.abs(expected).max())
+
+
+@pytest.mark.slow
 def test_our_reader_finds_the_same_integers(tmp_path):
     network = bnnjax.load_model("inknet")
     again = bnnjax.load_model(export(network, tmp_path / "inknet.tflite", size=64))

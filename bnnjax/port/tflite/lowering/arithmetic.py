@@ -167,12 +167,12 @@ def _reduce(kind: str, draft: Draft, equation: Any, x: int) -> int:
     return draft.add(kind, [x, axes], tuple(equation.outvars[0].aval.shape), KeepDims=False)
 
 
-def _product(draft: Draft, equation: Any, x: int, kernel: Input) -> int:
-    """A matrix product with weights."""
+def _product(draft: Draft, equation: Any, x: Input, kernel: Input) -> int:
+    """A matrix product with weights on the right."""
     axes, batch = equation.params["dimension_numbers"]
-    last = len(draft.shapes[x]) - 1
-    if not isinstance(kernel, Known) or axes != ((last,), (0,)) or any(batch):
-        raise ValueError("multiplies two computed matrices, which is not supported")
+    right = isinstance(x, int) and isinstance(kernel, Known)
+    if not right or axes != ((len(draft.shapes[x]) - 1,), (0,)) or any(batch):
+        raise ValueError("multiplies matrices otherwise than a dense layer, which is not supported")
     matrix = np.ascontiguousarray(kernel.value.reshape(kernel.value.shape[0], -1).T)
     bias = draft.constant(np.zeros(len(matrix), np.float32))
     shape = tuple(equation.outvars[0].aval.shape)
