@@ -29,12 +29,15 @@ cli.define_json()
 
 
 def main() -> int:
+    suffix = Path(FLAGS.output).suffix
+    if suffix not in (".tflite", ".npz"):
+        raise ValueError(f"{FLAGS.output}: needs a name that ends in .tflite or .npz")
+    if suffix == ".npz" and FLAGS.size is not None:
+        raise ValueError(f"{FLAGS.output}: only a .tflite file has pictures of one size")
     network = load_model(FLAGS.model)
-    if Path(FLAGS.output).suffix == ".tflite":
+    if suffix == ".tflite":
         path = phones.export(network, FLAGS.output, size=FLAGS.size, overwrite=FLAGS.overwrite)
         print(phones.input_of(network))
-    elif FLAGS.size is not None:
-        raise ValueError(f"{FLAGS.output}: only a .tflite file has pictures of one size")
     else:
         path = archive.export(network, FLAGS.output, overwrite=FLAGS.overwrite)
     size = path.stat().st_size

@@ -28,7 +28,11 @@ _recording: ContextVar[bool] = ContextVar("recording", default=False)
 
 @contextlib.contextmanager
 def recording() -> Iterator[None]:
-    """A context for `jax.make_jaxpr`, in which calls of `whole` functions are single equations."""
+    """A context for `jax.make_jaxpr`, in which calls of `whole` functions are single equations.
+
+    Pass a function made for the purpose: JAX does not trace the same function anew when only the
+    context has changed.
+    """
     token = _recording.set(True)
     try:
         yield

@@ -170,9 +170,10 @@ def _reduce(kind: str, draft: Draft, equation: Any, x: int) -> int:
 def _product(draft: Draft, equation: Any, x: Input, kernel: Input) -> int:
     """A matrix product with weights on the right."""
     axes, batch = equation.params["dimension_numbers"]
-    right = isinstance(x, int) and isinstance(kernel, Known)
-    if not right or axes != ((len(draft.shapes[x]) - 1,), (0,)) or any(batch):
+    if not isinstance(x, int) or not isinstance(kernel, Known):
         raise ValueError("multiplies matrices otherwise than a dense layer, which is not supported")
+    if axes != ((len(draft.shapes[x]) - 1,), (0,)) or any(batch):
+        raise ValueError(f"multiplies matrices along the axes {axes}, which is not supported")
     matrix = np.ascontiguousarray(kernel.value.reshape(kernel.value.shape[0], -1).T)
     bias = draft.constant(np.zeros(len(matrix), np.float32))
     shape = tuple(equation.outvars[0].aval.shape)
