@@ -14,6 +14,7 @@ from jax import Array, lax
 
 from bnnjax.binary import bits, narrow
 from bnnjax.binary.backend import materialize
+from bnnjax.binary.whole import whole
 from bnnjax.binary.windows import Geometry, shifted, spread
 
 
@@ -39,6 +40,7 @@ def gradient_kernel(words: Array, channels: int, *, dtype: jnp.dtype = jnp.bfloa
     return jnp.moveaxis(kernel, 3, 0).reshape(kernel.shape[3], -1)
 
 
+@whole
 def packed_conv(x: Array, words: Array, backward: Array, geometry: Geometry) -> Array:
     """Convolves the signs of ``x`` by xor and popcount.
 
@@ -160,6 +162,7 @@ def input_gradient(g: Array, backward: Array, geometry: Geometry) -> Array:
     return spread(geometry, [products[..., position, :] for position in range(kh * kw)])
 
 
+@whole
 def dense_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """Convolves ±1 or any float ``x`` [N, H, W, C] with ``kernel`` [kh, kw, C, O] in its dtype.
 

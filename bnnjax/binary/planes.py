@@ -15,11 +15,13 @@ from jax import Array, lax
 
 from bnnjax.binary import bits, conv
 from bnnjax.binary.backend import materialize
+from bnnjax.binary.whole import whole
 from bnnjax.binary.windows import Geometry
 
 MOST = 4  # bits per activation; the unrolled loop over more takes long to compile
 
 
+@whole
 def planes_conv(
     x: Array, words: Array, backward: Array, geometry: Geometry, *, bitwidth: int
 ) -> Array:

@@ -4,7 +4,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from bnnjax.binary.whole import whole
 
+
+@whole
 def prelu(x: Array, alpha: Array) -> Array:
     """x where positive, else ``alpha · x``; the gradient at exactly 0 is 0, as in TensorFlow."""
     alpha = alpha.reshape((1,) * (x.ndim - alpha.ndim) + alpha.shape)

@@ -9,6 +9,7 @@ from flax import linen as nn
 from jax import Array, lax
 
 from bnnjax.binary import backend, bits
+from bnnjax.binary.whole import whole
 from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 from bnnjax.layers import arguments
 from bnnjax.layers.arguments import PerAxis
@@ -99,13 +100,18 @@ class QuantDepthwiseConv(Quantized, _DepthwiseConv2D):
         return shape[2] * shape[3]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@whole
 def depthwise_conv(where: Geometry, x: Array, kernel: Array) -> Array:
     """Depthwise convolution of x [N, H, W, C] with kernel [kh, kw, C, m]: [N, H', W', C · m].
 
     It is computed as one multiply-add per kernel position, which XLA fuses; XLA's grouped
     convolutions are several times slower on CPUs.
     """
+    return _depthwise_conv(where, x, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _depthwise_conv(where: Geometry, x: Array, kernel: Array) -> Array:
     return backend.materialize(_multiply_adds(where, x, kernel))
 
 
@@ -139,6 +145,6 @@ def _input_gradient(where: Geometry, kernel: Array, g: Array) -> Array:
     return spread(where, parts)
 
 
-depthwise_conv.defvjp(
-    lambda where, x, kernel: (depthwise_conv(where, x, kernel), (x, kernel)), _backward
+_depthwise_conv.defvjp(
+    lambda where, x, kernel: (_depthwise_conv(where, x, kernel), (x, kernel)), _backward
 )

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from bnnjax.binary.whole import whole
 from bnnjax.binary.windows import Geometry, geometry, shifted, spread
 from bnnjax.layers import arguments
 from bnnjax.layers.options import Options
@@ -16,6 +17,7 @@ from bnnjax.layers.options import Options
 Side = int | tuple[int, int]  # one for both axes, or (rows, columns)
 
 
+@whole
 def max_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALID") -> Array:
     """Maximum over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
 
@@ -28,6 +30,7 @@ def max_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALI
     return _max_pool(_geometry(x, size, stride, padding), x)
 
 
+@whole
 def avg_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALID") -> Array:
     """Mean over ``size`` × ``size`` windows: [N, H, W, C] → [N, H', W', C].
 

@@ -577,6 +577,25 @@ def test_evaluate_prints_the_networks_own_class_names(launch, folder, with_rando
 
 
 @pytest.mark.slow
+def test_the_name_says_how_a_network_is_exported(launch, tmp_path):
+    pytest.importorskip("tflite")
+    done = launch("export", "--output=inknet.tflite", "--size=64", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "input: RGB in [0, 1] * [4.36681" in done.stdout
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["bytes"] == (tmp_path / "inknet.tflite").stat().st_size
+    done = launch("export", "--output=inknet.npz", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "section1_block1_conv/words" in np.load(tmp_path / "inknet.npz").files
+    for flags, message in {
+        ("--output=inknet.txt",): "needs a name that ends in .tflite or .npz",
+        ("--output=other.npz", "--size=64"): "only a .tflite file has pictures of one size",
+    }.items():
+        done = launch("export", *flags, cwd=tmp_path)
+        assert (done.returncode, message in done.stderr) == (1, True)
+
+
+@pytest.mark.slow
 def test_summary_takes_a_network_file(launch, folder, quicknet_file):
     ended = launch("summary", f"--model={quicknet_file}", "--json", cwd=folder)
     assert ended.returncode == 0, ended.stderr

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_DTYPES = {
+DTYPES = {
     0: np.float32,
     2: np.int32,
     3: np.uint8,
@@ -91,7 +91,7 @@ def read_graph(path: str | Path) -> Graph:
         constant of an unsupported type.
       ModuleNotFoundError: the extra ``port`` is not installed.
     """
-    tflite = _import_tflite()
+    tflite = import_tflite()
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -106,7 +106,7 @@ def read_graph(path: str | Path) -> Graph:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _import_tflite() -> Any:
+def import_tflite() -> Any:
     try:
         import tflite
     except ImportError:
@@ -136,7 +136,7 @@ def _indices(values: Any) -> tuple[int, ...]:
 def _tensor(model: Any, tensor: Any) -> Tensor:
     name = tensor.Name().decode()
     shape = _indices(tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
-    dtype = np.dtype(_DTYPES[tensor.Type()]).name if tensor.Type() in _DTYPES else ""
+    dtype = np.dtype(DTYPES[tensor.Type()]).name if tensor.Type() in DTYPES else ""
     quantization = _quantization(tensor.Quantization())
     buffer = model.Buffers(tensor.Buffer())
     if not buffer.DataLength():
@@ -192,7 +192,7 @@ def _flexbuffer(operator: Any) -> dict[str, Any]:
 
 _WINDOW = ("StrideH", "StrideW", "Padding", "FusedActivationFunction")
 _DILATION = ("DilationHFactor", "DilationWFactor")
-_OPTION_TABLES = {
+OPTION_TABLES = {
     "Conv2DOptions": (*_WINDOW, *_DILATION),
     "DepthwiseConv2DOptions": (*_WINDOW, *_DILATION, "DepthMultiplier"),
     "Pool2DOptions": (*_WINDOW, "FilterHeight", "FilterWidth"),
@@ -219,8 +219,8 @@ _OPTION_TABLES = {
 def _builtin_options(tflite: Any, operator: Any) -> dict[str, Any]:
     names = {v: k for k, v in vars(tflite.BuiltinOptions).items() if isinstance(v, int)}
     table = names.get(operator.BuiltinOptionsType())
-    if table not in _OPTION_TABLES or operator.BuiltinOptions() is None:
+    if table not in OPTION_TABLES or operator.BuiltinOptions() is None:
         return {}
     options = getattr(tflite, table)()
     options.Init(operator.BuiltinOptions().Bytes, operator.BuiltinOptions().Pos)
-    return {field: getattr(options, field)() for field in _OPTION_TABLES[table]}
+    return {field: getattr(options, field)() for field in OPTION_TABLES[table]}

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnnjax.binary import bits
+from bnnjax.binary.windows import Geometry
 from bnnjax.port.program.program import Window
 from bnnjax.port.tflite.graph import Graph, Operator
 
@@ -128,9 +129,35 @@ def _words(values: np.ndarray, options: Mapping[str, Any], channels: int) -> tup
 
 def _flipped(values: np.ndarray, channels: int) -> np.ndarray:
     """LCE's int32 [O, kh, kw, words] (a set bit is −1) as our uint32 [kh, kw, words, O] (+1)."""
+    return np.ascontiguousarray(np.moveaxis(~values.view(np.uint32) & used_bits(channels), 0, 3))
+
+
+def used_bits(channels: int) -> np.ndarray:
+    """Words whose set bits are channels; the last word may have others."""
     used = np.full(bits.words_for(channels), 2**bits.WORD - 1, np.uint32)
-    used[-1] >>= -channels % bits.WORD  # the last word may have unused bits
-    return np.ascontiguousarray(np.moveaxis(~values.view(np.uint32) & used, 0, 3))
+    used[-1] >>= -channels % bits.WORD
+    return used
+
+
+def filter_of(words: np.ndarray, channels: int) -> np.ndarray:
+    """The filter int32 [O, kh, kw, ⌈I/32⌉] of version 0.4 and later, from the kernel's words uint32
+    [kh, kw, ⌈I/32⌉, O] on ``channels`` channels."""
+    flipped = np.moveaxis(~words & used_bits(channels)[:, None], 3, 0)
+    return np.ascontiguousarray(flipped).view(np.int32)
+
+
+def options_of(where: Geometry, padding: int) -> dict[str, int]:
+    """The options of a convolution in version 0.4 and later; ``padding`` is the schema's number."""
+    return {
+        "channels_in": where.channels,
+        "dilation_height_factor": where.dilation[0],
+        "dilation_width_factor": where.dilation[1],
+        "fused_activation_function": 0,
+        "pad_values": max(where.pad_value, 0),
+        "padding": padding,
+        "stride_height": where.strides[0],
+        "stride_width": where.strides[1],
+    }
 
 
 def _affine(
