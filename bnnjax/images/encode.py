@@ -120,7 +120,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     try:
         with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as picture:
             if isinstance(picture, PngImageFile):
-                return {str(k): v for k, v in picture.info.items() if isinstance(v, str)}
+                return {str(k): str(v) for k, v in picture.info.items() if isinstance(v, str)}
             exif = picture.getexif().get_ifd(ExifTags.IFD.Exif)
             comment = exif.get(ExifTags.Base.UserComment, b"")
     except Exception as error:  # Pillow's decoders raise nearly any exception on damaged files.

@@ -221,7 +221,7 @@ def test_the_hints_compare_the_taps_of_the_config(narrow, photographs, narrow_te
     ("change", "message"),
     [
         ({"batch_size": 41}, "40 photographs do not fill a batch, need 41"),
-        ({"sides": (16,)}, "sides are"),
+        ({"sides": (4,)}, "sides are"),
         ({"sides": ("96", "x")}, "sides are .*, need integers"),
         ({"optimizer": "sgd"}, "optimizer is 'sgd', needs one of"),
         ({"epochs": 0}, "epochs is 0, needs at least 1"),
