@@ -9,6 +9,7 @@ import pytest
 from bnnjax.models import inknet, registry
 from bnnjax.models.entry import Card
 from bnnjax.train.dataset import Dataset
+from tests.port.keras.conftest import own_model  # noqa: F401, a fixture: models of Larq in files
 
 NUM_CLASSES = 5
 

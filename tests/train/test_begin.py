@@ -12,7 +12,6 @@ from bnnjax.train.begin import taken_over, with_classes
 from bnnjax.train.config import TrainConfig
 from bnnjax.train.dataset import Dataset
 from bnnjax.train.photo_task import PhotoTask
-from tests.port.keras.conftest import own_model  # noqa: F401, a fixture
 
 CONFIG = TrainConfig(epochs=1, batch_size=8, sides=(32,), warmup_epochs=0, hint_taps=("stem",))
 
@@ -54,7 +53,7 @@ def test_shapes_decide_what_is_taken_over():
     assert found.keys() == {"a", "b"}
 
 
-def test_the_classes_of_a_file_are_fixed(own_model):  # noqa: F811
+def test_the_classes_of_a_file_are_fixed(own_model):
     network = load_latent(own_model("sequential").path, preprocessing="unit")
     count = network.architecture.num_classes
     assert with_classes(network.architecture, count) == network.architecture
@@ -63,7 +62,7 @@ def test_the_classes_of_a_file_are_fixed(own_model):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_model_of_a_file_is_trained_with_its_dropout(own_model):  # noqa: F811
+def test_a_model_of_a_file_is_trained_with_its_dropout(own_model):
     network = load_latent(own_model("face").path, preprocessing="unit")
     side, count = network.entry.sizes.smallest[0], network.architecture.num_classes
     rng = np.random.default_rng(0)
