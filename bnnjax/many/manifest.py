@@ -41,15 +41,29 @@ def read(manifest: str | Path, styles: Sequence[str] = ()) -> list[Task]:
       ValueError: there is no such file or no picture, a column is unknown or missing, a photograph
         has no style, or two pictures have one name.
     """
-    paintings = [os.fspath(path) for path in expanded(styles)] if styles else []
+    paintings = _listed(styles)
     if Path(manifest).suffix.lower() == ".csv":
         rows = _rows(Path(manifest))
     else:
-        rows = [{"content": os.fspath(path)} for path in expanded([manifest])]
+        rows = [{"content": path} for path in _listed([manifest])]
     wanted = list(_with_styles(manifest, rows, paintings))
     if not wanted:
         raise ValueError(f"{manifest} lists no pictures")
     return _named(manifest, wanted)
+
+
+def _listed(given: Sequence[str | Path]) -> list[str]:
+    """The paths of these pictures; a blend's are joined by "+"."""
+    parts = [source if isinstance(source, tuple) else (source,) for source in expanded(given)]
+    for path in (path for joined in parts for path in joined):
+        if not os.path.exists(path):
+            raise ValueError(f"{path}: no such file or folder")
+    return ["+".join(map(os.fspath, joined)) for joined in parts]
+
+
+def _parts(path: str) -> list[str]:
+    """The paths that "+" joins; a file with such a name is itself."""
+    return [path] if os.path.exists(path) else path.split("+")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -74,7 +88,9 @@ def _beside(folder: Path, row: Mapping[str, Any], line: int) -> dict[str, str]:
     found = {name: value for name, value in row.items() if value}
     for kind in ("content", "style"):
         if kind in found:
-            found[kind] = "+".join(str(folder / part) for part in found[kind].split("+"))
+            is_one = (folder / found[kind]).exists()
+            parts = [found[kind]] if is_one else found[kind].split("+")
+            found[kind] = "+".join(str(folder / part) for part in parts)
     return found
 
 
@@ -94,7 +110,7 @@ def _with_styles(
 
 def _named(manifest: str | Path, rows: Sequence[Mapping[str, str]]) -> list[Task]:
     contents = names_of([row["content"] for row in rows], kind="content")
-    styles = names_of([tuple(row["style"].split("+")) for row in rows], kind="style")
+    styles = names_of([tuple(_parts(row["style"])) for row in rows], kind="style")
     pairs = make_pairs(contents, styles, pairing="zip")
     names = [row.get("name", pair.name) for row, pair in zip(rows, pairs, strict=True)]
     taken: set[str] = set()
@@ -109,4 +125,4 @@ def _named(manifest: str | Path, rows: Sequence[Mapping[str, str]]) -> list[Task
 
 def _absolute(path: str) -> str:
     """Workers run in other folders."""
-    return "+".join(map(os.path.abspath, path.split("+")))
+    return "+".join(map(os.path.abspath, _parts(path)))

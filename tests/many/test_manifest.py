@@ -58,6 +58,21 @@ def test_paintings_are_blended(folder):
     assert task.style == f"{folder / 'wave.png'}+{folder / 'night.png'}"
 
 
+def test_a_painting_for_all_may_be_a_blend_and_names_may_have_a_plus(folder):
+    Image.new("RGB", (8, 8)).save("photos/c+d.png")
+    found = manifest.read("photos/c+d.png", ["wave.png+night.png"])
+    blend = f"{folder / 'wave.png'}+{folder / 'night.png'}"
+    assert found == [Task("c+d__wave+night", str(folder / "photos" / "c+d.png"), blend)]
+    [task] = manifest.read(write("content,style\nphotos/c+d.png,wave.png\n"))
+    assert task.content == str(folder / "photos" / "c+d.png")
+
+
+@pytest.mark.parametrize(("pictures", "styles"), [("x", ["wave.png"]), ("photos", ["x"])])
+def test_a_path_that_does_not_exist_is_named_before_any_work(folder, pictures, styles):
+    with pytest.raises(ValueError, match="x: no such file or folder"):
+        manifest.read(pictures, styles)
+
+
 def test_files_of_one_name_in_two_folders_are_two_pictures(folder):
     Path("more").mkdir()
     Image.new("RGB", (8, 8)).save("more/a.png")
