@@ -1,19 +1,20 @@
 """Exports networks to .tflite files and runs these with Larq Compute Engine's own interpreter.
 
-    python benchmarks/lce_export.py [--networks=quicknet,inknet] [--zoo=FOLDER]
+    python benchmarks/lce_export.py [--networks=quicknet,inknet] [--zoo=FOLDER] [--own=FOLDER]
 
 This creates an environment with LCE 0.16 (tests/reference/make_lce_environment.sh), in which
 tests/reference/lce_run.py runs the files. Networks are all of the registry with random weights
 (InkNet with its own), and those of Larq's released QuickNet v0.2, if its file is there. With --zoo,
 also the networks that LCE's converter has written into that folder (tests/reference/lce.py --zoo),
-read and exported again. Columns:
+read and exported again. With --own, also models that Keras has saved into that folder
+(benchmarks/larq_own_models.py --folder). Columns:
 
     MiB        size of the file
     logits     largest difference of the interpreter's result from ours, relative to the largest
     optimized  the same with LCE's optimized kernels, which are wrong where a map is smaller than a
                kernel that is padded with zeros (lce.py prints it for the converter's own files)
-    layers     how many binary convolutions have other integer sums when we read the file again, and
-               of how many; "-" where we cannot read it
+    channels   how many channels of binary convolutions have other integer sums when we read the
+               file again, and of how many; "-" where we cannot read it
     size       size of the file relative to the converter's
     latency    time of a run relative to the converter's file, in alternation
 
@@ -49,6 +50,7 @@ flags.DEFINE_list("networks", None, "names; default: all")
 flags.DEFINE_integer("side", 64, "side of the picture, px, where the network accepts it")
 flags.DEFINE_integer("seed", 0, "of random weights and the picture")
 flags.DEFINE_string("zoo", None, "folder of networks by LCE's converter, NAME.tflite")
+flags.DEFINE_string("own", None, "folder of models that Keras saved, NAME.h5 or NAME.keras")
 flags.DEFINE_string("folder", None, "folder in which the exported files are kept")
 
 REFERENCE = Path(__file__).parents[1] / "tests" / "reference"
@@ -74,10 +76,10 @@ def main() -> int:
             env=environment,
         )
         print(
-            f"{'network':<30}{'MiB':>8}{'logits':>10}{'optimized':>11}{'layers':>8}{'size':>8}{'latency':>9}"
+            f"{'network':<30}{'MiB':>8}{'logits':>10}{'optimized':>11}{'channels':>11}{'size':>8}{'latency':>9}"
         )
-        for name, (logits, layers) in ours.items():
-            print(row(name, logits, layers, folder), flush=True)
+        for name, (logits, channels) in ours.items():
+            print(row(name, logits, channels, folder), flush=True)
     return 0
 
 
@@ -90,6 +92,9 @@ def networks() -> Iterator[tuple[str, Network, Path | None]]:
         yield "quicknet_v0.2", bnnjax.load_model(RELEASED), None
     for path in sorted(Path(FLAGS.zoo).glob("*.tflite")) if FLAGS.zoo else ():
         yield f"zoo/{path.stem}", bnnjax.load_model(path), path
+    for path in sorted(Path(FLAGS.own).iterdir()) if FLAGS.own else ():
+        if path.suffix in (".h5", ".keras"):
+            yield f"own/{path.stem}", bnnjax.load_model(path, preprocessing="unit"), None
 
 
 def wanted(name: str) -> bool:
@@ -122,7 +127,7 @@ def draw(rng: np.random.Generator, path: tuple[str, ...], leaf: Any, shapes: Any
 def written(
     name: str, network: Network, converted: Path | None, folder: Path
 ) -> tuple[np.ndarray, str]:
-    """Writes the file and its picture; returns our logits, and the column "layers"."""
+    """Writes the file and its picture; returns our logits, and the column "channels"."""
     side, sizes = FLAGS.side, network.entry.sizes
     fits = sizes.fit(side, side) and network.architecture.has_logits(side)
     size = (side, side) if fits else sizes.smallest
@@ -143,8 +148,8 @@ def written(
 
 
 def looked(network: Network, x: np.ndarray) -> tuple[np.ndarray, Counter[bytes]]:
-    """The logits, or the last tap, and the sums of each binary convolution without their signs,
-    which the exporter may invert."""
+    """The logits, or the last tap, and the sums of each channel of the binary convolutions without
+    their signs, which the exporter may invert."""
     module = network.architecture.module
 
     def apply(variables: Any, x: Any) -> Any:
@@ -152,7 +157,7 @@ def looked(network: Network, x: np.ndarray) -> tuple[np.ndarray, Counter[bytes]]
 
         def record(call: Any, args: Any, keywords: Any, context: Any) -> Any:
             result, layer = call(*args, **keywords), context.module
-            if context.method_name == "__call__" and multiplies_signs(layer):
+            if context.method_name == "__call__" and is_binary(layer):
                 scale = layer.variables["params"].get("scale", 1)
                 found.append(jnp.rint(abs(result / scale)).astype(jnp.int32))
             return result
@@ -162,21 +167,26 @@ def looked(network: Network, x: np.ndarray) -> tuple[np.ndarray, Counter[bytes]]
         return [*state["taps"].values()][-1] if logits is None else logits, found
 
     logits, found = jax.jit(apply)(network.variables, x)
-    return np.asarray(logits), Counter(np.asarray(each).tobytes() for each in found)
+    channels = (channel for each in found for channel in np.moveaxis(np.asarray(each), -1, 0))
+    return np.asarray(logits), Counter(channel.tobytes() for channel in channels)
 
 
-def multiplies_signs(layer: nn.Module) -> bool:
-    binary = isinstance(layer, QuantConv | QuantDense)
-    return binary and quant.values(layer.input_quantizer) == "signs"
+def is_binary(layer: nn.Module) -> bool:
+    """Whether it multiplies signs by signs."""
+    if not isinstance(layer, QuantConv | QuantDense):
+        return False
+    return quant.values(layer.input_quantizer) == "signs" and "words" in layer.variables["params"]
 
 
-def row(name: str, logits: np.ndarray, layers: str, folder: Path) -> str:
+def row(name: str, logits: np.ndarray, channels: str, folder: Path) -> str:
     path = folder / f"{name.replace('/', '_')}.tflite"
     found = np.load(path.with_suffix(".lce.npz"))
     largest = abs(logits).max()
     differences = [abs(found[key] - logits).max() / largest for key in ("y", "optimized")]
     size = path.stat().st_size
-    line = f"{name:<30}{size / 2**20:8.2f}{differences[0]:10.1e}{differences[1]:11.1e}{layers:>8}"
+    line = (
+        f"{name:<30}{size / 2**20:8.2f}{differences[0]:10.1e}{differences[1]:11.1e}{channels:>11}"
+    )
     if "seconds_converter" not in found:
         return line
     of_size = size / path.with_suffix(".converter.tflite").stat().st_size

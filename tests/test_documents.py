@@ -132,8 +132,13 @@ def test_the_programs_of_the_readme_run(tmp_path, monkeypatch):
     assert kernel.shape == (3, 3, 64, 64)
 
 
+def lines(program):
+    """How many statements a program has."""
+    return len(ast.parse(program).body)
+
+
 @pytest.mark.slow
-def test_the_guide_from_larq_reads_a_model_and_moves_a_layer(
+def test_the_guide_from_larq_reads_a_model_writes_it_and_moves_a_layer(
     tmp_path, monkeypatch, keras_layers, write_keras
 ):
     """Its programs run in order, in a folder with a model that Larq saved and one of its files."""
@@ -141,10 +146,13 @@ def test_the_guide_from_larq_reads_a_model_and_moves_a_layer(
     models = np.load(ROOT / "tests" / "reference" / "own_models.npz")
     (tmp_path / "own.h5").write_bytes(models["quantizers/file .h5"].tobytes())
     write_keras(tmp_path / "quicknet.h5", keras_layers(registry.find("quicknet")))
-    own, *others = blocks("docs/from_larq.md")
-    names = run(own)
+    pictures, way_in, way_out, *others = blocks("docs/from_larq.md")
+    assert lines(way_in) == lines(way_out) == 3
+    names = run(pictures + way_in)
     assert names["logits"].shape == (1, 5)
     assert names["taps"]["add_3"].shape == (1, 64, 64, 8)
+    again = run(way_out, **names)
+    np.testing.assert_allclose(again["logits"], names["logits"], rtol=0, atol=1e-5)
     for program in others:
         names = run(program, **names)
     assert bnnjax.load_model("own").name == "own.h5"

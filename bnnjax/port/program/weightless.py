@@ -86,11 +86,6 @@ def flatten(step: Step, run: Run, x: Array) -> Array:
     return x.reshape(x.shape[0], -1)
 
 
-def mean(step: Step, run: Run, x: Array) -> Array:
-    axes, keepdims = step.options
-    return x.mean(axis=axes, keepdims=keepdims)
-
-
 def pad(step: Step, run: Run, x: Array) -> Array:
     amounts, value = step.options
     return jnp.pad(x, amounts, constant_values=value)

@@ -115,7 +115,16 @@ class GraphBuilder(ProgramBuilder):
         return None
 
 
-_ENDS_MAPS = ("whole_mean", "mean", "dense", "flatten", "reshape", "transpose", "shape", "softmax")
+_ENDS_MAPS = (
+    "whole_mean",
+    "reduce",
+    "dense",
+    "flatten",
+    "reshape",
+    "transpose",
+    "shape",
+    "softmax",
+)
 _KEEPS_GRID = ("MAX_POOL_2D", "RESHAPE", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE")
 
 

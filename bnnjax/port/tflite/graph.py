@@ -204,6 +204,11 @@ OPTION_TABLES = {
     "FullyConnectedOptions": ("FusedActivationFunction", "KeepNumDims"),
     "PackOptions": ("Axis",),
     "ReducerOptions": ("KeepDims",),
+    "TransposeConvOptions": ("StrideH", "StrideW", "Padding", "FusedActivationFunction"),
+    "Conv3DOptions": (*_WINDOW, "StrideD", "DilationDFactor", *_DILATION),
+    "BatchMatMulOptions": ("AdjX", "AdjY"),
+    "LeakyReluOptions": ("Alpha",),
+    "GeluOptions": ("Approximate",),
     "SoftmaxOptions": ("Beta",),
     "SplitOptions": ("NumSplits",),
     "StridedSliceOptions": (

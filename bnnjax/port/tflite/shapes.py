@@ -3,11 +3,14 @@
 Shapes in a file are for one picture; in a step, the first axis is the batch.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
-from bnnjax.port.program.program import Cut
+from bnnjax.port.program.program import Call, Cut
 from bnnjax.port.tflite.builder import GraphBuilder
 from bnnjax.port.tflite.graph import Operator
 
@@ -55,14 +58,6 @@ def transpose(builder: GraphBuilder, op: Operator) -> None:
     builder.unary("transpose", op, options=tuple(_constant(builder, op, 1)))
 
 
-def mean(builder: GraphBuilder, op: Operator) -> None:
-    """MEAN over constant axes other than the batch."""
-    axes = tuple(int(axis) for axis in np.atleast_1d(_constant(builder, op, 1)))
-    if 0 in axes:
-        raise ValueError("averages over pictures")
-    builder.unary("mean", op, options=(axes, bool(op.options.get("KeepDims"))))
-
-
 def pad(builder: GraphBuilder, op: Operator) -> None:
     """PAD and PADV2 with a constant value; padding with ±1 keeps signs."""
     amounts = tuple(tuple(pair) for pair in _constant(builder, op, 1))
@@ -71,6 +66,27 @@ def pad(builder: GraphBuilder, op: Operator) -> None:
         builder.sign_keeping("pad", op, options=(amounts, value))
     else:
         builder.unary("pad", op, options=(amounts, value))
+
+
+def concat(builder: GraphBuilder, op: Operator) -> None:
+    """CONCATENATION along an axis."""
+    inputs = tuple(builder.operand(op, slot) for slot in range(len(op.inputs)))
+    builder.finish(op, builder.add(op, "concat", inputs, options=op.options["Axis"]))
+    builder.wholes |= dict.fromkeys(op.inputs, op.outputs[0])
+    builder.tap("concat", op.outputs[0])
+
+
+def repeat(builder: GraphBuilder, op: Operator) -> None:
+    """BROADCAST_TO a constant shape of as many axes."""
+    shape = tuple(_constant(builder, op, 1))
+    if len(shape) != len(builder.graph.tensors[op.inputs[0]].shape):
+        raise ValueError(f"adds axes: the shape is {list(shape)}")
+    builder.unary("call", op, options=Call.of(repeated, shape=shape[1:]))
+
+
+def repeated(x: Array, *, shape: tuple[int, ...]) -> Array:
+    """[N, …] with its sides of 1 repeated to [N, *shape]."""
+    return jnp.broadcast_to(x, (len(x), *shape))
 
 
 def strided_slice(builder: GraphBuilder, op: Operator) -> None:
@@ -102,3 +118,18 @@ def pack(builder: GraphBuilder, op: Operator) -> None:
     known = tuple(None if value is None else int(value.ravel()[0]) for value in constants)
     values = tuple(index for index, number in zip(op.inputs, known, strict=True) if number is None)
     builder.finish(op, builder.add(op, "pack", values, options=known))
+
+
+HANDLERS: dict[str, Callable[[GraphBuilder, Operator], None]] = {
+    "CONCATENATION": concat,
+    "RESHAPE": reshape,
+    "SQUEEZE": squeeze,
+    "TRANSPOSE": transpose,
+    "BROADCAST_TO": repeat,
+    "PAD": pad,
+    "PADV2": pad,
+    "STRIDED_SLICE": strided_slice,
+    "SPLIT": split,
+    "SHAPE": lambda builder, op: builder.unary("shape", op),
+    "PACK": pack,
+}

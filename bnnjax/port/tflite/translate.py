@@ -1,13 +1,12 @@
 """Translates the operators of a ``.tflite`` file, built-in or of Larq Compute Engine, to steps."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bnnjax.port.program.program import Params, Program, Window
-from bnnjax.port.tflite import lce, shapes
+from bnnjax.port.tflite import elementwise, lce, shapes, spatial
 from bnnjax.port.tflite.builder import GraphBuilder, describe, grid_of
 from bnnjax.port.tflite.constants import fold_constants
 from bnnjax.port.tflite.graph import Graph, Operator
@@ -166,80 +165,15 @@ def _average_pool(builder: GraphBuilder, op: Operator) -> None:
         builder.finish(op, builder.add(op, "avg_pool", (builder.operand(op, 0),), options=window))
 
 
-# --- arithmetic ----------------------------------------------------------------------------
-
-
-def _binary(kind: str, builder: GraphBuilder, op: Operator) -> None:
-    inputs = (builder.operand(op, 0), builder.operand(op, 1))
-    bare = builder.finish(op, builder.add(op, kind, inputs))
-    if kind == "add" and all(isinstance(ref, int) for ref in inputs):
-        builder.tap("add", bare)
-
-
-def _unary(kind: str, builder: GraphBuilder, op: Operator, *, options: Any = None) -> None:
-    builder.unary(kind, op, options=options)
-
-
-def _softmax(builder: GraphBuilder, op: Operator) -> None:
-    builder.unary("softmax", op, options=float(op.options.get("Beta", 1.0)))
-
-
-def _prelu(builder: GraphBuilder, op: Operator) -> None:
-    builder.finish(op, builder.add(op, "prelu", (builder.operand(op, 0), builder.operand(op, 1))))
-
-
-def _concat(builder: GraphBuilder, op: Operator) -> None:
-    inputs = tuple(builder.operand(op, slot) for slot in range(len(op.inputs)))
-    builder.finish(op, builder.add(op, "concat", inputs, options=op.options["Axis"]))
-    builder.wholes |= dict.fromkeys(op.inputs, op.outputs[0])
-    builder.tap("concat", op.outputs[0])
-
-
-def _signs(builder: GraphBuilder, op: Operator) -> None:
-    builder.signs.add(op.outputs[0])
-    builder.signed[op.outputs[0]] = op.inputs[0]
-    builder.finish(op, builder.add(op, "activate", (op.inputs[0],), options=0))
-
-
-def _signs_as_floats(builder: GraphBuilder, op: Operator) -> None:
-    builder.finish(op, builder.add(op, "sign", (op.inputs[0],)))
-
-
 HANDLERS: dict[str, Callable[[GraphBuilder, Operator], None]] = {
+    **elementwise.HANDLERS,
+    **spatial.HANDLERS,
+    **shapes.HANDLERS,
     **dict.fromkeys(lce.KINDS, _binary_conv),
-    **dict.fromkeys(("LceQuantize", "LceBsign", "LqceBsign"), _signs),
-    "LceDequantize": _signs_as_floats,
     "LceBMaxPool2d": _binary_max_pool,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _dense,
     "MAX_POOL_2D": _max_pool,
     "AVERAGE_POOL_2D": _average_pool,
-    "ADD": partial(_binary, "add"),
-    "SUB": partial(_binary, "sub"),
-    "MUL": partial(_binary, "mul"),
-    "DIV": partial(_binary, "div"),
-    "MAXIMUM": partial(_binary, "maximum"),
-    "MINIMUM": partial(_binary, "minimum"),
-    "RELU": partial(_unary, "activate", options=1),
-    "RELU_N1_TO_1": partial(_unary, "activate", options=2),
-    "RELU6": partial(_unary, "activate", options=3),
-    "PRELU": _prelu,
-    "LOGISTIC": partial(_unary, "logistic"),
-    "TANH": partial(_unary, "tanh"),
-    "ABS": partial(_unary, "abs"),
-    "SOFTMAX": _softmax,
-    "QUANTIZE": partial(_unary, "activate", options=0),
-    "DEQUANTIZE": partial(_unary, "activate", options=0),
-    "CONCATENATION": _concat,
-    "RESHAPE": shapes.reshape,
-    "SQUEEZE": shapes.squeeze,
-    "TRANSPOSE": shapes.transpose,
-    "MEAN": shapes.mean,
-    "PAD": shapes.pad,
-    "PADV2": shapes.pad,
-    "STRIDED_SLICE": shapes.strided_slice,
-    "SPLIT": shapes.split,
-    "SHAPE": partial(_unary, "shape"),
-    "PACK": shapes.pack,
 }

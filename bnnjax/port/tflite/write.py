@@ -19,6 +19,11 @@ _TABLES = {
     "SUB": "SubOptions",
     "MUL": "MulOptions",
     "DIV": "DivOptions",
+    "CONV_3D": "Conv3DOptions",
+    "CONV_3D_TRANSPOSE": "Conv3DOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
+    "GELU": "GeluOptions",
     "CONCATENATION": "ConcatenationOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "MEAN": "ReducerOptions",
@@ -26,6 +31,7 @@ _TABLES = {
     "REDUCE_MAX": "ReducerOptions",
     "STRIDED_SLICE": "StridedSliceOptions",
 }
+_VERSIONS = {"BROADCAST_TO": 2, "TRANSPOSE_CONV": 3}  # by which interpreters find operators; or 1
 _SCHEMA = 3  # the only version that there is
 _ALIGNMENT = 16  # bytes, of constants
 _IN_A_BYTE = 127  # operators beyond it have their number in a second field only
@@ -146,7 +152,7 @@ def _code(tflite: Any, builder: Any, kind: str) -> int:
     tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(number, _IN_A_BYTE))
     if custom is not None:
         tflite.OperatorCodeAddCustomCode(builder, custom)
-    tflite.OperatorCodeAddVersion(builder, 1)
+    tflite.OperatorCodeAddVersion(builder, _VERSIONS.get(kind, 1))
     tflite.OperatorCodeAddBuiltinCode(builder, number)
     return int(tflite.OperatorCodeEnd(builder))
 

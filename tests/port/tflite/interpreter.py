@@ -4,6 +4,8 @@ A set bit is âˆ’1. The popcount of differing bits is p; the result is clamp(K âˆ
 bias, or bit 1 where p exceeds the threshold.
 """
 
+from functools import partial
+
 import numpy as np
 
 ACTIVATIONS = {
@@ -77,17 +79,77 @@ def binary_conv(op, x, filters, multiplier, bias, threshold):
     return (clamped * multiplier + bias).astype(np.float32)
 
 
+def spread(kernel, op, axes):
+    """A kernel [..., kh, kw, ...] with zeros for its dilation."""
+    for axis, step in zip(axes, of(op.options, "DilationHFactor", "DilationWFactor"), strict=True):
+        shape = list(kernel.shape)
+        shape[axis] = (shape[axis] - 1) * step + 1
+        wide = np.zeros(shape, kernel.dtype)
+        wide[(slice(None),) * axis + (slice(None, None, step),)] = kernel
+        kernel = wide
+    return kernel
+
+
 def conv(op, x, kernel, bias):
-    strides = of(op.options, "StrideH", "StrideW")
-    seen = windows(x, kernel.shape[1:3], strides, op.options["Padding"], 0)
-    return np.einsum("nhwijc,oijc->nhwo", seen, kernel, optimize=True) + bias
+    kernel, strides = spread(kernel, op, (1, 2)), of(op.options, "StrideH", "StrideW")
+    groups = x.shape[3] // kernel.shape[3]
+    results = []
+    for part, each in zip(np.split(x, groups, 3), np.split(kernel, groups, 0), strict=True):
+        seen = windows(part, kernel.shape[1:3], strides, op.options["Padding"], 0)
+        results.append(np.einsum("nhwijc,oijc->nhwo", seen, each, optimize=True))
+    return np.concatenate(results, 3) + bias
 
 
 def depthwise(op, x, kernel, bias):
-    strides = of(op.options, "StrideH", "StrideW")
+    kernel, strides = spread(kernel, op, (1, 2)), of(op.options, "StrideH", "StrideW")
     x = np.repeat(x, op.options["DepthMultiplier"], axis=3)
     seen = windows(x, kernel.shape[1:3], strides, op.options["Padding"], 0)
     return np.einsum("nhwijc,ijc->nhwc", seen, kernel[0], optimize=True) + bias
+
+
+def volume_windows(x, op, size):
+    """[1, D', H', W', kd, kh, kw, C]."""
+    strides = of(op.options, "StrideD", "StrideH", "StrideW")
+    spread = of(op.options, "DilationDFactor", "DilationHFactor", "DilationWFactor")
+    extents = [(k - 1) * d + 1 for k, d in zip(size, spread, strict=True)]
+    pads = [(0, 0)]
+    for n, k, s in zip(x.shape[1:4], extents, strides, strict=True):
+        total = max((-(-n // s) - 1) * s + k - n, 0) if op.options["Padding"] == 0 else 0
+        pads.append((total // 2, total - total // 2))
+    x = np.pad(x, [*pads, (0, 0)])
+    found = np.lib.stride_tricks.sliding_window_view(x, extents, axis=(1, 2, 3))
+    found = found[:, :: strides[0], :: strides[1], :: strides[2]]
+    return np.moveaxis(found[..., :: spread[0], :: spread[1], :: spread[2]], 4, 7)
+
+
+def conv_3d(op, x, kernel, bias):
+    seen = volume_windows(x, op, kernel.shape[:3])
+    return np.einsum("ndhwijkc,ijkco->ndhwo", seen, kernel, optimize=True) + bias
+
+
+def transposed_conv(axes, op, shape, kernel, x, bias):
+    """Each value of the input adds the kernel to the result at its own place."""
+    kernel = np.moveaxis(kernel, 0, 2) if len(axes) == 2 else kernel  # to [*size, O, I]
+    strides, size = of(op.options, *(f"Stride{axis}" for axis in axes)), kernel.shape[:-2]
+    lows = [0] * len(axes)
+    if op.options["Padding"] == 0:
+        sides = zip(shape[1:-1], size, strides, strict=True)
+        lows = [max((-(-n // s) - 1) * s + k - n, 0) // 2 for n, k, s in sides]
+    result = np.zeros(shape, np.float64)
+    for place in np.ndindex(*x.shape[1:-1]):
+        for offset in np.ndindex(*size):
+            steps = zip(place, strides, lows, offset, strict=True)
+            target = tuple(n * s - low + k for n, s, low, k in steps)
+            if all(0 <= n < side for n, side in zip(target, shape[1:-1], strict=True)):
+                result[(0, *target)] += kernel[offset] @ x[(0, *place)]
+    return (result + bias).astype(np.float32)
+
+
+def average_pool(op, x):
+    """The mean of what is inside the picture."""
+    size = of(op.options, "FilterHeight", "FilterWidth")
+    strides = of(op.options, "StrideH", "StrideW")
+    return np.nanmean(windows(x, size, strides, op.options["Padding"], np.nan), (3, 4))
 
 
 def max_pool(op, x):
@@ -110,6 +172,13 @@ OPERATORS = {
     "LceQuantize": pack,
     "LceBconv2d": binary_conv,
     "CONV_2D": conv,
+    "CONV_3D": conv_3d,
+    "TRANSPOSE_CONV": partial(transposed_conv, "HW"),
+    "CONV_3D_TRANSPOSE": partial(transposed_conv, "DHW"),
+    "BATCH_MATMUL": lambda op, x, y: x @ y,
+    "TRANSPOSE": lambda op, x, axes: x.transpose(axes),
+    "CONCATENATION": lambda op, *xs: np.concatenate(xs, op.options["Axis"]),
+    "AVERAGE_POOL_2D": average_pool,
     "FULLY_CONNECTED": lambda op, x, kernel, bias: x @ kernel.T + bias,
     "MAX_POOL_2D": max_pool,
     "DEPTHWISE_CONV_2D": depthwise,

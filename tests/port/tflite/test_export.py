@@ -177,18 +177,47 @@ def test_a_network_without_classifier_ends_in_its_last_tap(tmp_path):
     np.testing.assert_allclose(found, network(x)[1]["last"], atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def larqs():
+    """What reference/own_models.py stores: models that Larq built, and what it computed."""
+    return np.load(ANSWERS.with_name("own_models.npz"))
+
+
+@pytest.fixture
+def own_file(larqs, tmp_path):
+    """A function of a name, which exports that model and returns the path and its picture's side."""
+
+    def of(name):
+        for key in larqs.files:
+            if key.startswith(f"{name}/file "):
+                (tmp_path / f"{name}{key.split()[-1]}").write_bytes(larqs[key].tobytes())
+        (source,) = (path for path in tmp_path.iterdir() if path.suffix in (".h5", ".keras"))
+        side = larqs[f"{name}/gradient"].shape[1]
+        network = bnnjax.load_model(source, preprocessing="unit")
+        return export(network, tmp_path / f"{name}.tflite", size=side), side
+
+    return of
+
+
+def assert_close(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=CLOSE * np.abs(expected).max())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["nested", "sequential", "quantizers"])
-def test_a_model_of_keras_computes_what_larq_computed(tmp_path, draws, name):
-    """The models and Larq's logits are those of reference/own_models.py."""
-    archive = np.load(ANSWERS.with_name("own_models.npz"))
-    path = tmp_path / f"{name}.h5"
-    path.write_bytes(archive[f"{name}/file .h5"].tobytes())
-    side = archive[f"{name}/gradient"].shape[1]
-    network = bnnjax.load_model(path, preprocessing="unit")
-    found = interpret(exported(network, tmp_path, size=side), draws.picture(name, side))
-    expected = archive[f"{name}/logits"]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=CLOSE * np.abs(expected).max())
+def test_a_model_of_keras_computes_what_larq_computed(larqs, own_file, draws, name):
+    path, side = own_file(name)
+    assert_close(interpret(read_graph(path), draws.picture(name, side)), larqs[f"{name}/logits"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["face", "branches", "axes", "decoder", "activations", "windows", "operations"]
+)
+def test_our_reader_computes_what_larq_computed(larqs, own_file, draws, name):
+    path, side = own_file(name)
+    logits, _ = bnnjax.load_model(path, preprocessing="unit")(draws.picture(name, side))
+    assert_close(logits, larqs[f"{name}/logits"])
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from flax import linen as nn
 from jax import Array
 
 from bnnjax import quant
+from bnnjax.binary.whole import whole
 from bnnjax.port.keras.handlers import quantizers
 from bnnjax.port.program.program import Call
 
@@ -59,6 +60,12 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     return jax.nn.softmax(x, axis)
 
 
+@whole
+def gelu(x: Array) -> Array:
+    """x · Φ(x), with the exact normal distribution function."""
+    return jax.nn.gelu(x, approximate=False)
+
+
 FUNCTIONS: dict[str, Call] = {
     "relu": Call(relu),
     "relu6": Call.of(relu, top=6),
@@ -73,7 +80,7 @@ FUNCTIONS: dict[str, Call] = {
     "softsign": Call(jax.nn.soft_sign),
     "elu": Call(elu),
     "selu": Call(jax.nn.selu),
-    "gelu": Call.of(jax.nn.gelu, approximate=False),
+    "gelu": Call(gelu),
     "swish": Call(jax.nn.silu),
     "silu": Call(jax.nn.silu),
     "mish": Call(jax.nn.mish),

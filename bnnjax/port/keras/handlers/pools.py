@@ -10,6 +10,7 @@ from flax import linen as nn
 from jax import Array, lax
 
 from bnnjax import layers
+from bnnjax.binary.whole import whole
 from bnnjax.port.keras.builder import KerasBuilder, Value
 from bnnjax.port.keras.handlers.convolutions import axes
 from bnnjax.port.keras.model import Layer
@@ -24,6 +25,7 @@ def pool_1d(x: Array, *, mean: bool, size: Sides, strides: Sides, padding: str) 
     return pool(x[:, None], size=(1, size[0]), stride=(1, strides[0]), padding=padding)[:, 0]
 
 
+@whole
 def pool_3d(x: Array, *, mean: bool, size: Sides, strides: Sides, padding: str) -> Array:
     """Mean or maximum over windows: [N, D, H, W, C] → [N, D', H', W', C]."""
     if mean:
@@ -47,7 +49,7 @@ def _max_pool_3d(x: Array, size: Sides, strides: Sides, padding: str) -> Array:
     return top + passed
 
 
-def whole(x: Array, *, mean: bool, keepdims: bool) -> Array:
+def global_pool(x: Array, *, mean: bool, keepdims: bool) -> Array:
     """Mean or maximum over all places: [N, …, C] → [N, C], or [N, 1, …, C] with ``keepdims``."""
     places = tuple(range(1, x.ndim - 1))
     return x.mean(places, keepdims=keepdims) if mean else jnp.max(x, places, keepdims=keepdims)
@@ -69,7 +71,7 @@ def _pool(rank: int, mean: bool, builder: KerasBuilder, layer: Layer, x: Value) 
 
 def _whole(mean: bool, builder: KerasBuilder, layer: Layer, x: Value) -> Value:
     keepdims = bool(layer.config.get("keepdims", False))
-    return builder.call(layer, whole, x, factors=None, mean=mean, keepdims=keepdims)
+    return builder.call(layer, global_pool, x, factors=None, mean=mean, keepdims=keepdims)
 
 
 HANDLERS: dict[str, Callable[..., Any]] = {}

@@ -4,7 +4,7 @@ A handler takes the draft, the equation and its inputs, and returns the value of
 input is the number of a value, or `Known` if it depends on weights alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -71,7 +71,10 @@ def _same(draft: Draft, equation: Any, x: int) -> int:
 def _convert(draft: Draft, equation: Any, x: int) -> int:
     if equation.params["new_dtype"] != np.float32:
         raise ValueError(f"computes in {equation.params['new_dtype']}, not in float32")
-    return x
+    if equation.invars[0].aval.dtype != np.bool_:
+        return x
+    one, zero = (draft.constant(np.float32(value)) for value in (1, 0))
+    return draft.add("SELECT_V2", [x, one, zero], draft.shapes[x])
 
 
 def _power(draft: Draft, equation: Any, x: int) -> int:
@@ -103,9 +106,15 @@ def repeated(draft: Draft, value: int, shape: Shape) -> int:
 
 
 def _transpose(draft: Draft, equation: Any, x: int) -> int:
-    axes = np.asarray(equation.params["permutation"], np.int32)
-    shape = tuple(equation.outvars[0].aval.shape)
-    return draft.add("TRANSPOSE", [x, draft.constant(axes)], shape)
+    return transposed(draft, x, equation.params["permutation"])
+
+
+def transposed(draft: Draft, x: int, order: Sequence[int]) -> int:
+    """The value with its axes in another order."""
+    if list(order) == sorted(order):
+        return x
+    shape = tuple(draft.shapes[x][axis] for axis in order)
+    return draft.add("TRANSPOSE", [x, draft.constant(np.asarray(order, np.int32))], shape)
 
 
 def _split(draft: Draft, equation: Any, x: int) -> list[int]:
@@ -115,15 +124,16 @@ def _split(draft: Draft, equation: Any, x: int) -> list[int]:
     ends = np.cumsum(sizes)
     starts = [(0,) * axis + (int(end - n),) for end, n in zip(ends, sizes, strict=True)]
     shapes = [tuple(variable.aval.shape) for variable in equation.outvars]
-    return [_cut(draft, x, *pair) for pair in zip(starts, shapes, strict=True)]
+    return [cut(draft, x, *pair) for pair in zip(starts, shapes, strict=True)]
 
 
 def _slice(draft: Draft, equation: Any, x: int) -> int:
     shape = tuple(equation.outvars[0].aval.shape)
-    return _cut(draft, x, equation.params["start_indices"], shape, equation.params["strides"])
+    return cut(draft, x, equation.params["start_indices"], shape, equation.params["strides"])
 
 
-def _cut(draft: Draft, x: int, start: Shape, shape: Shape, strides: Shape | None = None) -> int:
+def cut(draft: Draft, x: int, start: Shape, shape: Shape, strides: Shape | None = None) -> int:
+    """The part of a value that begins at ``start`` (0 where that is too short)."""
     begin = np.asarray((*start, *(0,) * (len(shape) - len(start))), np.int32)
     steps = np.asarray(strides or (1,) * len(shape), np.int32)
     end = begin + (np.asarray(shape, np.int32) - 1) * steps + 1
@@ -167,21 +177,6 @@ def _reduce(kind: str, draft: Draft, equation: Any, x: int) -> int:
     return draft.add(kind, [x, axes], tuple(equation.outvars[0].aval.shape), KeepDims=False)
 
 
-def _product(draft: Draft, equation: Any, x: Input, kernel: Input) -> int:
-    """A matrix product with weights on the right."""
-    axes, batch = equation.params["dimension_numbers"]
-    if not isinstance(x, int) or not isinstance(kernel, Known):
-        raise ValueError("multiplies matrices otherwise than a dense layer, which is not supported")
-    if axes != ((len(draft.shapes[x]) - 1,), (0,)) or any(batch):
-        raise ValueError(f"multiplies matrices along the axes {axes}, which is not supported")
-    matrix = np.ascontiguousarray(kernel.value.reshape(kernel.value.shape[0], -1).T)
-    bias = draft.constant(np.zeros(len(matrix), np.float32))
-    shape = tuple(equation.outvars[0].aval.shape)
-    keep = len(shape) > 2
-    inputs = [x, draft.constant(matrix), bias]
-    return draft.add("FULLY_CONNECTED", inputs, shape, KeepNumDims=keep)
-
-
 def _prelu(draft: Draft, equation: Any, x: int, alpha: Input) -> int:
     if not isinstance(alpha, Known):
         raise ValueError("has a PReLU whose slope depends on the picture")
@@ -204,6 +199,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "abs": partial(_unary, "ABS"),
     "exp": partial(_unary, "EXP"),
     "expm1": _expm1,
+    "gelu": partial(_unary, "GELU"),
     "floor": partial(_unary, "FLOOR"),
     "log1p": _log1p,
     "log": partial(_unary, "LOG"),
@@ -227,6 +223,5 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "pad": _pad,
     "reduce_sum": partial(_reduce, "SUM"),
     "reduce_max": partial(_reduce, "REDUCE_MAX"),
-    "dot_general": _product,
     "prelu": _prelu,
 }

@@ -19,11 +19,17 @@ from bnnjax.binary.whole import WHOLE, recording
 from bnnjax.models import trace
 from bnnjax.models.network import Network
 from bnnjax.models.tapped import TAPS
-from bnnjax.port.tflite.lowering import arithmetic, choices, windows
+from bnnjax.port.tflite.lowering import arithmetic, choices, products, spatial, windows
 from bnnjax.port.tflite.lowering.draft import Draft
 from bnnjax.port.tflite.lowering.known import Known
 
-HANDLERS = {**arithmetic.HANDLERS, **choices.HANDLERS, **windows.HANDLERS}
+HANDLERS = {
+    **arithmetic.HANDLERS,
+    **choices.HANDLERS,
+    **products.HANDLERS,
+    **windows.HANDLERS,
+    **spatial.HANDLERS,
+}
 _COUNTS_BITS = Arithmetic(backend="packed")
 
 

@@ -1,6 +1,6 @@
-"""Lowers convolutions and pools: whole operations of the package, and those of `jax.lax`."""
+"""Lowers convolutions and pools along two axes: whole operations, and maxima of XLA."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -22,11 +22,18 @@ def _placed(draft: Draft, x: int, where: Geometry, own: float) -> tuple[int, int
     does, and any other padding becomes an operator of its own."""
     if where.pads == ((0, 0), (0, 0)):
         return x, VALID
-    sides = zip(where.input_size, where.window, where.strides, strict=True)
-    same = [lax.padtype_to_pads((n,), (k,), (s,), "SAME")[0] for n, k, s in sides]
-    if where.pad_value == own and list(where.pads) == [tuple(map(int, pair)) for pair in same]:
+    same = same_pads(where.input_size, where.window, where.strides)
+    if where.pad_value == own and list(where.pads) == same:
         return x, SAME
     return padded(draft, x, ((0, 0), *where.pads, (0, 0)), where.pad_value), VALID
+
+
+def same_pads(
+    sides: Sequence[int], extents: Sequence[int], strides: Sequence[int]
+) -> list[tuple[int, int]]:
+    """TensorFlow's padding SAME before and after each axis."""
+    pads = lax.padtype_to_pads(sides, extents, strides, "SAME")
+    return [(int(before), int(after)) for before, after in pads]
 
 
 def _sides(draft: Draft, x: int) -> tuple[int, int]:
@@ -34,7 +41,7 @@ def _sides(draft: Draft, x: int) -> tuple[int, int]:
     return height, width
 
 
-def _result_shape(equation: Any) -> Shape:
+def result_shape(equation: Any) -> Shape:
     return tuple(equation.outvars[0].aval.shape)
 
 
@@ -49,9 +56,9 @@ def _packed_conv(draft: Draft, equation: Any, x: int, words: Known, backward: Kn
         signs = draft.add("LceQuantize", [x], draft.shapes[x])
         floats = draft.add("LceDequantize", [signs], draft.shapes[x])
         kernel = np.asarray(conv.unpack_kernel(jnp.asarray(words.value), where.channels))
-        return _conv(draft, floats, kernel, where, _result_shape(equation))
+        return conv_2d(draft, floats, kernel, where, result_shape(equation))
     x, padding = _placed(draft, x, where, own=max(where.pad_value, 0))
-    return _binary_conv(draft, x, words.value, where, padding, _result_shape(equation))
+    return _binary_conv(draft, x, words.value, where, padding, result_shape(equation))
 
 
 def _binary_conv(
@@ -84,7 +91,7 @@ def _planes_conv(draft: Draft, equation: Any, x: int, words: Known, backward: Kn
     """
     others = dict(equation.params["others"])
     where: Geometry = others["geometry"]
-    n, shape = 2 ** others["bitwidth"] - 1, _result_shape(equation)
+    n, shape = 2 ** others["bitwidth"] - 1, result_shape(equation)
     x = padded(draft, x, ((0, 0), *where.pads, (0, 0)), where.pad_value)
     where = where._replace(pads=((0, 0), (0, 0)), pad_value=0)
     kernel = np.asarray(conv.unpack_kernel(jnp.asarray(words.value), where.channels))
@@ -102,7 +109,7 @@ def _planes_conv(draft: Draft, equation: Any, x: int, words: Known, backward: Kn
 # --- floats --------------------------------------------------------------------------------
 
 
-def _conv(draft: Draft, x: int, kernel: np.ndarray, where: Geometry, shape: Shape) -> int:
+def conv_2d(draft: Draft, x: int, kernel: np.ndarray, where: Geometry, shape: Shape) -> int:
     """A float convolution with kernel [kh, kw, C / groups, O]."""
     x, padding = _placed(draft, x, where, own=0)
     return _with_kernel(draft, "CONV_2D", x, np.moveaxis(kernel, 3, 0), where, padding, shape)
@@ -134,15 +141,15 @@ def _with_kernel(
 
 def _dense_conv(draft: Draft, equation: Any, x: int, kernel: Known) -> int:
     where: Geometry = dict(equation.params["others"])["geometry"]
-    return _conv(draft, x, kernel.value, where, _result_shape(equation))
+    return conv_2d(draft, x, kernel.value, where, result_shape(equation))
 
 
 def _depthwise_conv(draft: Draft, equation: Any, x: int, kernel: Known) -> int:
     where: Geometry = dict(equation.params["others"])["where"]
-    return _depthwise(draft, x, kernel.value, where, _result_shape(equation))
+    return depthwise(draft, x, kernel.value, where, result_shape(equation))
 
 
-def _depthwise(draft: Draft, x: int, kernel: np.ndarray, where: Geometry, shape: Shape) -> int:
+def depthwise(draft: Draft, x: int, kernel: np.ndarray, where: Geometry, shape: Shape) -> int:
     """A depthwise convolution with kernel [kh, kw, C, multiplier]."""
     x, padding = _placed(draft, x, where, own=0)
     flat = kernel.reshape(1, *kernel.shape[:2], -1)
@@ -150,34 +157,10 @@ def _depthwise(draft: Draft, x: int, kernel: np.ndarray, where: Geometry, shape:
     return _with_kernel(draft, "DEPTHWISE_CONV_2D", x, flat, where, padding, shape, **more)
 
 
-def _lax_conv(draft: Draft, equation: Any, x: int, kernel: Known) -> int:
-    """XLA's convolution, if it is 2-D, NHWC, and not transposed."""
-    params = equation.params
-    if params["dimension_numbers"] != _NHWC or set(params["lhs_dilation"]) != {1}:
-        raise ValueError("computes a convolution that is not 2-D, or transposed")
-    where = Geometry(
-        kernel.value.shape[:2],
-        params["window_strides"],
-        params["padding"],
-        0,
-        _sides(draft, x),
-        draft.shapes[x][3],
-        params["rhs_dilation"],
-    )
-    groups, shape = params["feature_group_count"], _result_shape(equation)
-    if groups == where.channels and groups > 1:
-        per_channel = kernel.value.reshape(*where.kernel_size, groups, -1)
-        return _depthwise(draft, x, per_channel, where, shape)
-    return _conv(draft, x, kernel.value, where, shape)
-
-
-_NHWC = lax.conv_dimension_numbers((1, 1, 1, 1), (1, 1, 1, 1), ("NHWC", "HWIO", "NHWC"))
-
-
 # --- pools ---------------------------------------------------------------------------------
 
 
-def _pool(kind: str, draft: Draft, x: int, where: Geometry, shape: Shape) -> int:
+def pool(kind: str, draft: Draft, x: int, where: Geometry, shape: Shape) -> int:
     """A pool, which does not see what is outside the picture."""
     _, padding = _placed(Draft(draft.shapes[x]), 0, where, own=0)
     if padding == VALID and any(map(any, where.pads)):
@@ -203,7 +186,7 @@ def _whole_pool(kind: str) -> Callable[..., int]:
         )
         padding = others["padding"].upper()
         where = geometry(draft.shapes[x], size, strides=stride, padding=padding)
-        return _pool(kind, draft, x, where, _result_shape(equation))
+        return pool(kind, draft, x, where, result_shape(equation))
 
     return handler
 
@@ -217,7 +200,7 @@ def _lax_max_pool(draft: Draft, equation: Any, x: int) -> int:
     size, strides = (each[1:3] for each in outer)
     rows, columns = params["padding"][1:3]
     where = Geometry(size, strides, (rows, columns), 0, _sides(draft, x), draft.shapes[x][3])
-    return _pool("MAX_POOL_2D", draft, x, where, _result_shape(equation))
+    return pool("MAX_POOL_2D", draft, x, where, result_shape(equation))
 
 
 HANDLERS: dict[str, Callable[..., Any]] = {
@@ -227,6 +210,5 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "depthwise_conv": _depthwise_conv,
     "max_pool": _whole_pool("MAX_POOL_2D"),
     "avg_pool": _whole_pool("AVERAGE_POOL_2D"),
-    "conv_general_dilated": _lax_conv,
     "reduce_window_max": _lax_max_pool,
 }

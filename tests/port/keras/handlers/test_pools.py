@@ -19,7 +19,7 @@ def test_every_largest_value_of_a_volume_gets_the_whole_gradient():
 
 
 def test_all_largest_values_of_a_whole_volume_share_the_gradient():
-    gradient = jax.grad(lambda x: pools.whole(x, mean=False, keepdims=False).sum())(ONES)
+    gradient = jax.grad(lambda x: pools.global_pool(x, mean=False, keepdims=False).sum())(ONES)
     np.testing.assert_allclose(gradient.ravel(), np.full(6, 1 / 6), rtol=1e-6)
 
 

@@ -9,32 +9,14 @@ import pytest
 from flax import linen as nn
 
 from bnnjax import quant
-from bnnjax.layers import Options
-from bnnjax.models.entry import Entry, Sizes
-from bnnjax.models.network import Architecture, Network
-from bnnjax.models.tapped import Tapped
 from bnnjax.port.keras.handlers import activations
 from bnnjax.port.program import weightless
-from bnnjax.port.tflite.lowering.fuse import fuse
-from bnnjax.port.tflite.lowering.record import lower
+from tests.port.tflite.lowering.functions import graph_of
 
 
 def kinds_of(function):
     """The operators that compute a function of pictures."""
-
-    class Module(Tapped):
-        options: Options = Options()
-        num_classes: int | None = None
-
-        @nn.compact
-        def __call__(self, x, *, train=False):
-            return self.tap("result", function(x))
-
-    sizes = Sizes(takes=lambda side: True, stride=4)
-    entry = Entry(name="function", build=Module, normalize=lambda x: x, sizes=sizes)
-    draft = lower(Network(Architecture(entry, Options(), None), {"params": {}}, {}), (4, 4))
-    fuse(draft)
-    return Counter(op.kind for op in draft.graph().operators)
+    return Counter(op.kind for op in graph_of(function).operators)
 
 
 @pytest.mark.parametrize(
