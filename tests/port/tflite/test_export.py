@@ -185,7 +185,7 @@ def larqs():
 
 @pytest.fixture
 def own_file(larqs, tmp_path):
-    """A function of a name, which exports that model and returns the path and its picture's side."""
+    """A function: exports the model of a name; returns the path and the side of its picture."""
 
     def of(name):
         for key in larqs.files:
