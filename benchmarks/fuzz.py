@@ -1,0 +1,114 @@
+"""Reads thousands of damaged files with every reader of outside files, and counts what happens.
+
+    python benchmarks/fuzz.py [--readers=pictures,tflite] [--seconds=60] [--seed=1]
+
+Each reader has small valid files, which are damaged at random: bits, lengths, blocks, and values of
+another type in their JSON. A child process reads them with a limit of memory and of time. A damaged
+file may be read, if the damage does not show, or be refused by a ValueError of one line; anything
+else is a mistake, whose file is kept in --output_dir and repeated by --first=NUMBER --count=1. The
+exit status is 0 only if there was none.
+"""
+
+import multiprocessing
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from absl import flags
+
+from bnnjax import cli
+from fuzzing.child import CRASH, OUTCOMES, READ, REFUSED, SLOW, work
+from fuzzing.readers import READERS
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("readers", list(READERS), "names of readers")
+flags.DEFINE_float("seconds", 60, "time for each reader, in seconds", 0)
+flags.DEFINE_integer("seed", 1, "another one damages files in other ways", 0)
+flags.DEFINE_integer("first", 0, "number of the first file", 0)
+flags.DEFINE_integer("count", None, "files for each reader; default: as many as there is time for", 1)
+flags.DEFINE_integer("memory_mib", 1024, "memory that one file may take, in MiB", 1)
+flags.DEFINE_float("limit", 30, "time that one file may take, in seconds", 1)
+flags.DEFINE_string("output_dir", "out/fuzz", "directory for the files, which is emptied")
+cli.define_json()
+START = 300  # seconds in which a child process makes and reads the valid files
+
+
+def main() -> int:
+    for name in FLAGS.readers:
+        if name not in READERS:
+            raise ValueError(f"no reader {name!r}; there are {', '.join(READERS)}")
+    folder = Path(FLAGS.output_dir).absolute()
+    counts = {name: fuzzed(name, folder) for name in FLAGS.readers}
+    rows = [[name, *(f"{found[outcome]}" for outcome in OUTCOMES)] for name, found in counts.items()]
+    cli.print_table([["reader", *OUTCOMES], *rows])
+    cli.print_json(counts)
+    wrong = sum(sum(found.values()) - found[READ] - found[REFUSED] for found in counts.values())
+    return 1 if wrong else 0
+
+
+def fuzzed(name: str, folder: Path) -> Counter[str]:
+    """How many files of a reader had each outcome."""
+    shutil.rmtree(folder / name, ignore_errors=True)
+    found: Counter[str] = Counter()
+    number, ends = FLAGS.first, time.monotonic() + FLAGS.seconds
+    last = None if FLAGS.count is None else FLAGS.first + FLAGS.count
+    while time.monotonic() < ends and (last is None or number < last):
+        number = child(name, folder, number, last, ends, found)
+    return found
+
+
+def child(
+    name: str, folder: Path, first: int, last: int | None, ends: float, found: Counter[str]
+) -> int:
+    """Lets one child process read files until time is up or it fails; the number to go on with."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    limit = FLAGS.memory_mib * 2**20
+    process = context.Process(target=work, args=(name, FLAGS.seed, first, folder, limit, theirs))
+    process.start()
+    theirs.close()
+    number, path, outcome = first, None, ("", "")
+    try:
+        while time.monotonic() < ends + FLAGS.limit and (last is None or number < last):
+            if not ours.poll(FLAGS.limit if path else START):
+                outcome = SLOW, f"more than {FLAGS.limit} s"
+            else:
+                what, number, detail = ours.recv()
+                if what == "begin":
+                    path = detail
+                    continue
+                if what == "ready":
+                    continue
+                outcome = detail
+            found[outcome[0]] += 1
+            report(name, number, outcome, path)
+            number += 1
+            if outcome[0] not in (READ, REFUSED, OUTCOMES[2]) or time.monotonic() > ends:
+                break
+    except EOFError:
+        process.join(10)
+        if path is None:
+            raise ValueError(f"{name}: the valid files cannot be read") from None
+        found[CRASH] += 1
+        report(name, number, (CRASH, f"exit status {process.exitcode}"), path)
+        number += 1
+    finally:
+        process.kill()
+        process.join()
+    return number
+
+
+def report(name: str, number: int, outcome: tuple[str, str], path: str | None) -> None:
+    """Tells what went wrong, and keeps the file."""
+    if outcome[0] in (READ, REFUSED) or path is None:
+        return
+    source = Path(path)
+    kept = source.parents[1 if source.is_file() else 0] / f"{number}{source.suffix}"
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, kept)
+    print(f"{name} {number}: {outcome[0]}, {kept}\n{outcome[1]}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""What benchmarks/fuzz.py consists of: readers with valid files, damage, and the child process."""
