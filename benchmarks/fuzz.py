@@ -19,7 +19,7 @@ from pathlib import Path
 from absl import flags
 
 from bnnjax import cli
-from fuzzing.child import CRASH, OUTCOMES, READ, REFUSED, SLOW, work
+from fuzzing.child import CRASH, OTHER, OUTCOMES, READ, REFUSED, SLOW, keep, work
 from fuzzing.readers import READERS
 
 FLAGS = flags.FLAGS
@@ -32,6 +32,7 @@ flags.DEFINE_integer("memory_mib", 1024, "memory that one file may take, in MiB"
 flags.DEFINE_float("limit", 30, "time that one file may take, in seconds", 1)
 flags.DEFINE_string("output_dir", "out/fuzz", "directory for the files, which is emptied")
 cli.define_json()
+LONGEST = 300  # characters of a line that are shown
 START = 300  # seconds in which a child process makes and reads the valid files
 
 
@@ -85,7 +86,7 @@ def child(
             found[outcome[0]] += 1
             report(name, number, outcome, path)
             number += 1
-            if outcome[0] not in (READ, REFUSED, OUTCOMES[2]) or time.monotonic() > ends:
+            if outcome[0] not in (READ, REFUSED, OTHER) or time.monotonic() > ends:
                 break
     except EOFError:
         process.join(10)
@@ -101,13 +102,12 @@ def child(
 
 
 def report(name: str, number: int, outcome: tuple[str, str], path: str | None) -> None:
-    """Tells what went wrong, and keeps the file."""
+    """Tells what went wrong and which file it was."""
     if outcome[0] in (READ, REFUSED) or path is None:
         return
-    source = Path(path)
-    kept = source.parents[1 if source.is_file() else 0] / f"{number}{source.suffix}"
-    (shutil.copytree if source.is_dir() else shutil.copy)(source, kept)
-    print(f"{name} {number}: {outcome[0]}, {kept}\n{outcome[1]}", file=sys.stderr, flush=True)
+    place = keep(Path(path), number)
+    told = "\n".join(line[:LONGEST] for line in outcome[1].splitlines())
+    print(f"{name} {number}: {outcome[0]}, {place}\n{told}\n", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -32,13 +32,13 @@ def work(name: str, seed: int, first: int, folder: Path, limit: int, pipe: Conne
       limit: the memory that a file may take, in bytes.
       pipe: where the results go.
     """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries in C complain there
     warnings.simplefilter("ignore")
     reader = READERS[name]
     samples = _samples(reader, folder / name / "valid")
     place = folder / name / "damaged"
     for sample in samples:
         reader.read(_copied(sample, place, reader))
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries in C complain there
     address = psutil.Process().memory_info().vms + HEADROOM * limit
     resource.setrlimit(resource.RLIMIT_AS, (address, address))
     pipe.send(("ready", 0, None))
@@ -47,7 +47,19 @@ def work(name: str, seed: int, first: int, folder: Path, limit: int, pipe: Conne
         path = _copied(samples[rng.integers(len(samples))], place, reader)
         _damage(rng, reader, place)
         pipe.send(("begin", number, str(path)))
-        pipe.send(("end", number, _attempt(reader, path, limit)))
+        outcome = _attempt(reader, path, limit)
+        if outcome[0] not in (READ, REFUSED):
+            keep(path, number)
+        pipe.send(("end", number, outcome))
+
+
+def keep(path: Path, number: int) -> Path:
+    """A copy of the input with this number, for a look at it."""
+    folder = path if path.is_dir() else path.parent
+    kept = folder.with_name(f"{number}")
+    if not kept.exists():
+        shutil.copytree(folder, kept)
+    return kept
 
 
 def _samples(reader: Reader, folder: Path) -> list[Path]:

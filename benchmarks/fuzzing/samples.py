@@ -125,7 +125,7 @@ def _reference(folder: Path, name: str) -> tuple[Path, str]:
 
 
 def keras_h5(folder: Path) -> None:
-    for name in ("sequential .h5", "operations .h5", "branches .h5", "decoder .h5"):
+    for name in ("sequential .h5", "nested .h5", "branches .h5", "decoder .h5"):
         path, _ = _reference(folder.parent, name)
         shutil.copy(path, _folder(folder) / "main.h5")
     beside, archive = _folder(folder), np.load(REFERENCE / "keras3.npz")

@@ -5,13 +5,14 @@ import io
 import os
 import warnings
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import jax.numpy as jnp
 import numpy as np
 import psutil
 from numpy.typing import ArrayLike
 from PIL import ExifTags, Image, ImageCms
+from PIL.PngImagePlugin import PngImageFile
 
 from bnnjax.images.sizes import fit, fit_channel, positive
 
@@ -31,6 +32,8 @@ _UPRIGHT = {
 }
 # Bytes per pixel while a file is decoded: as bytes, converted, then as floats.
 _OPAQUE, _OTHER, _FITTED = 24, 64, 16
+# Pixels per byte of a PNG file: deflate packs 1032 bytes into one, and a byte has at most 8 pixels.
+_PNG_DENSITY = 8 * 1032
 _FLOAT_SLACK = 1e-3  # A resize or a sum in float16 may leave [0, 1] by this much.
 
 
@@ -148,8 +151,13 @@ def _opened(file: str | os.PathLike[str] | io.BytesIO, name: str) -> Image.Image
 def _check_memory(
     picture: Image.Image, name: str, bytes_per_pixel: int, *, most: int | None = None
 ) -> None:
-    """Raises a ValueError if decoding would take more than the free memory or ``most`` bytes."""
-    needed = picture.width * picture.height * bytes_per_pixel
+    """Raises a ValueError if decoding would take more than the free memory or ``most`` bytes, or if
+    a PNG has more pixels than its bytes can hold: Pillow would fill up the missing ones."""
+    pixels = picture.width * picture.height
+    if isinstance(picture, PngImageFile) and pixels > _PNG_DENSITY * _length(picture.fp):
+        size = f"{picture.width}×{picture.height} px"
+        raise ValueError(f"{name}: damaged or cut short (too few bytes for {size})")
+    needed = pixels * bytes_per_pixel
     limit, state = psutil.virtual_memory().available, "free"
     if most is not None and most < limit:
         limit, state = most, "allowed"
@@ -158,6 +166,14 @@ def _check_memory(
             f"{name}: {picture.width}×{picture.height} px take {needed / 2**30:.1f} GiB of memory, "
             f"{limit / 2**30:.1f} GiB are {state}; use a smaller picture"
         )
+
+
+def _length(file: Any) -> int:
+    """The number of bytes of an opened file."""
+    at = file.tell()
+    length = file.seek(0, os.SEEK_END)
+    file.seek(at)
+    return length
 
 
 def _decoded(picture: Image.Image, name: str) -> Image.Image:

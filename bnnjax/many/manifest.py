@@ -78,17 +78,20 @@ def _rows(path: Path) -> list[dict[str, str]]:
             raise ValueError(f"{path}: no column {column!r}{nearest(column, COLUMNS)}")
     if "content" not in columns:
         raise ValueError(f"{path} has no column 'content', which the paths of photographs are in")
-    return [_beside(path.parent, row, number) for number, row in enumerate(rows, start=2)]
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values() or not row["content"]:
+            raise ValueError(f"{path}: line {line} has other columns than the first line")
+        if any("\0" in value for value in row.values()):
+            raise ValueError(f"{path}: line {line} holds a NUL, which is in no path")
+    return [_beside(path.parent, row) for row in rows]
 
 
-def _beside(folder: Path, row: Mapping[str, Any], line: int) -> dict[str, str]:
+def _beside(folder: Path, row: Mapping[str, str]) -> dict[str, str]:
     """A row of the table with paths relative to its folder."""
-    if None in row or None in row.values() or not row["content"]:
-        raise ValueError(f"line {line} of the manifest has other columns than its first line")
     found = {name: value for name, value in row.items() if value}
     for kind in ("content", "style"):
         if kind in found:
-            is_one = (folder / found[kind]).exists()
+            is_one = os.path.exists(folder / found[kind])  # False for a name that is too long
             parts = [found[kind]] if is_one else found[kind].split("+")
             found[kind] = "+".join(str(folder / part) for part in parts)
     return found
@@ -104,7 +107,7 @@ def _with_styles(
             raise ValueError(f"{manifest}: {row['content']} has no style; give one for all")
         else:
             if "name" in row and len(paintings) > 1:
-                raise ValueError(f"{row['name']} is one name for {len(paintings)} paintings")
+                raise ValueError(f"{manifest}: {row['name']} is one name for {len(paintings)} paintings")
             yield from ({**row, "style": painting} for painting in paintings)
 
 

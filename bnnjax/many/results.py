@@ -107,8 +107,11 @@ def _check_run(path: Path, run: Mapping[str, Any]) -> None:
 def _read(path: Path) -> list[Row]:
     if not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        heading, *lines = [*csv.reader(file)] or [[]]
+    try:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            heading, *lines = [*csv.reader(file)] or [[]]
+    except csv.Error as error:
+        raise ValueError(f"{path} is damaged ({error}); choose another directory") from None
     if tuple(heading) != Row._fields:
         raise ValueError(f"{path} is not a table of results; choose another directory")
     return [row for line in lines if (row := _row(line))]

@@ -8,9 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from bnnjax.images import failure
 from bnnjax.optimize.groups import Group, Run
 
 EVERY = 20  # seconds between snapshots of a group
+
+
+class _Other(Exception):
+    """A snapshot of another run."""
 
 
 class Snapshots:
@@ -43,10 +48,22 @@ class Snapshots:
         """Restores the group from its latest snapshot, if there is one.
 
         Raises:
-          ValueError: the snapshot belongs to another run.
+          ValueError: the snapshot belongs to another run, or is damaged.
         """
         if not self._path.exists():
             return
+        try:
+            self._restore()
+        except _Other:
+            raise ValueError(
+                f"{self._path.parent} holds snapshots of another run; resume with the pictures and "
+                "options of that run, or choose another folder"
+            ) from None
+        except Exception as error:  # Orbax raises nearly any exception on damaged files
+            what = "a damaged snapshot; remove this folder to begin anew"
+            raise failure(self._path, what, error) from error
+
+    def _restore(self) -> None:
         import orbax.checkpoint as ocp
 
         with self._manager() as manager:
@@ -54,12 +71,12 @@ class Snapshots:
                 return
             found = manager.restore(step, args=ocp.args.PyTreeRestore())
         if not np.array_equal(found["fingerprint"], self._fingerprint):
-            raise ValueError(
-                f"{self._path.parent} holds snapshots of another run; resume with the pictures and "
-                "options of that run, or choose another folder"
-            )
+            raise _Other
         leaves, structure = jax.tree.flatten(self._group.state)
         loaded = [np.asarray(found["state"][f"{place:04}"]) for place in range(len(leaves))]
+        for leaf, value in zip(leaves, loaded, strict=True):
+            if (leaf.shape, leaf.dtype) != (value.shape, value.dtype):
+                raise ValueError(f"an array is {value.dtype} {value.shape}")
         state = jax.tree.unflatten(structure, loaded)
         self._group.state = jax.device_put(state, self._group.device)
         self._group.history = {name: np.array(rows) for name, rows in found["history"].items()}

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from bnnjax.images import failure
+
 TRAINING, VALIDATION = "training.csv", "validation.csv"
 LOG_EVERY = 25  # steps between rows of the training curve
 LOSSES = ("loss", "labels", "soft", "hints")  # the columns that are plotted as losses
@@ -74,17 +76,28 @@ def _truncate(path: Path, step: int) -> None:
         path.unlink(missing_ok=True)
     if not path.exists():
         return
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
+    try:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            rows = list(csv.reader(file))
+    except csv.Error as error:
+        raise failure(path, "damaged; move it away to go on without it", error) from None
     if not rows:  # interrupted before the header was written
         path.unlink()
         return
     header, *rows = rows
-    kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
+    kept = [row for row in rows if len(row) == len(header) and _is_until(row[0], step)]
     draft = path.with_suffix(".draft")
     with open(draft, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *kept])
     draft.replace(path)
+
+
+def _is_until(cell: str, step: int) -> bool:
+    """Whether a row begins with the number of a step up to ``step``."""
+    try:
+        return int(cell) <= step
+    except ValueError:
+        return False
 
 
 def read(path: str | Path) -> dict[str, list[float]]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from tqdm.auto import tqdm
 
+from bnnjax.images import failure
 from bnnjax.train.curves import CurveWriter
 
 SAVE_EVERY = 150  # steps between checkpoints
@@ -64,7 +65,7 @@ def train(
 
     Raises:
       ValueError: there are fewer pictures than one step takes, or ``workdir`` holds a run with
-        another config.
+        another config, or one whose files are damaged.
     """
     if task.steps_per_epoch < 1:
         raise ValueError("an epoch has no steps; use more pictures or a smaller batch size")
@@ -76,7 +77,7 @@ def train(
     with ocp.CheckpointManager(workdir / "checkpoints", options=options) as manager:
         state, done = task.init(), manager.latest_step() or 0
         if done:
-            state = manager.restore(done, args=ocp.args.StandardRestore(state))
+            state = _restored(manager, done, state)
         curves = CurveWriter(workdir, done)
         last = task.epochs * task.steps_per_epoch
         bar = tqdm(range(done, last), initial=done, total=last, unit="step", disable=not progress)
@@ -100,15 +101,28 @@ def train(
     return state
 
 
+def _restored(manager: Any, step: int, like: Any) -> Any:
+    """The state in the checkpoint of a step."""
+    import orbax.checkpoint as ocp
+
+    try:
+        return manager.restore(step, args=ocp.args.StandardRestore(like))
+    except Exception as error:  # Orbax raises nearly any exception on damaged files
+        folder = manager.directory / str(step)
+        what = "a damaged checkpoint; without this folder, the one before is taken"
+        raise failure(folder, what, error) from error
+
+
 def _check_config(workdir: Path, config: Mapping[str, Any]) -> None:
     """Writes the config of a new run, or compares it with that of the run to resume."""
     path, new = workdir / CONFIG, json.loads(json.dumps(config))
-    old = json.loads(path.read_text("utf-8")) if path.exists() else new
+    old = _read_config(path) if path.exists() else new
     for name in sorted(old.keys() | new.keys()):
         before, now = old.get(name), new.get(name)
         if before == now:
             continue
-        if name != "epochs" or None in (before, now) or now < before:
+        is_more = name == "epochs" and type(before) is type(now) is int and now > before
+        if not is_more:
             fewer = " or more" if name == "epochs" else ""
             raise ValueError(
                 f"{workdir} holds a run with {name}={before!r}{fewer}, got {now!r}; "
@@ -123,3 +137,13 @@ def _check_config(workdir: Path, config: Mapping[str, Any]) -> None:
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(new, indent=2) + "\n", "utf-8")
     draft.replace(path)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise failure(path, "damaged; choose another workdir", error) from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: damaged (no object of options); choose another workdir")
+    return found

@@ -53,8 +53,11 @@ def entry_of(description: Mapping[str, Any], name: str) -> Entry:
     """
     try:
         return translated(description, name)[0]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"damaged description of a Keras model ({error})") from None
+    except ValueError:
+        raise
+    except Exception as error:  # a damaged description may break any step in any way
+        first = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"damaged description of a Keras model ({first})") from error
 
 
 def translated(description: Mapping[str, Any], name: str) -> tuple[Entry, Translation]:

@@ -13,6 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
+from bnnjax.images import failure
 from bnnjax.layers import Quantized
 from bnnjax.models import trace
 from bnnjax.models.forms import freeze_layer
@@ -58,8 +59,13 @@ def load_keras(
         layers = architecture.layers()
         latent = _are_latent(variables, layers)
         variables = _frozen(variables, layers) if frozen else variables
+    except ModuleNotFoundError:
+        raise
     except ValueError as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    except Exception as error:  # a damaged file may break any step in any way
+        what = f"damaged model of Keras, {type(error).__name__}"
+        raise failure(path, what, error) from error
     provenance = {
         "source": Path(path).name,
         "sha256": file_sha256(path),

@@ -6,12 +6,17 @@ plain tensors are accepted, and none of them runs code from the file.
 """
 
 import collections
+import io
 import os
 import pickle
-from typing import Any, BinaryIO, NamedTuple
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+# What a damaged pickle may lead to, beside a ValueError.
+_DAMAGES = (OSError, EOFError, LookupError, TypeError, AttributeError, struct.error, AssertionError)
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of such a file
 
 
@@ -27,7 +32,8 @@ class _Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-class _PlainTensors(pickle.Unpickler):
+# The unpickler in Python: that in C reserves gigabytes for a memo of the size that a file states.
+class _PlainTensors(pickle._Unpickler):
     """Unpickles a state dict of plain tensors as descriptions; rejects every other name."""
 
     NAMES = {  # noqa: RUF012 (read only)
@@ -55,9 +61,8 @@ def read_torch_legacy(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
       ValueError: the file does not exist, has another format, or pickles anything but tensors.
     """
     try:
-        with open(path, "rb") as file:
-            return _read_tensors(file)
-    except (OSError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
+        return _read_tensors(io.BytesIO(Path(path).read_bytes()))
+    except _DAMAGES as error:
         raise ValueError(
             f"{path}: cannot be read as a file of torch before 1.6 ({error!r})"
         ) from error
@@ -65,7 +70,7 @@ def read_torch_legacy(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read_tensors(file: BinaryIO) -> dict[str, np.ndarray]:
+def _read_tensors(file: io.BytesIO) -> dict[str, np.ndarray]:
     magic, _, _ = (_PlainTensors(file).load() for _ in range(3))
     if magic != MAGIC:
         raise ValueError("not a file of torch before 1.6")
@@ -76,12 +81,12 @@ def _read_tensors(file: BinaryIO) -> dict[str, np.ndarray]:
     return {name: _array(tensor, storages) for name, tensor in tensors.items()}
 
 
-def _read_storage(file: BinaryIO, dtype: np.dtype) -> bytes:
+def _read_storage(file: io.BytesIO, dtype: np.dtype) -> bytes:
     count = int.from_bytes(file.read(8), "little", signed=True)
-    data = file.read(count * dtype.itemsize)
-    if len(data) != count * dtype.itemsize:
-        raise ValueError(f"the file ends early: got {len(data)} bytes of {count} elements")
-    return data
+    left = len(file.getbuffer()) - file.tell()
+    if not 0 <= count * dtype.itemsize <= left:
+        raise ValueError(f"the file ends early: got {left} bytes of {count} elements")
+    return file.read(count * dtype.itemsize)
 
 
 def _array(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
