@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +44,10 @@ class Source:
         """A source from unchecked values.
 
         Raises:
-          ValueError: they are not strings.
+          ValueError: they are not strings, or the name has folders.
         """
-        if not (isinstance(sha256, str) and isinstance(name, str | None)):
+        is_name = name is None or (isinstance(name, str) and Path(name).name == name)
+        if not (isinstance(sha256, str) and is_name):
             raise ValueError(f"{name!r} with sha256 {sha256!r} is not a picture")
         return cls(name, sha256, None if path is None else str(path))
 
@@ -62,7 +64,7 @@ class Source:
         places = [Path(self.path)] if self.path else []
         places += [folder / self.name for folder in folders]
         for place in places:
-            if place.is_file() and file_sha256(place) == self.sha256:
+            if os.path.isfile(place) and file_sha256(place) == self.sha256:
                 return place
         raise ValueError(
             f"the recipe's {kind}, {self.name} (sha256 {self.sha256[:8]}…), is neither here nor "
@@ -234,7 +236,7 @@ class Recipe:
 def _nearby(model: str, beside: Path) -> str:
     """The path of a network's file in the working directory or beside the recipe, or its name."""
     places = [folder / model for folder in (Path(), beside)]
-    return next((str(place) for place in places if place.is_file()), model)
+    return next((str(place) for place in places if os.path.isfile(place)), model)
 
 
 def plain(config: StylizeConfig) -> dict[str, Any]:

@@ -107,13 +107,13 @@ def _find_file(model: str | Path | None) -> Path | None:
     if model is None:
         return None
     path = Path(os.path.expanduser(model))
-    if path.name and (file := network_file.with_suffix(path)).is_file():
+    if path.name and os.path.isfile(file := network_file.with_suffix(path)):
         return file
     if str(model) in registry.REGISTRY:  # even if a folder has the same name
         return None
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ValueError(f"{path} is a directory; {_advice(path)}")
-    if path.is_file():
+    if os.path.isfile(path):
         if path.suffix.lower() in (*_GRAPHS, *_SINGLE):
             return path
         known = ", ".join((".safetensors", *_GRAPHS, *_SINGLE))

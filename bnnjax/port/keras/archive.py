@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from bnnjax.port.keras import h5
 from bnnjax.port.keras.model import Layer, Place, model_of
 
+MOST_UNPACKED = 100  # times the size of the archive; Keras itself does not compress
 SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
@@ -74,6 +75,7 @@ def _archive(path: Path) -> Iterator[Saved]:
         raise ValueError(f"{path}: no such file")
     try:
         with zipfile.ZipFile(path) as files:
+            _check_sizes(path, files)
             config = _parsed(files.read("config.json"))
             version = _parsed(files.read("metadata.json")).get("keras_version", "3")
             content = io.BytesIO(files.read("model.weights.h5"))
@@ -81,6 +83,14 @@ def _archive(path: Path) -> Iterator[Saved]:
         raise ValueError(f"{path}: damaged or not a .keras archive ({error})") from None
     with h5.reading(content, name=path) as file:
         yield Saved(config, _major(version), file, True)
+
+
+def _check_sizes(path: Path, files: zipfile.ZipFile) -> None:
+    """Raises a ValueError if a small file would become an enormous one."""
+    for info in files.infolist():
+        if info.file_size > MOST_UNPACKED * path.stat().st_size:
+            size = f"{info.file_size / 2**20:.0f} MiB"
+            raise ValueError(f"{path}: damaged, {info.filename} would take {size} of memory")
 
 
 def _beside(path: Path) -> tuple[str, str]:

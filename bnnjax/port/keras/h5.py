@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 
+MOST_PACKED = 1032  # bytes in one: the most that deflate achieves
+
+
 class Source(NamedTuple):
     """A layer in a file: its name, and its datasets by the last part of their names."""
 
@@ -69,12 +72,19 @@ def reading(file: str | Path | BinaryIO, *, name: str | Path | None = None) -> I
         raise ValueError(f"{file}: no such file")
     try:
         with h5py.File(file, "r") as opened_file:
+            opened_file.visititems_links(_check_link)
             yield opened_file
     except (OSError, KeyError, RuntimeError, UnicodeDecodeError, TypeError) as error:
         first = str(error).strip("'\" ").splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{name or file}: damaged, truncated or not an HDF5 file ({first})"
         ) from error
+
+
+def _check_link(name: str, link: Any) -> None:
+    """Raises a TypeError for a link to another file, which would be opened."""
+    if hasattr(link, "filename"):
+        raise TypeError(f"{name} is in another file, {link.filename}")
 
 
 def named_arrays(root: Any, layers: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
@@ -162,9 +172,14 @@ def _array_name(name: str, layer: str) -> str:
 
 
 def _array(group: Any, path: str) -> Any:
-    if not hasattr(group[path], "dtype"):
+    array = group[path]
+    if not hasattr(array, "dtype"):
         raise TypeError(f"{path} is not an array")
-    return group[path]
+    if array.external or array.is_virtual:
+        raise TypeError(f"{path} is in another file")
+    if array.nbytes > MOST_PACKED * array.id.get_storage_size():
+        raise TypeError(f"{path} would take {array.nbytes / 2**20:.0f} MiB, but is not in the file")
+    return array
 
 
 def _strings(group: Any, attribute: str) -> list[str]:

@@ -13,14 +13,13 @@ and nothing else. The kernel is `kernel_table[kernel_idx]`. Nothing is ever unpi
 
 import os
 import zipfile
-import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
+from bnnjax.images import failure
 from bnnjax.models import vgg
 from bnnjax.port.arrays import faults
 
@@ -36,20 +35,38 @@ def read_vgg_npz(path: str | os.PathLike[str]) -> dict[str, Any]:
         missing, left over, or of the wrong shape or dtype.
     """
     arrays = _read_arrays(path)
-    if found := faults(arrays, _needed()):
-        raise ValueError(f"{path} does not hold VGG-19's convolutions:\n  " + "\n  ".join(found))
     return {"params": {name: _layer(arrays, name) for name in vgg.layer_names(vgg.TO_CONV5_1)}}
+
+
+class _Header(NamedTuple):
+    """What an array in an archive will be."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
 def _read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, NpzFile):
-            raise ValueError("it holds a single array")
-        with archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read as an .npz archive: {error}") from error
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive")
+        with zipfile.ZipFile(path) as archive:  # before any array is read, whatever its size
+            headers = {n.removesuffix(".npy"): _header(archive, n) for n in archive.namelist()}
+        if not (found := faults(headers, _needed())):
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in headers}
+    except Exception as error:  # damaged archives lead to nearly any exception
+        raise failure(path, "cannot be read as an .npz archive", error) from error
+    raise ValueError(f"{path} does not hold VGG-19's convolutions:\n  " + "\n  ".join(found))
+
+
+def _header(archive: zipfile.ZipFile, name: str) -> _Header:
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+        return _Header(shape, dtype)
 
 
 def _layer(arrays: dict[str, np.ndarray], name: str) -> dict[str, Any]:
