@@ -17,17 +17,19 @@ from collections import Counter
 from pathlib import Path
 
 from absl import flags
-
-from bnnjax import cli
 from fuzzing.child import CRASH, OTHER, OUTCOMES, READ, REFUSED, SLOW, keep, work
 from fuzzing.readers import READERS
+
+from bnnjax import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("readers", list(READERS), "names of readers")
 flags.DEFINE_float("seconds", 60, "time for each reader, in seconds", 0)
 flags.DEFINE_integer("seed", 1, "another one damages files in other ways", 0)
 flags.DEFINE_integer("first", 0, "number of the first file", 0)
-flags.DEFINE_integer("count", None, "files for each reader; default: as many as there is time for", 1)
+flags.DEFINE_integer(
+    "count", None, "files for each reader; default: as many as there is time for", 1
+)
 flags.DEFINE_integer("memory_mib", 1024, "memory that one file may take, in MiB", 1)
 flags.DEFINE_float("limit", 30, "time that one file may take, in seconds", 1)
 flags.DEFINE_string("output_dir", "out/fuzz", "directory for the files, which is emptied")
@@ -42,7 +44,9 @@ def main() -> int:
             raise ValueError(f"no reader {name!r}; there are {', '.join(READERS)}")
     folder = Path(FLAGS.output_dir).absolute()
     counts = {name: fuzzed(name, folder) for name in FLAGS.readers}
-    rows = [[name, *(f"{found[outcome]}" for outcome in OUTCOMES)] for name, found in counts.items()]
+    rows = [
+        [name, *(f"{found[outcome]}" for outcome in OUTCOMES)] for name, found in counts.items()
+    ]
     cli.print_table([["reader", *OUTCOMES], *rows])
     cli.print_json(counts)
     wrong = sum(sum(found.values()) - found[READ] - found[REFUSED] for found in counts.values())

@@ -94,9 +94,7 @@ READERS = {
         takes_folder=True,
         any_name=True,
     ),
-    "network": Reader(
-        samples.networks, load.load_model, {".safetensors": archives.in_safetensors}
-    ),
+    "network": Reader(samples.networks, load.load_model, {".safetensors": archives.in_safetensors}),
     "checkpoint": Reader(
         samples.checkpoints,
         samples.resume,
@@ -112,7 +110,9 @@ READERS = {
         any_name=True,
     ),
     "keras_h5": Reader(
-        samples.keras_h5, load.load_model, {".h5": archives.in_h5, ".json": damage.in_text},
+        samples.keras_h5,
+        load.load_model,
+        {".h5": archives.in_h5, ".json": damage.in_text},
         any_name=True,
     ),
     "keras_archive": Reader(samples.keras_archives, load.load_model, {".keras": archives.in_zip}),

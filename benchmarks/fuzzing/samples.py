@@ -20,7 +20,8 @@ from bnnjax import assets, images
 from bnnjax.models import registry, vgg
 from bnnjax.nst.config import StylizeConfig
 from bnnjax.nst.recipe import KEYWORD, Recipe, Source
-from bnnjax.optimize import minimize, snapshots as saved_groups
+from bnnjax.optimize import minimize
+from bnnjax.optimize import snapshots as saved_groups
 from bnnjax.port import load
 from bnnjax.port.bmxnet import resnet18
 from bnnjax.port.storage import network_file
@@ -85,7 +86,9 @@ def recipes(folder: Path) -> None:
     )  # fmt: skip
     for suffix in images.FORMATS.values():
         path = _folder(folder) / f"main{suffix}"
-        images.save_picture(path, np.zeros((8, 8, 3), np.float32), metadata={KEYWORD: recipe.to_json()})
+        images.save_picture(
+            path, np.zeros((8, 8, 3), np.float32), metadata={KEYWORD: recipe.to_json()}
+        )
 
 
 def manifests(folder: Path) -> None:
@@ -192,7 +195,9 @@ def torch(folder: Path) -> None:
     array = np.arange(12, dtype=np.float32)
     state = io.BytesIO()
     _Pickler(state, protocol=2).dump(collections.OrderedDict(a=_Tensor(array), b=_Tensor(array)))
-    named = state.getvalue().replace(b"fuzzing.samples\n_rebuild_tensor_v2", b"torch._utils\n_rebuild_tensor_v2")
+    named = state.getvalue().replace(
+        b"fuzzing.samples\n_rebuild_tensor_v2", b"torch._utils\n_rebuild_tensor_v2"
+    )
     named = named.replace(b"fuzzing.samples\nFloatStorage", b"torch\nFloatStorage")
     heads = [pickle.dumps(head, 2) for head in (MAGIC, 1001, {"little_endian": True})]
     storage = pickle.dumps(["0"], 2) + struct.pack("<q", array.size) + array.tobytes()

@@ -4,7 +4,7 @@ import csv
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bnnjax.nst.inputs import make_pairs, names_of
 from bnnjax.nst.sources import expanded
@@ -107,7 +107,9 @@ def _with_styles(
             raise ValueError(f"{manifest}: {row['content']} has no style; give one for all")
         else:
             if "name" in row and len(paintings) > 1:
-                raise ValueError(f"{manifest}: {row['name']} is one name for {len(paintings)} paintings")
+                raise ValueError(
+                    f"{manifest}: {row['name']} is one name for {len(paintings)} paintings"
+                )
             yield from ({**row, "style": painting} for painting in paintings)
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 
 MOST_PACKED = 1032  # bytes in one: the most that deflate achieves
 
@@ -177,9 +178,18 @@ def _array(group: Any, path: str) -> Any:
         raise TypeError(f"{path} is not an array")
     if array.external or array.is_virtual:
         raise TypeError(f"{path} is in another file")
-    if array.nbytes > MOST_PACKED * array.id.get_storage_size():
-        raise TypeError(f"{path} would take {array.nbytes / 2**20:.0f} MiB, but is not in the file")
     return array
+
+
+def values(array: Any) -> np.ndarray:
+    """The values of an array in a file.
+
+    Raises:
+      ValueError: it states a size that the file does not hold.
+    """
+    if hasattr(array, "id") and array.nbytes > MOST_PACKED * array.id.get_storage_size():
+        raise ValueError(f"would take {array.nbytes / 2**20:.0f} MiB, which are not in the file")
+    return np.asarray(array[()])
 
 
 def _strings(group: Any, attribute: str) -> list[str]:

@@ -12,7 +12,7 @@ from bnnjax.models.trace import Path
 from bnnjax.port.keras import importer
 from bnnjax.port.keras.archive import Saved
 from bnnjax.port.keras.builder import UNUSED
-from bnnjax.port.keras.h5 import Source
+from bnnjax.port.keras.h5 import Source, values
 from bnnjax.port.keras.model import Place
 from bnnjax.port.keras.translate import Translation
 
@@ -27,7 +27,7 @@ def read_variables(saved: Saved, found: Translation) -> dict[str, Any]:
     Raises:
       ValueError: in one error, all arrays that are missing, left over, misshaped or not finite.
     """
-    shapes, values = flatten_dict(found.needed), {}
+    shapes, variables = flatten_dict(found.needed), {}
     faults: list[str] = []
     for source, targets in found.builder.arrays.items():
         arrays = _arrays(saved, found, source)
@@ -38,12 +38,12 @@ def read_variables(saved: Saved, found: Translation) -> dict[str, Any]:
                 continue
             try:
                 path = (target.collection, *target.path)
-                values[path] = jnp.asarray(_fitted(arrays, keras, shapes[path].shape))
+                variables[path] = jnp.asarray(_fitted(arrays, keras, shapes[path].shape))
             except ValueError as error:
                 faults.append(f"{name}: {error}")
     if faults:
         raise ValueError("its weights do not fit its layers: " + "; ".join(faults))
-    return unflatten_dict(values)
+    return unflatten_dict(variables)
 
 
 def match(
@@ -81,7 +81,7 @@ def _arrays(saved: Saved, found: Translation, source: tuple[Place, ...]) -> dict
     arrays = saved.arrays(source, tuple(found.builder.arrays[source]))
     if source in found.builder.layouts and "kernel" in arrays:
         convert, x = found.builder.layouts[source]
-        arrays["kernel"] = convert(arrays["kernel"][()], found.shapes[x])
+        arrays["kernel"] = convert(values(arrays["kernel"]), found.shapes[x])
     return arrays
 
 
@@ -95,7 +95,7 @@ def _fitted(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> np.
     if [side for side in array.shape if side != 1] != [side for side in shape if side != 1]:
         raise ValueError(f"{name} has shape {list(array.shape)}, needs {list(shape)}")
     with np.errstate(over="ignore"):
-        value = np.asarray(array[()], np.float32).reshape(shape)
+        value = values(array).astype(np.float32).reshape(shape)
     if not np.isfinite(value).all():
         raise ValueError(f"{name} holds values that are not finite")
     return value

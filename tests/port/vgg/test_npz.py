@@ -95,7 +95,7 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 and no more")
     np.save(tmp_path / "array.npy", np.zeros(3))
     for name in ("text.npz", "empty.npz", "cut.npz", "array.npy", "missing.npz"):
-        with pytest.raises(ValueError, match=f"{name} cannot be read"):
+        with pytest.raises(ValueError, match=f"{name}: cannot be read"):
             read_vgg_npz(tmp_path / name)
 
 
