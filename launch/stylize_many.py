@@ -39,6 +39,7 @@ SAME = ("output_dir", "output_format", "model", "preset", "batch")
 def main() -> int:
     workers = many.Workers(FLAGS.workers, FLAGS.cpus, FLAGS.gpus, FLAGS.tpus, FLAGS.address)
     options = {name: FLAGS[name].value for name in SAME} | cli.given(OPTIONS)
+    options["imports"] = FLAGS["import"].value or ()
     styles = sources.listed(FLAGS.style) or ()
     rows = many.stylize_many(FLAGS.pictures, styles=styles, workers=workers, **options)
     done, problems = sum(row.status == DONE for row in rows), many.problems(rows)

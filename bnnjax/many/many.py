@@ -1,8 +1,5 @@
 """`stylize_many`: paints a manifest with several workers, and can be repeated until all is done."""
 
-import contextlib
-import dataclasses
-import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -17,44 +14,13 @@ from bnnjax.many import manifest
 from bnnjax.many.manifest import Task
 from bnnjax.many.painter import Painter
 from bnnjax.many.results import Results, Row
+from bnnjax.many.workers import Workers, connected
 from bnnjax.nst.config import StylizeConfig, StylizeOptions, resolve
 from bnnjax.nst.ensemble import load_models
 from bnnjax.nst.recipe import plain
 from bnnjax.options import names_every
 
 MOST_BLOCKS = 10_000  # of rows, which Ray schedules one by one
-STORE = 100 * 2**20  # bytes of Ray's object store on this machine: tasks and rows are small
-
-
-@dataclasses.dataclass(frozen=True)
-class Workers:
-    """Who paints.
-
-    Attributes:
-      count: the number of workers, each a process of its own.
-      cpus, gpus, tpus: what each of them needs. By default, the workers share this machine's cores.
-      address: of a Ray cluster, or "auto"; None starts Ray on this machine.
-
-    Raises:
-      ValueError: a number is too small.
-    """
-
-    count: int = 1
-    cpus: int | None = None
-    gpus: float = 0
-    tpus: float = 0
-    address: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, least in (("count", 1), ("cpus", 1), ("gpus", 0), ("tpus", 0)):
-            value = getattr(self, name)
-            if value is not None and not value >= least:
-                raise ValueError(f"{name} of workers is {value}, needs at least {least}")
-
-    @property
-    def cores(self) -> int:
-        """The number of CPU cores for each."""
-        return self.cpus or max((os.cpu_count() or 1) // self.count, 1)
 
 
 @names_every(StylizeConfig, StylizeOptions)
@@ -67,6 +33,7 @@ def stylize_many(
     workers: int | Workers = 1,
     batch: int = 8,
     output_format: str = "png",
+    imports: Sequence[str] = (),
     config: StylizeConfig | None = None,
     preset: str | None = None,
     progress: bool = True,
@@ -85,6 +52,8 @@ def stylize_many(
       workers: how many there are, and what each needs.
       batch: the number of pictures that a worker paints side by side.
       output_format: "png", "jpeg" or "webp".
+      imports: modules that each worker imports first, such as one that registers your network; they
+        are found in Python's path and in the working directory.
       config, preset: see `stylize_batch`.
       progress: whether to show a progress bar with the time left.
       **options: fields of `StylizeConfig`; they take precedence over ``preset`` and ``config``.
@@ -93,8 +62,8 @@ def stylize_many(
       The rows of this manifest's pictures in the table.
 
     Raises:
-      ValueError: bad options, a bad manifest, or a folder with pictures of other options or another
-        network. Photographs and paintings that cannot be read fail alone, in the table.
+      ValueError: bad options, a bad manifest, a folder with pictures of other options or another
+        network, no connection to Ray, or no machine that has what a worker needs. Photographs and paintings that cannot be read fail alone, in the table.
       ModuleNotFoundError: Ray is missing.
     """
     workers = Workers(workers) if isinstance(workers, int) else workers
@@ -110,7 +79,8 @@ def stylize_many(
         results = Results(directory, run)
         paths = {task: directory / f"{task.name}{FORMATS[output_format]}" for task in tasks}
         missing = [t for t in tasks if not (results.is_done(t) and paths[t].exists())]
-        given = {"model": _absolute(model), "config": config, "output_format": output_format}
+        given: dict[str, Any] = {"model": _absolute(model), "output_format": output_format}
+        given |= {"config": config, "imports": tuple(imports), "folder": os.getcwd()}
         with tqdm(total=len(tasks), unit="picture", disable=not progress) as bar:
             bar.update(len(tasks) - len(missing))
             for rows in _painted(missing, directory, workers, batch, given):
@@ -148,7 +118,7 @@ def _painted(
     """
     if not tasks:
         return
-    with _ray(workers) as ray:
+    with connected(workers) as ray:
         blocks = min(math.ceil(len(tasks) / batch), MOST_BLOCKS)
         rows = ray.data.from_items([task._asdict() for task in tasks], override_num_blocks=blocks)
         painted = rows.map_batches(
@@ -164,26 +134,3 @@ def _painted(
         for columns in painted.iter_batches(batch_size=None, prefetch_batches=0):
             values = (columns[name].tolist() for name in Row._fields)
             yield [Row(*row) for row in zip(*values, strict=True)]
-
-
-@contextlib.contextmanager
-def _ray(workers: Workers) -> Iterator[Any]:
-    """Ray, connected to a cluster or started on this machine, and quiet."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.data
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{error}; pip install 'bnnjax[cluster]'") from None
-    settings: dict[str, Any] = {"address": workers.address}
-    if workers.address is None:
-        cores = workers.count * workers.cores
-        settings = {"address": "local", "num_cpus": cores, "object_store_memory": STORE}
-        settings["include_dashboard"] = False
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    try:
-        yield ray
-    finally:
-        ray.shutdown()

@@ -1,7 +1,9 @@
 """The worker: holds a network and its compiled steps, and paints batches of pictures."""
 
+import importlib
 import os
 import socket
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +29,7 @@ class Painter:
       model, config: see `stylize_batch`.
       output_format: a name in `bnnjax.images.FORMATS`.
       cpus: the number of threads that XLA uses; None for one per core.
+      imports, folder: modules that are imported first, and where they are besides Python's path.
     """
 
     def __init__(
@@ -37,9 +40,15 @@ class Painter:
         config: StylizeConfig,
         output_format: str,
         cpus: int | None = None,
+        imports: Sequence[str] = (),
+        folder: str = "",
     ) -> None:
         if cpus is not None:  # read when JAX starts its backend, at the first computation
             os.environ["PJRT_NPROC"] = str(cpus)
+        if imports and folder not in sys.path:
+            sys.path.append(folder)
+        for module in imports:
+            importlib.import_module(module)
         self._network = load_models(model)
         self._directory, self._config, self._format = directory, config, output_format
         self._name = f"{socket.gethostname()}:{os.getpid()}"
