@@ -5,10 +5,15 @@ import dataclasses
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import psutil
+
 STORE = 100 * 2**20  # bytes of Ray's object store on this machine: tasks and rows are small
+
+GRACE = 3  # seconds in which Ray's processes may end by themselves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,13 +64,33 @@ def connected(workers: Workers) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray = _ray()
     try:
-        _start(ray, workers)
-        check_room(workers, [node["Resources"] for node in ray.nodes() if node["Alive"]])
-        yield ray
+        with _ended(ray):
+            _start(ray, workers)
+            check_room(workers, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+            yield ray
     except ray.exceptions.RayError as error:
         raise ValueError(f"Ray: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _ended(ray: Any) -> Iterator[None]:
+    """Ends Ray and the processes that it starts within, also at Ctrl-C while they start, and at a
+    second one while they end."""
+    this = psutil.Process()
+    before = {*this.children(recursive=True)}
+    try:
+        with warnings.catch_warnings():  # Ray forks to start others, which is harmless
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+            yield
     finally:
-        ray.shutdown()
+        started = [child for child in this.children(recursive=True) if child not in before]
+        try:
+            ray.shutdown()
+            psutil.wait_procs(started, timeout=GRACE)
+        finally:
+            for process in started:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 def _ray() -> Any:
