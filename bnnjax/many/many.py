@@ -63,7 +63,8 @@ def stylize_many(
 
     Raises:
       ValueError: bad options, a bad manifest, a folder with pictures of other options or another
-        network, no connection to Ray, or no machine that has what a worker needs. Photographs and paintings that cannot be read fail alone, in the table.
+        network, no connection to Ray, or no machine that has what a worker needs. Photographs and
+        paintings that cannot be read fail alone, in the table.
       ModuleNotFoundError: Ray is missing.
     """
     workers = Workers(workers) if isinstance(workers, int) else workers

@@ -23,13 +23,14 @@ def panned(make_picture):
 
 @pytest.fixture(scope="session")
 def write_film():
-    """A function that writes frames as H.264, shown at these milliseconds, with noise as sound."""
+    """A function that writes frames as H.264 or without loss, shown at these milliseconds, with noise
+    as sound."""
     av = pytest.importorskip("av", reason="films need PyAV")
     millisecond = Fraction(1, 1000)
 
-    def write(path, frames, *, times=None, sound="aac"):
+    def write(path, frames, *, times=None, sound="aac", lossless=False):
         with av.open(path, "w") as container:
-            video = container.add_stream("libx264", rate=25)
+            video = container.add_stream("ffv1" if lossless else "libx264", rate=25)
             video.height, video.width, video.pix_fmt = *frames[0].shape[:2], "yuv444p"
             video.options, video.codec_context.time_base = {"crf": "1"}, millisecond
             audio = container.add_stream(sound, rate=44100) if sound else None

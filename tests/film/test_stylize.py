@@ -1,10 +1,11 @@
 """Whole films, through a network that compiles in a moment."""
 
 import numpy as np
+import psutil
 import pytest
 
 from bnnjax.film import stylize, stylize_film
-from bnnjax.film.frames import Film
+from bnnjax.film.frames import Film, opened
 from bnnjax.images import load
 
 pytest.importorskip("av", reason="films need PyAV")
@@ -23,6 +24,18 @@ def paint(source, toy, make_picture):
     def run(output, **options):
         painting = make_picture(9, 64, 64)
         return stylize_film(source, painting, output, model=toy, **(SMALL | options))
+
+    return run
+
+
+@pytest.fixture
+def paint_film(tmp_path, toy, make_picture):
+    """A function that paints a film and keeps its frames."""
+
+    def run(path, output=None, **options):
+        target = tmp_path / (output or f"{path.stem}_painted.mp4")
+        given = {"model": toy, "keep_frames": True, **SMALL, **options}
+        return stylize_film(path, make_picture(9, 64, 64), target, **given)
 
     return run
 
@@ -87,6 +100,49 @@ def test_frames_are_held_to_their_predecessors(paint, tmp_path):
         ]
         found[weight] = np.mean(apart)
     assert found[1e6] < 0.5 * found[0.0]
+
+
+def test_a_new_scene_begins_like_a_film_of_its_own(
+    tmp_path, write_film, panned, make_picture, paint_film
+):
+    """Its first frame is that of a film of this scene alone, whatever was before."""
+    other = make_picture(5, 64, 160)
+    scenes = panned(3), [other[:, 2 * n : 2 * n + 96] for n in range(3)]
+    both, second = (
+        paint_film(write_film(tmp_path / f"{name}.mkv", frames, lossless=True))
+        for name, frames in (("both", scenes[0] + scenes[1]), ("second", scenes[1]))
+    )
+    assert frames(both.folder)[3] == frames(second.folder)[0]
+    assert frames(both.folder)[4] != frames(second.folder)[0]
+    assert frames(both.folder)[3:] == frames(second.folder)
+
+
+def test_any_timing_and_no_sound_are_kept_in_webm(tmp_path, write_film, panned, paint_film):
+    times = [0, 40, 100, 140, 300, 340]  # ms
+    source = write_film(tmp_path / "a.mp4", panned(6), times=times, sound=None)
+    film = Film.open(paint_film(source, "b.webm").output, size=64)
+    assert [round(f.pts * film.time_base * 1000) for f in film.frames()] == times
+    with opened(film.path) as container:
+        assert container.streams.video[0].codec_context.name == "vp9"
+        assert not container.streams.audio
+
+
+def test_long_films_take_no_more_memory(
+    tmp_path, write_film, make_picture, paint_film, monkeypatch
+):
+    """The memory after 200 frames is that after 50."""
+    picture, save, taken = make_picture(3, 32, 480), stylize.save_png, []
+
+    def noting(path, image):
+        save(path, image)
+        taken.append(psutil.Process().memory_info().rss / 2**20)
+
+    monkeypatch.setattr(stylize, "save_png", noting)
+    shown = [picture[:, n : n + 48] for n in range(200)]
+    source = write_film(tmp_path / "a.mp4", shown, sound=None)
+    result = paint_film(source, size=32, steps=1, frame_steps=1)
+    assert result.frames == len(taken) == 200
+    assert taken[199] < taken[49] + 40  # MiB; the frames alone are 4 as floats
 
 
 def test_a_film_that_exists_is_not_replaced(paint, tmp_path):

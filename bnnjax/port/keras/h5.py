@@ -73,7 +73,8 @@ def reading(file: str | Path | BinaryIO, *, name: str | Path | None = None) -> I
         raise ValueError(f"{file}: no such file")
     try:
         with h5py.File(file, "r") as opened_file:
-            opened_file.visititems_links(_check_link)
+            if (other := opened_file.visititems_links(_foreign)) is not None:
+                raise TypeError(f"it leads to another file, {other}")
             yield opened_file
     except (OSError, KeyError, RuntimeError, UnicodeDecodeError, TypeError) as error:
         first = str(error).strip("'\" ").splitlines()[0] if str(error) else type(error).__name__
@@ -82,10 +83,9 @@ def reading(file: str | Path | BinaryIO, *, name: str | Path | None = None) -> I
         ) from error
 
 
-def _check_link(name: str, link: Any) -> None:
-    """Raises a TypeError for a link to another file, which would be opened."""
-    if hasattr(link, "filename"):
-        raise TypeError(f"{name} is in another file, {link.filename}")
+def _foreign(name: str, link: Any) -> str | None:
+    """The file that a link leads to, which would be opened; None for all other links."""
+    return getattr(link, "filename", None)
 
 
 def named_arrays(root: Any, layers: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
