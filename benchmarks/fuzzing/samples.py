@@ -278,6 +278,5 @@ def snapshots(folder: Path) -> None:
 def resume_pictures(folder: Path) -> None:
     """Optimises a picture, from what the folder has."""
     start = np.full((1, 8, 8, 3), 0.5, np.float32)
-    minimize(
-        BOWL, np.float32(0.4), start, steps=4, key=jax.random.key(0), progress=False, snapshots=folder
-    )  # fmt: skip
+    options = {"steps": 4, "key": jax.random.key(0), "progress": False, "snapshots": folder}
+    minimize(BOWL, np.float32(0.4), start, **options)

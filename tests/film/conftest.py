@@ -23,8 +23,7 @@ def panned(make_picture):
 
 @pytest.fixture(scope="session")
 def write_film():
-    """A function that writes frames as H.264 or without loss, shown at these milliseconds, with noise
-    as sound."""
+    """A function that writes frames, shown at these milliseconds, with noise as sound."""
     av = pytest.importorskip("av", reason="films need PyAV")
     millisecond = Fraction(1, 1000)
 

@@ -3,6 +3,7 @@
 import io
 import struct
 import sys
+import zlib
 from collections import namedtuple
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from bnnjax import images
 from bnnjax.images import decode
+from tests.damage import damaged, reads_or_refuses
 
 LEVEL = 1 / 255
 RNG = np.random.default_rng(0)
@@ -649,3 +651,25 @@ def test_a_heic_file_is_read(tmp_path):
     np.testing.assert_allclose(
         images.load(tmp_path / "a.HEIC"), as_unit(np.asarray(picture)), atol=0.02
     )
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), kind=st.sampled_from(["png", "jpeg", "webp", "gif", "bmp", "tiff"]))
+def test_damaged_files_are_read_or_refused(tmp_path, data, kind):
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, kind)
+    content = data.draw(damaged(file.getvalue()))
+    reads_or_refuses(images.load, tmp_path / f"a.{kind}", content)
+
+
+def test_a_small_png_does_not_become_an_enormous_picture(tmp_path):
+    """Pillow would fill up the rows that are missing."""
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, "png")
+    content = bytearray(file.getvalue())
+    content[16:24] = struct.pack(">II", 7, 10**7)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "a.png").write_bytes(content)
+    for read in (images.load, partial(images.load_fitted, size=8)):
+        with pytest.raises(ValueError, match=r"a\.png: damaged or cut short .*7×10000000 px"):
+            read(tmp_path / "a.png")

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from bnnjax.many import manifest
 from bnnjax.many.manifest import Task
+from tests.damage import damaged, reads_or_refuses
 
 
 @pytest.fixture
@@ -111,3 +114,15 @@ def test_what_cannot_be_read_is_refused(folder):
     Path("empty").mkdir()
     with pytest.raises(ValueError, match="holds no pictures"):
         manifest.read("empty", ["wave.png"])
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_tables_are_read_or_refused(tmp_path, data):
+    content = data.draw(damaged(b"content,style,name\na.png,b.png,first\nc.png,d.png+e.png,\n"))
+    reads_or_refuses(manifest.read, tmp_path / "list.csv", content)
+
+
+@pytest.mark.parametrize("cell", ["a" * 5000, "a" * 200_000, "a\0b"])
+def test_cells_that_are_no_paths_are_read_or_refused(tmp_path, cell):
+    reads_or_refuses(manifest.read, tmp_path / "list.csv", f"content,style\n{cell},b.png".encode())

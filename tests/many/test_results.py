@@ -6,6 +6,7 @@ import pytest
 
 from bnnjax.many.manifest import Task
 from bnnjax.many.results import Results, Row
+from tests.damage import reads_or_refuses
 
 TASKS = [Task(name, f"{name}.jpg", "wave.jpg") for name in "abc"]
 RUN = {"model": "inknet", "options": {"size": 32, "style_taps": None}}
@@ -79,3 +80,11 @@ def test_somebody_elses_files_are_not_touched(tmp_path, name):
     with pytest.raises(ValueError, match="choose another directory"):
         Results(tmp_path, RUN)
     assert (tmp_path / name).read_text(encoding="utf-8") == "something, else"
+
+
+@pytest.mark.parametrize("cell", ["a" * 200_000, "a\0b", "\udcff"])
+def test_a_table_with_damaged_cells_is_read_or_refused(tmp_path, cell):
+    Results(tmp_path, {"steps": 3})
+    heading = (tmp_path / "results.csv").read_bytes()
+    content = heading + f"{cell},a,b,done,,1,here\n".encode(errors="surrogateescape")
+    reads_or_refuses(lambda _: Results(tmp_path, {"steps": 3}), tmp_path / "results.csv", content)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import bnnjax
@@ -17,6 +19,7 @@ from bnnjax.nst.config import OPTIONS, PRESETS
 from bnnjax.nst.recipe import Source
 from bnnjax.nst.terms import Term
 from bnnjax.port.storage.download import file_sha256
+from tests.damage import reads_or_refuses
 
 WEIGHTS = {
     "content_weight": 0.5,
@@ -451,3 +454,26 @@ def test_a_missing_mask_is_named(guided, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"content_mask, left\.png .*is neither here nor beside"):
         Recipe.read(guided[1]).guides()
+
+
+SOURCE = {"name": "a.png", "sha256": "0" * 64}
+VALUES = [None, True, -1, 10**30, "", "a" * 5000, [], {}, [[1]], {"a": 1}]
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    key=st.sampled_from(["content", "style", "model", "provenance", "options", "bnnjax", "files"]),
+    value=st.sampled_from(VALUES),
+)
+def test_values_of_other_types_are_read_or_refused(tmp_path, key, value):
+    recipe = {"content": SOURCE, "style": SOURCE, "model": "inknet", "provenance": {}}
+    recipe |= {"options": {}, "bnnjax": "0.1.0", "extra_terms": {}, "files": {}, key: value}
+    path, metadata = tmp_path / "a.png", {recipes.KEYWORD: json.dumps(recipe)}
+    images.save_png(path, np.zeros((4, 4, 3), np.float32), metadata=metadata, overwrite=True)
+    reads_or_refuses(Recipe.read, path, path.read_bytes())
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/etc/passwd", "b/a.png", "a" * 5000])
+def test_names_of_pictures_are_names(name):
+    with pytest.raises(ValueError, match=r"is not a picture|is neither here"):
+        Source.checked(name, "0" * 64).find("photograph")

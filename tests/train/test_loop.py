@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import types
 
 import jax
@@ -210,3 +211,34 @@ def test_epochs_without_steps_are_refused(tmp_path):
     task.steps_per_epoch = 0
     with pytest.raises(ValueError, match="no steps"):
         loop.train(task, tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{", "[" * 100_000, '{"epochs": "3"}'])
+def test_a_damaged_config_is_refused(tmp_path, text):
+    (tmp_path / loop.CONFIG).write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"damaged|holds a run with") as raised:
+        loop.train(Wanderer(), tmp_path, progress=False)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("name", "text"), [("_METADATA", "{}"), ("manifest.ocdbt", "damaged")])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_taken(tmp_path, name, text):
+    final = loop.train(Wanderer(), tmp_path, progress=False)
+    folder = max((tmp_path / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    [file] = [path for path in folder.rglob(name) if path.parent.name != "ocdbt.process_0"]
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=f"{folder.name}: a damaged checkpoint") as raised:
+        loop.train(Wanderer(), tmp_path, progress=False)
+    assert len(str(raised.value).splitlines()) == 1
+    shutil.rmtree(folder)
+    again = loop.train(Wanderer(), tmp_path, progress=False)
+    np.testing.assert_array_equal(again["x"], final["x"])
+
+
+def test_curves_without_their_numbers_are_dropped(tmp_path):
+    (tmp_path / curves.TRAINING).write_text("step,loss\n25,1\nx,2\n", encoding="utf-8")
+    curves.CurveWriter(tmp_path, 50)
+    assert curves.read(tmp_path / curves.TRAINING) == {"step": [25.0], "loss": [1.0]}
+    (tmp_path / curves.TRAINING).write_text(f"step,loss\n{'9' * 200_000},1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"training\.csv: damaged"):
+        curves.CurveWriter(tmp_path, 50)

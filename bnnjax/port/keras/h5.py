@@ -76,7 +76,9 @@ def reading(file: str | Path | BinaryIO, *, name: str | Path | None = None) -> I
             if (other := opened_file.visititems_links(_foreign)) is not None:
                 raise TypeError(f"it leads to another file, {other}")
             yield opened_file
-    except (OSError, KeyError, RuntimeError, UnicodeDecodeError, TypeError) as error:
+    except Exception as error:  # damaged files lead to nearly any exception
+        if isinstance(error, ValueError) and not isinstance(error, UnicodeDecodeError):
+            raise
         first = str(error).strip("'\" ").splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{name or file}: damaged, truncated or not an HDF5 file ({first})"

@@ -4,8 +4,11 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bnnjax.port.bmxnet.params import read_arrays
+from tests.damage import damaged, reads_or_refuses
 
 ARRAYS = {
     "arg:conv_weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2) / 7,
@@ -138,3 +141,11 @@ def test_enormous_sizes_are_refused_without_memory(refusal):
     enormous = struct.pack("<QQQ", 0x112, 0, 1) + struct.pack("<II3q", 0xF993FAC8, 3, *[2**40] * 3)
     assert "should follow" in refusal(enormous + struct.pack("<iii", 1, 0, 0) + bytes(100))
     assert "should follow" in refusal(struct.pack("<QQQ", 0x112, 0, 2**64 - 1))
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_files_are_read_or_refused(write, tmp_path, data):
+    arrays = {"arg:a": np.arange(6, dtype=np.float32).reshape(2, 3), "aux:b": np.ones(2)}
+    content = data.draw(damaged(write(arrays).read_bytes()))
+    reads_or_refuses(read_arrays, tmp_path / "damaged.params", content)

