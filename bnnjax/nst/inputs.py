@@ -2,8 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,30 +172,34 @@ def _load(source: Any, name: str, size: int) -> tuple[np.ndarray, np.ndarray | N
 
 def names_of(sources: Sequence[Any], *, kind: str) -> list[str]:
     """Unique names: file stems, or the kind and a number. The same file always has one name."""
-    taken: dict[str, str] = {}  # name → what it stands for
-    names = []
+    named: dict[tuple[str, str], str] = {}
+    free, names = FreeNames(), []
     for number, source in enumerate(sources, start=1):
         parts = source if isinstance(source, tuple) else (source,)
         files = all(map(_is_path, parts))
         what = "+".join(map(os.path.realpath, parts)) if files else f"#{number}"
         stem = "+".join(Path(part).stem for part in parts) if files else f"{kind}{number}"
-        name = unused(stem, partial(_stands_for, taken, what))
-        taken[name] = what
-        names.append(name)
+        if (stem, what) not in named:
+            named[stem, what] = free.take(stem)
+        names.append(named[stem, what])
     return names
 
 
-def _stands_for(taken: Mapping[str, str], what: str, name: str) -> bool:
-    return taken.get(name, what) == what
+class FreeNames:
+    """Gives every name once: ``stem``, ``stem-2``, ``stem-3`` … without trying them all again."""
 
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._last: dict[str, int] = {}
 
-def unused(stem: str, accept: Callable[[str], bool]) -> str:
-    """The first of ``stem``, ``stem-2``, ``stem-3`` … that ``accept`` accepts."""
-    name, number = stem, 1
-    while not accept(name):
-        number += 1
-        name = f"{stem}-{number}"
-    return name
+    def take(self, stem: str) -> str:
+        """The first of these names that is free; it is no longer free then."""
+        number = self._last.get(stem, 0) + 1
+        while (name := stem if number == 1 else f"{stem}-{number}") in self._taken:
+            number += 1
+        self._last[stem] = number
+        self._taken.add(name)
+        return name
 
 
 def pair_up(contents: Any, styles: Any, *, pairing: str) -> list[Pair]:
@@ -229,14 +232,8 @@ def make_pairs(contents: Sequence[str], styles: Sequence[str], *, pairing: str) 
             f"{n} contents and {m} styles do not zip; give equal numbers, a single one of either, "
             "or pairing='product'"
         )
-    taken: set[str] = set()
-    pairs = []
-    for i, j in indices:
-        stem = f"{contents[i]}__{styles[j]}"
-        name = unused(stem, lambda name: name not in taken)
-        taken.add(name)
-        pairs.append(Pair(i, j, name))
-    return pairs
+    free = FreeNames()
+    return [Pair(i, j, free.take(f"{contents[i]}__{styles[j]}")) for i, j in indices]
 
 
 def put_on_canvas(pixels: np.ndarray, *, size: int, stride: int) -> tuple[np.ndarray, slice, slice]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bnnjax.nst.config import PER_TAP, TRACED, StylizeConfig
-from bnnjax.nst.inputs import Pair, unused
+from bnnjax.nst.inputs import FreeNames, Pair
 from bnnjax.nst.variations import variations
 from bnnjax.options import nearest
 
@@ -44,10 +44,9 @@ def spread(
     settings = list(itertools.product(*(_tried(*item, config) for item in sweep.items())))
     labels = [",".join(f"{n}={v:g}" for n, v in zip(sweep, s, strict=True)) for s in settings]
     swept: list[Pair] = []
-    taken: set[str] = set()
+    free = FreeNames()
     for pair, label in itertools.product(pairs, labels):
-        name = unused(f"{pair.name}__{label}", lambda stem: stem not in taken)
-        taken.add(name)
+        name = free.take(f"{pair.name}__{label}")
         swept.append(pair._replace(name=name, setting=label))
     per_picture: dict[str, Any] = {}
     for name in TRACED:

@@ -18,7 +18,7 @@ from bnnjax.models import registry
 from bnnjax.models.network import Network
 from bnnjax.models.untrained import untrained
 from bnnjax.nst.config import StylizeConfig
-from bnnjax.nst.inputs import unused
+from bnnjax.nst.inputs import FreeNames
 from bnnjax.port.load import load_model
 from bnnjax.studies import comparison
 from bnnjax.studies.bench import BENCH, Bench, StudyOptions
@@ -68,11 +68,8 @@ def compare(
 
 def names_of(models: Sequence[str]) -> list[str]:
     """A different name for each network, made of the characters that file names may have."""
-    names: list[str] = []
-    for model in models:
-        stem = Path(model).stem.replace(RANDOM, "random_")
-        names.append(unused(stem, lambda name: name not in names))
-    return names
+    free = FreeNames()
+    return [free.take(Path(model).stem.replace(RANDOM, "random_")) for model in models]
 
 
 def entrant(

@@ -1,5 +1,6 @@
 """Manifests: tables and folders become tasks with unique names, and mistakes are named."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,13 @@ def test_damaged_tables_are_read_or_refused(tmp_path, data):
 @pytest.mark.parametrize("cell", ["a" * 5000, "a" * 200_000, "a\0b"])
 def test_cells_that_are_no_paths_are_read_or_refused(tmp_path, cell):
     reads_or_refuses(manifest.read, tmp_path / "list.csv", f"content,style\n{cell},b.png".encode())
+
+
+def test_ten_thousand_equal_rows_take_a_moment(tmp_path):
+    """Names are numbered without trying all that are taken; that took minutes."""
+    (tmp_path / "list.csv").write_text("content,style\n" + 10_000 * "a.png,b.png\n")
+    began = time.monotonic()
+    found = manifest.read(tmp_path / "list.csv")
+    assert [task.name for task in found[:3]] == ["a__b", "a__b-2", "a__b-3"]
+    assert found[-1].name == "a__b-10000"
+    assert time.monotonic() - began < 20
