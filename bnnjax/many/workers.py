@@ -115,7 +115,7 @@ def _start(ray: Any, workers: Workers) -> None:
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = "on this machine" if workers.address is None else f"at {workers.address}"
         raise ValueError(f"no Ray {where}: {_reason(error)}") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # which shows tracebacks
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from bnnjax.images import failure
 from bnnjax.optimize.groups import Group, Run
 
 EVERY = 20  # seconds between snapshots of a group
@@ -60,8 +59,10 @@ class Snapshots:
                 "options of that run, or choose another folder"
             ) from None
         except Exception as error:  # Orbax raises nearly any exception on damaged files
-            what = "a damaged snapshot; remove this folder to begin anew"
-            raise failure(self._path, what, error) from error
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(
+                f"{self._path}: a damaged snapshot; remove this folder to begin anew ({reason})"
+            ) from error
 
     def _restore(self) -> None:
         import orbax.checkpoint as ocp
