@@ -4,6 +4,10 @@ import ast
 import functools
 import importlib
 import re
+import shutil
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,8 @@ import pytest
 from PIL import Image
 
 import bnnjax
+from bnnjax import assets
+from bnnjax.__main__ import commands as bnnjax_commands
 from bnnjax.app.config import AppConfig
 from bnnjax.atlas import AtlasConfig, VisualizeConfig
 from bnnjax.attack import AttackConfig
@@ -162,6 +168,95 @@ def test_the_guide_from_larq_reads_a_model_writes_it_and_moves_a_layer(
     assert names["y"].shape == (1, 9, 9, 8)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("reader")
+def test_the_guide_from_pytorch_differentiates_gram_matrices(monkeypatch, with_random_weights):
+    """NumPy computes the same matrices, and a small step changes the loss as the gradient says."""
+    vgg = with_random_weights(registry.find("vgg19_conv5_1"))
+    monkeypatch.setattr(bnnjax, "load_model", {"vgg19_conv5_1": vgg}.get)
+    (program,) = blocks("docs/from_pytorch.md")
+    names = run(program.replace("size=224", "size=32"))
+    taps = vgg(names["painting"][None])[1]
+    assert names["targets"].keys() == {f"relu{block}_1" for block in range(1, 6)}
+    for tap, found in names["targets"].items():
+        flat = np.asarray(taps[tap], np.float64).reshape(-1, taps[tap].shape[-1])
+        expected = flat.T @ flat / len(flat)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
+    picture, gradient = names["photograph"], names["gradient"]
+    length = np.linalg.norm(gradient)
+    ahead, back = (names["style_loss"](picture + d * gradient / length) for d in (0.01, -0.01))
+    assert (ahead - back) / 0.02 == pytest.approx(length, rel=0.05)
+
+
+@pytest.fixture
+def own_model(tmp_path, reader):
+    """The reader's folder also has a model that Larq saved, of 5 classes."""
+    models = np.load(ROOT / "tests" / "reference" / "own_models.npz")
+    (tmp_path / "own.h5").write_bytes(models["quantizers/file .h5"].tobytes())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_model")
+def test_the_guide_to_attacks_attacks_a_model_of_the_readers(tmp_path, monkeypatch, capsys):
+    small = {"size": 64, "steps": 2, "checks": 1, "queries": 2, "progress": False}
+    monkeypatch.setattr(bnnjax, "attack_batch", partial(bnnjax.attack_batch, **small))
+    attack, checks = blocks("docs/attacks.md")
+    names = run(attack)
+    result = names["result"]
+    assert result.network.source == "own.h5"
+    assert result.epsilons == (1, 2, 4, 8)
+    assert {name for name, _ in result.guesses(0)} == {"boat", "cat", "dog", "house", "lion"}
+    assert (tmp_path / "attacked" / "attack.csv").is_file()
+    run(checks, **names)
+    printed = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert len(printed) == len(result.checks)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("reader")
+def test_the_guide_to_atlases_makes_one(tmp_path, monkeypatch, mynet):
+    (tmp_path / "photos").mkdir()
+    for photograph in tmp_path.glob("*.jpg"):
+        photograph.rename(tmp_path / "photos" / photograph.name)
+    small = {"grid": 2, "least": 1, "size": 32, "image_size": 32, "steps": 2, "layout": "pca"}
+    make = partial(bnnjax.activation_atlas, model=mynet, progress=False)
+    smaller = lambda *photographs, **options: make(*photographs, **(options | small))  # noqa: E731
+    monkeypatch.setattr(bnnjax, "activation_atlas", smaller)
+    taps, atlas = blocks("docs/atlas.md")
+    run(taps)
+    names = run(atlas.replace("section3", "block"))
+    assert len(names["atlas"].samples.activations) == 4
+    assert names["cell"].picture.shape == (32, 32, 3)
+    assert {path.name for path in (tmp_path / "atlas").iterdir()} == {
+        "atlas.png",
+        "atlas.html",
+        "atlas.json",
+    }
+
+
+@pytest.mark.slow
+def test_the_commands_for_artists_run(tmp_path):
+    """In a folder with the files that they name, in the order of the guide."""
+    samples, masks = Path(assets.SAMPLES), ("moon.png", "sky.png", "sea.png")
+    sources = {"boat": "lake", "lion": "still_life", "wave": "town", "night": "night"}
+    for name, sample in sources.items():
+        shutil.copy(samples / f"{sample}.jpg", tmp_path / f"{name}.jpg")
+    (tmp_path / "paintings").mkdir()
+    shutil.copy(samples / "night.jpg", tmp_path / "paintings")
+    Image.open(samples / "town.jpg").save(tmp_path / "sketch.png")
+    for name in masks:
+        Image.linear_gradient("L").save(tmp_path / name)
+    small = ["--size=64", "--steps=2", "--style_taps=stem", "--content_taps=stem"]
+    found = [line.split() for line in lines((ROOT / "docs" / "artist.md").read_text("utf-8"))]
+    painting = [words for words in found if words[:2] == ["bnnjax", "stylize"]]
+    assert len(painting) > 15
+    for words in painting:
+        command = [sys.executable, "-m", *words, *small]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, (words, ended.stderr)
+    assert len([*tmp_path.glob("*/*__*.png")]) > 15
+
+
 # --- links and paths -----------------------------------------------------------------------
 
 
@@ -199,7 +294,8 @@ def test_files_and_folders_exist(path):
 
 # --- names of the package ------------------------------------------------------------------
 
-OTHERS = {"lq", "lqz", "lce", "tf", "model"}  # of Larq and Keras, which need not be installed
+# Of Larq, Keras and PyTorch, which need not be installed.
+OTHERS = {"lq", "lqz", "lce", "tf", "model", "F", "img", "loss", "optim"}
 VARIABLES = {  # in the text → its class or module
     "network": Network,
     "result": StylizeResult,
@@ -260,7 +356,19 @@ def dotted(text):
     """Names such as ``bnnjax.load_model`` and ``Recipe.run``, also where they are called."""
     for span in spans(text):
         called = re.match(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?:\(|$)", span)
-        suffixes = ("py", "md", "h5", "json", "csv", "png", "jpg", "npz", "tflite", "safetensors")
+        suffixes = (
+            "py",
+            "md",
+            "h5",
+            "json",
+            "csv",
+            "html",
+            "png",
+            "jpg",
+            "npz",
+            "tflite",
+            "safetensors",
+        )
         if called and called[1].split(".")[0] not in OTHERS and not span.endswith(suffixes):
             yield called[1]
 
@@ -317,6 +425,10 @@ CONFIGS = (
     AppConfig,
 )
 FIELDS = {kind.__name__: kind for kind in CONFIGS}
+SCRIPTS = {
+    name: command.module.removeprefix("bnnjax.").replace(".", "/")
+    for name, command in bnnjax_commands().items()
+}
 OTHER_FLAGS = {"check", "help"}  # of ruff, and absl's own
 
 
@@ -329,13 +441,20 @@ def flags_of(script):
     return {*own, "json", "import"} | OTHER_FLAGS
 
 
+def lines(text):
+    """The lines of a document, of which commands may span several."""
+    return re.sub(r"\\\n\s*", "", text).splitlines()
+
+
 def commands(text):
-    """(script, flags) of every command line, some of which span lines."""
-    for line in re.sub(r"\\\n", " ", text).splitlines():
+    """(script, flags) of every command line."""
+    for line in lines(text):
         for script, arguments in re.findall(
             r"python ((?:launch|benchmarks)/\w+\.py)([^`#]*)", line
         ):
             yield script, re.findall(r"--(\w+)", arguments)
+        for name, arguments in re.findall(r"^ +bnnjax ([a-z-]+)(.*)", line):
+            yield f"{SCRIPTS[name]}.py", re.findall(r"--(\w+)", arguments)
 
 
 @EACH_DOCUMENT
