@@ -100,6 +100,13 @@ def ste_sign(x: Array, *, clip: float | None = 1.0) -> Array:
     """Sign with the straight-through estimator: ``g · M_clip(x)``.
 
     Courbariaux et al. 2016 (arXiv 1602.02830); Larq ``SteSign``. The result is −1 or +1.
+
+    Examples:
+      >>> x = jnp.array([-2.0, -0.5, 0.0, 1.0])
+      >>> bnnjax.quant.ste_sign(x)
+      Array([-1., -1.,  1.,  1.], dtype=float32)
+      >>> jax.grad(lambda x: bnnjax.quant.ste_sign(x).sum())(x)
+      Array([0., 1., 1., 1.], dtype=float32)
     """
     return _straight_through(x, sign, partial(_clipped, clip=clip))
 
@@ -173,6 +180,10 @@ def dorefa(x: Array, *, k_bit: SupportsIndex = 2, mode: str = "activations") -> 
 
     Raises:
       ValueError: ``k_bit`` is less than 1 or ``mode`` is neither of the two.
+
+    Examples:
+      >>> bnnjax.quant.dorefa(jnp.array([-1.0, 0.2, 0.9]), k_bit=1)
+      Array([0., 0., 1.], dtype=float32)
     """
     levels = 2 ** operator.index(k_bit) - 1
     if levels < 1:
@@ -242,6 +253,14 @@ def get(name: str, **options: object) -> Quantizer:
 
     Raises:
       ValueError: there is no such name (the nearest is suggested).
+
+    Examples:
+      >>> sign = bnnjax.quant.get("ste_sign", clip=1.25)
+      >>> sign(jnp.array([-3.0, 3.0]))
+      Array([-1.,  1.], dtype=float32)
+      >>> bnnjax.quant.get("ste_sing")
+      Traceback (most recent call last):
+      ValueError: no quantizer 'ste_sing'; did you mean 'ste_sign'? There are: ste_sign, ...
     """
     function = _row(name).function
     return partial(function, **options) if options else function
@@ -252,6 +271,12 @@ def precision(quantizer: str | Quantizer | None) -> int:
 
     Raises:
       ValueError: the quantizer is not in the table.
+
+    Examples:
+      >>> bnnjax.quant.precision("ste_tern")
+      2
+      >>> bnnjax.quant.precision(bnnjax.quant.get("dorefa_quantizer", k_bit=4))
+      4
     """
     if quantizer is None:
         return 32
@@ -265,6 +290,10 @@ def values(quantizer: str | Quantizer | None) -> str:
 
     "signs" are ±1, "scaled signs" ± one positive scale per output channel, and "levels" any other
     numbers, including those of a user's own function.
+
+    Examples:
+      >>> bnnjax.quant.values("approx_sign"), bnnjax.quant.values("magnitude_aware_sign")
+      ('signs', 'scaled signs')
     """
     try:
         return "levels" if quantizer is None else _row(quantizer).values

@@ -21,6 +21,10 @@ class AttackConfig:
 
     Raises:
       ValueError: an invalid value.
+
+    Examples:
+      >>> bnnjax.AttackConfig(epsilon=(8, 1)).epsilon  # in 1/255
+      (1.0, 8.0)
     """
 
     attack: Attack = option("pgd", "pgd, apgd (Auto-PGD), or style (style transfer, no ball)")

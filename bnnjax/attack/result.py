@@ -24,6 +24,11 @@ class Check(NamedTuple):
       name: short, for tables.
       claim: what must hold: that ``found`` is at most ``bound``.
       found, bound: the two figures.
+
+    Examples:
+      >>> check = bnnjax.attack.Check("square", "leaves no more than Square", found=9.4, bound=34.4)
+      >>> check.passed
+      True
     """
 
     name: str

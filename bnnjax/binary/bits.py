@@ -20,6 +20,13 @@ def pack(x: Array) -> Array:
     """Packs signs of ``x`` [..., C] into uint32 words [..., ⌈C/32⌉]; x ≥ 0 (or −0.0) sets a bit.
 
     NaN cannot be represented and becomes −1; callers that must see NaN keep the float tensor.
+
+    Examples:
+      >>> words = pack(jnp.array([1.0, -1.0, 1.0]))  # the bits 0 and 2 are set
+      >>> words
+      Array([5], dtype=uint32)
+      >>> unpack(words, 3)
+      Array([ 1., -1.,  1.], dtype=float32)
     """
     channels = x.shape[-1]
     spare = words_for(channels) * WORD - channels

@@ -59,6 +59,13 @@ def load(
       ValueError: one line naming the file if it is missing, a folder, not a picture, damaged, above
         Pillow's limit of 179 million pixels or larger than the free memory when decoded; or an
         array has another shape, dtype or range.
+
+    Examples:
+      >>> bnnjax.images.load(np.array([[[0, 51, 255]]], np.uint8))
+      array([[[0. , 0.2, 1. ]]], dtype=float32)
+      >>> bnnjax.images.load("nowhere.jpg")
+      Traceback (most recent call last):
+      ValueError: nowhere.jpg: cannot be read (No such file or directory)
     """
     if isinstance(source, str | os.PathLike):
         return _from_file(source, str(source), size)

@@ -72,6 +72,15 @@ def save_picture(
 
     Raises:
       ValueError: the file exists or cannot be written, or an argument is not as above.
+
+    Examples:
+      >>> grey = np.full((32, 48, 3), 0.5)
+      >>> bnnjax.images.save_picture("grey.webp", grey, metadata={"title": "Grau"})
+      >>> bnnjax.images.read_metadata("grey.webp")
+      {'title': 'Grau'}
+      >>> bnnjax.images.save_picture("grey.webp", grey)
+      Traceback (most recent call last):
+      ValueError: grey.webp: exists already; ...
     """
     path, kind = Path(path), format_of(path)
     destination.check([path], overwrite=overwrite)

@@ -25,6 +25,10 @@ def fit(image: ArrayLike, *, size: SupportsIndex) -> np.ndarray:
 
     Raises:
       ValueError: as `resize` does.
+
+    Examples:
+      >>> bnnjax.images.fit(np.zeros((300, 400, 3), np.float32), size=96).shape
+      (96, 128, 3)
     """
     image = _checked(image)
     height, width = _fitted(image.shape[:2], size)

@@ -65,6 +65,12 @@ def clip_weights(params: Mapping[str, Any], clips: Mapping[str, Any]) -> dict[st
 
     Returns:
       ``params`` with the kernels of those layers clipped to ± their ``weight_clip``.
+
+    Examples:
+      >>> params = {"conv": {"kernel": jnp.array([2.0, -0.5])}, "norm": {"bias": jnp.array([9.0])}}
+      >>> clips = {"conv": {"kernel": jnp.array(1.25)}}
+      >>> bnnjax.layers.clip_weights(params, clips)["conv"]["kernel"]
+      Array([ 1.25, -0.5 ], dtype=float32)
     """
     clipped = flatten_dict(params)
     for path, clip in flatten_dict(clips).items():

@@ -38,6 +38,11 @@ def avg_pool(x: Array, *, size: Side = 2, stride: Side = 2, padding: str = "VALI
 
     Raises:
       ValueError: an unknown padding, or a picture smaller than the window.
+
+    Examples:
+      >>> x = jnp.array([1.0, 2.0, 3.0, 6.0]).reshape(1, 2, 2, 1)
+      >>> bnnjax.layers.avg_pool(x).item()
+      3.0
     """
     where = _geometry(x, size, stride, padding)
     first, *others = _windows(where, x, outside=0)

@@ -43,6 +43,14 @@ class Quantized(KernelLayer, kw_only=True):
         Raises:
           ValueError: the layer is frozen already, a latent weight is not finite (a bit cannot
             represent it), or the quantizer's values contradict the table in `bnnjax.quant`.
+
+        Examples:
+          >>> layer = bnnjax.layers.QuantDense(2, kernel_quantizer="ste_sign")
+          >>> packed = layer.freeze({"kernel": jnp.full((40, 2), -0.3)})
+          >>> packed["words"].shape, packed["words"].dtype  # 40 inputs take 2 words of 32 bits
+          ((2, 2), dtype('uint32'))
+          >>> layer.thaw(packed, (40, 2))["kernel"][0]
+          Array([-1., -1.], dtype=float32)
         """
         if "kernel" not in params:
             raise ValueError(f"holds {', '.join(params)}: it is frozen already")

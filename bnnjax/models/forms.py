@@ -48,6 +48,11 @@ def thaw(network: Network) -> Network:
 
     Raises:
       ValueError: the network is latent already.
+
+    Examples:
+      >>> latent = bnnjax.thaw(bnnjax.load_model())
+      >>> latent.form, bnnjax.freeze(latent).form
+      ('latent', 'packed')
     """
     if network.form == "latent":
         raise ValueError(f"{network.name} is latent already; thaw needs a frozen network")

@@ -51,7 +51,12 @@ def register(entry: Entry) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """The names of all networks."""
+    """The names of all networks.
+
+    Examples:
+      >>> bnnjax.networks()[:2]
+      ('inknet', 'quicknet_small')
+    """
     return tuple(REGISTRY)
 
 
@@ -60,6 +65,13 @@ def find(name: str) -> Entry:
 
     Raises:
       ValueError: an unknown name (the nearest is suggested).
+
+    Examples:
+      >>> find("quicknet").card.top1
+      63.3
+      >>> find("quiknet")
+      Traceback (most recent call last):
+      ValueError: no network 'quiknet'; did you mean 'quicknet'? ...
     """
     if name not in REGISTRY:
         near = difflib.get_close_matches(name, REGISTRY, n=1)

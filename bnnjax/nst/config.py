@@ -28,6 +28,14 @@ class StylizeConfig:
 
     Raises:
       ValueError: an invalid value.
+
+    Examples:
+      >>> config = bnnjax.StylizeConfig(size=320, strength=0.5)
+      >>> config.steps, config.changed(steps=100).steps
+      (400, 100)
+      >>> config.changed(stroke_seize=2)
+      Traceback (most recent call last):
+      ValueError: no option 'stroke_seize'; did you mean 'stroke_size'? ...
     """
 
     size: int = option(224, "shorter side of the result, in pixels")

@@ -42,6 +42,11 @@ def gram(features: Array) -> Array:
     """Gram matrix FᵀF / P, [C, C], of a map [h, w, C] with P positions (Gatys et al., CVPR 2016).
 
     Divisors vary in the literature; ours is the number of positions alone.
+
+    Examples:
+      >>> gram(jnp.array([[[1.0, 0.0], [1.0, 2.0]]]))  # two positions of two channels
+      Array([[1., 1.],
+             [1., 2.]], dtype=float32)
     """
     return _second_moment(features.reshape(-1, features.shape[-1]))
 

@@ -300,7 +300,12 @@ def check_terms(terms: Any) -> Mapping[Term, Any]:
 
 
 def relative(found: Array, target: Array) -> Array:
-    """‖found − target‖² / ‖target‖², a scalar; 0 if the target is all zeros."""
+    """‖found − target‖² / ‖target‖², a scalar; 0 if the target is all zeros.
+
+    Examples:
+      >>> relative(jnp.array([3.0, 0.0]), jnp.array([1.0, 2.0])).item()  # (2² + 2²) / (1² + 2²)
+      1.6...
+    """
     return _ratio(jnp.sum((found - target) ** 2), target)
 
 
@@ -316,6 +321,11 @@ def total_variation(picture: Array, kind: Variation = "squared", *, around: bool
     Rows and columns are averaged separately and added. "absolute" is `tf.image.total_variation`,
     which the article uses, divided by the number of differences in each direction. With ``around``,
     the first row and column are neighbours of the last.
+
+    Examples:
+      >>> stripes = jnp.array([[[0.0], [0.5], [0.0]]] * 2)  # 2 rows, 3 columns, 1 channel
+      >>> total_variation(stripes).item(), total_variation(stripes, "absolute").item()
+      (0.25, 0.5)
     """
     size = jnp.square if kind == "squared" else jnp.abs
     if around:

@@ -50,7 +50,13 @@ def _unchanged(value: Any, data: Data) -> Any:
 
 @cache
 def pixels() -> Parametrization:
-    """The picture itself, clipped to [0, 1] after each step."""
+    """The picture itself, clipped to [0, 1] after each step.
+
+    Examples:
+      >>> encode, decode, project = bnnjax.optimize.pixels()
+      >>> project(jnp.array([-0.5, 0.5, 1.5]), None)
+      Array([0. , 0.5, 1. ], dtype=float32)
+    """
     return Parametrization(_unchanged, _unchanged, lambda picture, _: jnp.clip(picture, 0, 1))
 
 

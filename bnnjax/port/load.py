@@ -52,6 +52,13 @@ def load_model(
       ValueError: the file or network does not exist, is damaged, has an unsupported operator or
         layer, or cannot be downloaded.
       ModuleNotFoundError: the extra ``port`` is needed and not installed.
+
+    Examples:
+      >>> network = bnnjax.load_model()
+      >>> network
+      <Network inknet: 12.6 M parameters, packed, 117 classes>
+      >>> network.style.style_taps
+      ('stem_conv', 'stem', 'section1', 'section2', 'section3')
     """
     if isinstance(model, Network):
         if preprocessing is not None:

@@ -36,6 +36,11 @@ class FlipRatio(NamedTuple):
     """The mean of `flip_ratio` over a sequence, each array compared with the previous; a pytree.
 
     ``FlipRatio(first)`` starts it, `update` adds an array, `mean` is the result.
+
+    Examples:
+      >>> ratio = FlipRatio(jnp.array([1.0, 1.0]))
+      >>> ratio.update(jnp.array([1.0, -1.0])).mean.item()
+      0.5
     """
 
     last: Array

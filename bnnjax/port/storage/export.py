@@ -18,7 +18,7 @@ into x · multiplier + bias.
 
 Bit i of word w is value 32·w + i along the packed axis. A 1 stands for +1, a 0 for −1, and the bits
 after the n-th are 0. A depthwise kernel is packed as [kh, kw, in · multiplier]. With the ``shape``
-and ``packed_axis`` from the card, NumPy unpacks a kernel as follows:
+and ``packed_axis`` from the card, NumPy unpacks a kernel as follows::
 
     words = np.ascontiguousarray(np.moveaxis(archive["LAYER/words"], packed_axis, -1))
     bits = np.unpackbits(words[..., None].view(np.uint8), axis=-1, bitorder="little")
