@@ -247,7 +247,7 @@ def test_the_commands_for_artists_run(tmp_path):
     for name in masks:
         Image.linear_gradient("L").save(tmp_path / name)
     small = ["--size=64", "--steps=2", "--style_taps=stem", "--content_taps=stem"]
-    found = [line.split() for line in lines((ROOT / "docs" / "artist.md").read_text("utf-8"))]
+    found = [line.split() for line in unfolded((ROOT / "docs" / "artist.md").read_text("utf-8"))]
     painting = [words for words in found if words[:2] == ["bnnjax", "stylize"]]
     assert len(painting) > 15
     for words in painting:
@@ -441,14 +441,14 @@ def flags_of(script):
     return {*own, "json", "import"} | OTHER_FLAGS
 
 
-def lines(text):
+def unfolded(text):
     """The lines of a document, of which commands may span several."""
     return re.sub(r"\\\n\s*", "", text).splitlines()
 
 
 def commands(text):
     """(script, flags) of every command line."""
-    for line in lines(text):
+    for line in unfolded(text):
         for script, arguments in re.findall(
             r"python ((?:launch|benchmarks)/\w+\.py)([^`#]*)", line
         ):
