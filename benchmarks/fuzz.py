@@ -57,17 +57,22 @@ def fuzzed(name: str, folder: Path) -> Counter[str]:
     """How many files of a reader had each outcome."""
     shutil.rmtree(folder / name, ignore_errors=True)
     found: Counter[str] = Counter()
-    number, ends = FLAGS.first, time.monotonic() + FLAGS.seconds
+    number, left = FLAGS.first, FLAGS.seconds
     last = None if FLAGS.count is None else FLAGS.first + FLAGS.count
-    while time.monotonic() < ends and (last is None or number < last):
-        number = child(name, folder, number, last, ends, found)
+    while left > 0 and (last is None or number < last):
+        number, took = child(name, folder, number, last, left, found)
+        left -= took
     return found
 
 
 def child(
-    name: str, folder: Path, first: int, last: int | None, ends: float, found: Counter[str]
-) -> int:
-    """Lets one child process read files until time is up or it fails; the number to go on with."""
+    name: str, folder: Path, first: int, last: int | None, seconds: float, found: Counter[str]
+) -> tuple[int, float]:
+    """Lets one child process read files until time is up or it fails.
+
+    Returns:
+      The number to go on with, and the seconds since the child was ready.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     limit = FLAGS.memory_mib * 2**20
@@ -75,8 +80,9 @@ def child(
     process.start()
     theirs.close()
     number, path, outcome = first, None, ("", "")
+    began = time.monotonic()
     try:
-        while time.monotonic() < ends + FLAGS.limit and (last is None or number < last):
+        while last is None or number < last:
             if not ours.poll(FLAGS.limit if path else START):
                 outcome = SLOW, f"more than {FLAGS.limit} s"
             else:
@@ -85,12 +91,13 @@ def child(
                     path = detail
                     continue
                 if what == "ready":
+                    began = time.monotonic()
                     continue
                 outcome = detail
             found[outcome[0]] += 1
             report(name, number, outcome, path)
             number += 1
-            if outcome[0] not in (READ, REFUSED, OTHER) or time.monotonic() > ends:
+            if outcome[0] not in (READ, REFUSED, OTHER) or time.monotonic() > began + seconds:
                 break
     except EOFError:
         process.join(10)
@@ -102,7 +109,7 @@ def child(
     finally:
         process.kill()
         process.join()
-    return number
+    return number, time.monotonic() - began
 
 
 def report(name: str, number: int, outcome: tuple[str, str], path: str | None) -> None:
