@@ -150,9 +150,13 @@ def _opened(file: str | os.PathLike[str] | io.BytesIO, name: str) -> Image.Image
     try:
         with warnings.catch_warnings():  # `_check_memory` says more than Pillow's warning
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(file)
+            picture = Image.open(file)
     except Exception as error:  # missing, a folder, not a picture, too large, a damaged header
         raise failure(name, "cannot be read", error) from error
+    if picture.mode == "P" and picture.palette is None:
+        picture.close()
+        raise ValueError(f"{name}: damaged (its colours are numbers of a palette that is missing)")
+    return picture
 
 
 def _check_memory(

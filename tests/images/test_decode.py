@@ -673,3 +673,14 @@ def test_a_small_png_does_not_become_an_enormous_picture(tmp_path):
     for read in (images.load, partial(images.load_fitted, size=8)):
         with pytest.raises(ValueError, match=r"a\.png: damaged or cut short .*7×10000000 px"):
             read(tmp_path / "a.png")
+
+
+def test_a_png_without_its_palette_is_refused(tmp_path, one_line_error):
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).quantize(4).save(file, "png")
+    content = file.getvalue()
+    start = content.index(b"PLTE") - 4
+    length = 12 + int.from_bytes(content[start : start + 4])
+    (tmp_path / "a.png").write_bytes(content[:start] + content[start + length :])
+    one_line_error(lambda: images.load(tmp_path / "a.png"), "a.png", "palette that is missing")
+    one_line_error(lambda: images.load_alpha(tmp_path / "a.png"), "a.png", "palette")
