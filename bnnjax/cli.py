@@ -86,7 +86,7 @@ def _guarded(main: Callable[[], int | None], argv: list[str], leave_at_once: boo
         _import(FLAGS["import"].value or [])
         status = main()
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"{program}: {_one_line(error)}", file=sys.stderr)
+        print(f"{program}: {one_line(error)}", file=sys.stderr)
         status = 1
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
@@ -111,7 +111,7 @@ def _import(modules: Sequence[str]) -> None:
         importlib.import_module(module)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Joins the lines of an error that lists its faults line by line."""
     first, *faults = (line.strip() for line in str(error).splitlines() or [""])
     return " ".join([first, "; ".join(faults)]).strip()

@@ -98,7 +98,7 @@ def _attempt(reader: Reader, path: Path, limit: int) -> tuple[str, str]:
     except MemoryError:
         found = MEMORY, traceback.format_exc()
     except Exception as error:
-        line, shown = cli._one_line(error), "".join(traceback.format_exception(error))
+        line, shown = cli.one_line(error), "".join(traceback.format_exception(error))
         told = isinstance(error, ValueError) and line and (reader.any_name or path.name in line)
         found = (REFUSED, line) if told else (OTHER, shown)
         if _ran_out(error):

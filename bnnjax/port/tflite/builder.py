@@ -80,6 +80,13 @@ class GraphBuilder(ProgramBuilder):
             self.params[name] = np.asarray(self.graph.tensors[index].value, np.float32)
         return self.constants[index]
 
+    def kernel(self, op: Operator, *, axes: int) -> np.ndarray:
+        """The second input of an operator, which must be a constant with so many axes."""
+        found = self.graph.constant(op, 1)
+        if found is None or found.ndim != axes:
+            raise ValueError(f"has no constant kernel of {axes} axes")
+        return found
+
     def finish(self, op: Operator, value: int) -> int:
         """Appends activation and rounding to an operator's result and assigns it to the operator's
         output tensor.

@@ -20,7 +20,7 @@ SAME = 0  # the schema's enumeration
 
 
 def _conv_3d(builder: GraphBuilder, op: Operator) -> None:
-    kernel = _constant(builder, op, 1, axes=5)
+    kernel = builder.kernel(op, axes=5)
     name = builder.new_name("conv_3d")
     builder.params[name] = {"kernel": kernel}
     layer = Call.of(
@@ -37,7 +37,7 @@ def _conv_3d(builder: GraphBuilder, op: Operator) -> None:
 
 def _transposed(axes: str, layer: Callable[..., Any], builder: GraphBuilder, op: Operator) -> None:
     """A transposed convolution: that of all places, of which the file states a part."""
-    kernel = _constant(builder, op, 1, axes=len(axes) + 2)
+    kernel = builder.kernel(op, axes=len(axes) + 2)
     if len(axes) == 2:
         kernel = np.moveaxis(kernel, 0, 2)  # to [kh, kw, O, I]
     size, features = kernel.shape[: len(axes)], kernel.shape[-2]
@@ -89,13 +89,6 @@ def _finish(builder: GraphBuilder, op: Operator, value: int, *, bias: int) -> No
 
 def _along(op: Operator, name: str, axes: str) -> tuple[int, ...]:
     return tuple(op.options[name.format(axis)] for axis in axes)
-
-
-def _constant(builder: GraphBuilder, op: Operator, slot: int, *, axes: int) -> np.ndarray:
-    found = builder.graph.constant(op, slot)
-    if found is None or found.ndim != axes:
-        raise ValueError(f"has no constant kernel of {axes} axes")
-    return found
 
 
 HANDLERS: dict[str, Callable[[GraphBuilder, Operator], None]] = {

@@ -89,9 +89,7 @@ def _window(builder: GraphBuilder, op: Operator, size: tuple[int, int], **more: 
 
 def _kernel(builder: GraphBuilder, op: Operator, axes: int) -> tuple[np.ndarray, Params]:
     """The kernel of a float convolution or dense layer, and its bias as a parameter dict."""
-    kernel, bias = builder.graph.constant(op, 1), builder.graph.constant(op, 2)
-    if kernel is None or kernel.ndim != axes:
-        raise ValueError(f"has no constant kernel of {axes} axes")
+    kernel, bias = builder.kernel(op, axes=axes), builder.graph.constant(op, 2)
     if len(op.inputs) > 2 and op.inputs[2] >= 0 and bias is None:
         raise ValueError("has a bias that is not constant")
     return kernel, {} if bias is None else {"bias": bias}

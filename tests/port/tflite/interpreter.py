@@ -128,13 +128,20 @@ def conv_3d(op, x, kernel, bias):
 
 
 def transposed_conv(axes, op, shape, kernel, x, bias):
-    """Each value of the input adds the kernel to the result at its own place."""
+    """Each value of the input adds the kernel to the result at its own place.
+
+    LCE's interpreter computes this only if the result has one of two sizes.
+    """
     kernel = np.moveaxis(kernel, 0, 2) if len(axes) == 2 else kernel  # to [*size, O, I]
     strides, size = of(op.options, *(f"Stride{axis}" for axis in axes)), kernel.shape[:-2]
-    lows = [0] * len(axes)
-    if op.options["Padding"] == 0:
-        sides = zip(shape[1:-1], size, strides, strict=True)
-        lows = [max((-(-n // s) - 1) * s + k - n, 0) // 2 for n, k, s in sides]
+    lows, lines = [], zip(x.shape[1:-1], shape[1:-1], size, strides, strict=True)
+    for before, after, k, s in lines:
+        if op.options["Padding"] == 0:
+            assert before == -(-after // s)
+            lows.append(max((before - 1) * s + k - after, 0) // 2)
+        else:
+            assert after == (before - 1) * s + k
+            lows.append(0)
     result = np.zeros(shape, np.float64)
     for place in np.ndindex(*x.shape[1:-1]):
         for offset in np.ndindex(*size):

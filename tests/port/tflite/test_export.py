@@ -19,7 +19,7 @@ from bnnjax.models.imagenet import bgr, normalize
 from bnnjax.models.network import Architecture, Network
 from bnnjax.models.tapped import Tapped
 from bnnjax.port.tflite.export import export, input_of
-from bnnjax.port.tflite.graph import read_graph
+from bnnjax.port.tflite.graph import Graph, Operator, Tensor, read_graph
 from bnnjax.port.tflite.write import write_graph
 from tests.port.tflite.interpreter import interpret
 
@@ -251,6 +251,32 @@ def test_a_file_that_is_read_and_written_is_the_same(converted, tmp_path):
         for one, other in zip(again.tensors, graph.tensors, strict=True):
             assert (one.name, one.shape, one.dtype) == (other.name, other.shape, other.dtype)
             np.testing.assert_array_equal(one.value, other.value)
+
+
+def test_operators_have_the_version_by_which_interpreters_find_them(tmp_path):
+    """TensorFlow's list of versions has no BROADCAST_TO below 2, and a bias of TRANSPOSE_CONV from
+    3 on."""
+    import tflite
+
+    kernel = np.ones((3, 1, 1, 3), np.float32)
+    tensors = [
+        Tensor("image", (1, 1, 1, 3), None),
+        Tensor("shape", (4,), np.int32([1, 2, 2, 3]), dtype="int32"),
+        Tensor("wide", (1, 2, 2, 3), None),
+        Tensor("kernel", kernel.shape, kernel),
+        Tensor("bias", (3,), np.zeros(3, np.float32)),
+        Tensor("result", (1, 2, 2, 3), None),
+    ]
+    where = {"Padding": 1, "StrideH": 1, "StrideW": 1}
+    operators = (
+        Operator(0, "BROADCAST_TO", (0, 1), (2,), {}),
+        Operator(1, "TRANSPOSE_CONV", (1, 3, 2, 4), (5,), where),
+        Operator(2, "RELU", (5,), (5,), {}),
+    )
+    data = write_graph(Graph(tuple(tensors), operators, (0,), (5,)), description="")
+    model = tflite.Model.GetRootAsModel(data, 0)
+    codes = [model.OperatorCodes(n) for n in range(model.OperatorCodesLength())]
+    assert [code.Version() for code in codes] == [2, 3, 1]
 
 
 @pytest.mark.slow
