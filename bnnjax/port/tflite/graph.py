@@ -111,7 +111,7 @@ def import_tflite() -> Any:
         import tflite
     except ImportError:
         raise ModuleNotFoundError(
-            "reading .tflite files needs the extra 'port': pip install 'bnnjax[port]'"
+            ".tflite files need the extra 'port': pip install 'bnnjax[port]'"
         ) from None
     return tflite
 
