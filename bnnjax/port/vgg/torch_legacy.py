@@ -44,6 +44,13 @@ class _PlainTensors(pickle._Unpickler):
         ("torch", "ByteStorage"): "|u1",
     }
 
+    # Without byte arrays, which torch does not write: they reserve what the file states, too.
+    dispatch = {  # noqa: RUF012 (read only)
+        code: load
+        for code, load in pickle._Unpickler.dispatch.items()
+        if code not in pickle.BYTEARRAY8
+    }
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.NAMES:
             raise ValueError(f"the file pickles {module}.{name}; need plain tensors only")

@@ -167,11 +167,13 @@ def test_damaged_files_are_read_or_refused(write, tmp_path, data):
 
 
 def test_no_memory_is_reserved_for_what_is_stated(write, tmp_path):
-    """A storage of 2⁴⁰ values, and a memo with a place 2³¹."""
+    """A storage of 2⁴⁰ values, a memo with a place 2³¹, and an array of 2⁴⁰ bytes."""
     content = write({"a": np.ones(3, np.float32)}).read_bytes()
     storage = content[:-20] + struct.pack("<q", 2**40) + content[-12:]
     memo = b"\x80\x02Nr" + struct.pack("<I", 2**31) + b"."
-    for damage, message in ((storage, "ends early"), (memo, "not a file of torch|cannot be read")):
+    array = b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b"."
+    unread = "not a file of torch|cannot be read"
+    for damage, message in ((storage, "ends early"), (memo, unread), (array, unread)):
         (tmp_path / "b.bin").write_bytes(damage)
         with pytest.raises(ValueError, match=message):
             read_torch_legacy(tmp_path / "b.bin")
