@@ -25,14 +25,21 @@ class Members:
     names: tuple[str, ...]
     architectures: tuple[Architecture, ...]
 
-    def apply(self, variables: Sequence[Variables], images: Array) -> tuple[None, dict[str, Array]]:
-        """No logits, and the taps of all members, NAME:TAP each; see `Architecture.apply`."""
+    def apply(
+        self, variables: Sequence[Variables], images: Array
+    ) -> tuple[Array | None, dict[str, Array]]:
+        """The logits of the first member that has any, and the taps of all, NAME:TAP each.
+
+        See `Architecture.apply`.
+        """
+        first: Array | None = None
         found: dict[str, Array] = {}
         members = zip(self.names, self.architectures, variables, strict=True)
         for name, architecture, own in members:
-            _, taps = architecture.apply(own, images)
+            logits, taps = architecture.apply(own, images)
+            first = logits if first is None else first
             found |= {f"{name}:{tap}": values for tap, values in taps.items()}
-        return None, found
+        return first, found
 
     @property
     def stride(self) -> int:

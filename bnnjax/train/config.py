@@ -32,7 +32,8 @@ class TrainConfig:
     hint_weight: float = option(2.0, "loss weight of the teacher's taps")
     hint_taps: tuple[str, ...] = option(
         ("stem_conv", "stem", "section1", "section2", "section3", "section4"),
-        "taps of teacher and student that hints compare; the last one also predicts the logits",
+        "taps that hints compare: TAP in both networks, or STUDENT_TAP=TEACHER_TAP, which is"
+        " NETWORK:TAP for several teachers; the last one also predicts the logits",
     )
     smallest_crop: float = option(
         0.25, "smallest area of a random crop, as a fraction of the picture"

@@ -12,6 +12,7 @@ from jax import Array
 
 from bnnjax.models.entry import Entry
 from bnnjax.models.network import Architecture, Network
+from bnnjax.nst.ensemble import Ensemble
 from bnnjax.train import distill
 from bnnjax.train.augmentation import augment, resize
 from bnnjax.train.begin import taken_over, with_classes
@@ -35,7 +36,7 @@ class PhotoTask:
       photographs: the pictures to train on.
       validation: the pictures on which accuracy is measured.
       config: all options.
-      teacher: a network to learn from, or None.
+      teacher: a network to learn from, or several, or None.
       init: a latent network of this entry to go on from, or None for random weights. If it has
         another number of classes, its classifier is replaced by a new one.
 
@@ -52,7 +53,7 @@ class PhotoTask:
         photographs: Dataset,
         validation: Dataset,
         config: TrainConfig,
-        teacher: Network | None = None,
+        teacher: Network | Ensemble | None = None,
         init: Network | None = None,
     ) -> None:
         names = photographs.class_names
@@ -67,8 +68,13 @@ class PhotoTask:
         self.config, self.teacher = config, teacher
         self.epochs = config.epochs
         self.steps_per_epoch = len(photographs) // config.batch_size
+        self._hints = tuple(map(distill.Hint.read, config.hint_taps))
         self._hint_maps = teacher and distill.hint_maps(
-            self.architecture, teacher.architecture, taps=config.hint_taps, sides=config.sides
+            self.architecture,
+            teacher,
+            hints=self._hints,
+            sides=config.sides,
+            soft=config.soft_weight > 0,
         )
         self._learning_rate = cosine(
             peak=config.learning_rate,
@@ -88,7 +94,7 @@ class PhotoTask:
         found = {
             **dataclasses.asdict(self.config),
             "model": self.architecture.entry.name,
-            "teacher": self.teacher and _identity(self.teacher),
+            "teacher": self.teacher and _identities(self.teacher),
             "photographs": len(self.photographs),
         }
         return found | ({"init": _identity(self._begin)} if self._begin else {})
@@ -159,8 +165,9 @@ class PhotoTask:
         config = self.config
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         crops = augment(key, images, side=side, smallest_crop=config.smallest_crop)
+        taps = list(dict.fromkeys(hint.teacher for hint in self._hints))
         targets = self.teacher and distill.teacher_outputs(
-            self.teacher.architecture, teacher_variables, crops, taps=config.hint_taps
+            self.teacher.architecture, teacher_variables, crops, taps=taps
         )
         gradients, (batch_stats, metrics) = jax.grad(self._loss, has_aux=True)(
             state.params, state.batch_stats, crops, labels, targets, jax.random.fold_in(key, 0)
@@ -192,15 +199,22 @@ class PhotoTask:
         metrics = {"labels": loss, "accuracy": 100 * (logits.argmax(1) == labels).mean()}
         if self._hint_maps:
             predicted: Any = self._hint_maps.apply({"params": params["hint_maps"]}, taps)
-            metrics["soft"] = distill.soft_loss(predicted, targets)
             metrics["hints"] = distill.hint_loss(predicted, targets)
-            loss += config.soft_weight * metrics["soft"]
             loss += config.hint_weight * metrics["hints"]
+            if config.soft_weight:
+                metrics["soft"] = distill.soft_loss(predicted.logits, targets.logits)
+                loss += config.soft_weight * metrics["soft"]
         return loss, (batch_stats, {"loss": loss, **metrics})
 
 
 def _identity(network: Network) -> Any:
     return network.provenance.get("sha256", network.path)
+
+
+def _identities(teacher: Network | Ensemble) -> Any:
+    networks = teacher.networks if isinstance(teacher, Ensemble) else (teacher,)
+    found = [_identity(network) for network in networks]
+    return found if len(found) > 1 else found[0]
 
 
 def _variables(state: TrainState) -> dict[str, Any]:

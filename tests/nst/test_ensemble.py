@@ -27,6 +27,13 @@ def test_taps_carry_the_names_of_their_networks(twins):
     assert set(both.provenance) == {"toy", "other"}
 
 
+def test_logits_are_those_of_the_first_network_that_has_any(twins, make_picture):
+    picture = make_picture(0, 48, 48)[None]
+    both = load_models(twins)
+    logits, _ = both.architecture.apply(both.variables, picture)
+    np.testing.assert_array_equal(logits, twins[0](picture)[0])
+
+
 def test_style_and_content_are_the_means_of_those_of_each_network(twins, make_picture):
     pictures = make_picture(0, 48, 48), make_picture(1, 48, 48)
     options = {"size": 48, "steps": 1, "progress": False}

@@ -12,6 +12,7 @@ from flax import linen as nn
 from bnnjax.models import registry
 from bnnjax.models.entry import Card
 from bnnjax.models.forms import freeze
+from bnnjax.nst.ensemble import load_models
 from bnnjax.train import loop
 from bnnjax.train.augmentation import augment, resize
 from bnnjax.train.config import TrainConfig
@@ -212,6 +213,30 @@ def test_the_hints_compare_the_taps_of_the_config(narrow, photographs, narrow_te
     task = PhotoTask(narrow, photographs, photographs, config, narrow_teacher)
     hint_maps = jax.eval_shape(task.init).params["hint_maps"]
     assert hint_maps.keys() == {"stem", "section1", "logits"}
+
+
+@pytest.mark.slow
+def test_several_teachers_give_hints_and_the_first_soft_targets(
+    narrow, photographs, narrow_teacher, with_random_weights
+):
+    other = with_random_weights(dataclasses.replace(narrow_teacher.entry, name="other"))
+    hints = ("stem_conv=other:stem_conv", "stem=narrow_teacher:stem", "stem=other:section1")
+    config = dataclasses.replace(CONFIG, hint_taps=hints)
+    teacher = load_models([narrow_teacher, other])
+    task = PhotoTask(narrow, photographs, photographs, config, teacher)
+    assert len(task.saved_config["teacher"]) == 2
+    _, metrics = task.step(task.init(), 0)
+    crops, _ = first_crops(photographs)
+    logits, first = narrow_teacher(crops)
+    _, second = other(crops)
+    shares = []
+    for t in (second["stem_conv"], first["stem"], second["section1"]):
+        t = np.asarray(t, np.float64)
+        shares.append((t**2).sum() / ((t - t.mean((0, 1, 2))) ** 2).sum())
+    np.testing.assert_allclose(metrics["hints"], np.mean(shares), rtol=1e-3)
+    p = np.asarray(jax.nn.softmax(logits), np.float64)
+    soft = (p * np.log(p * p.shape[1])).sum(1).mean()
+    np.testing.assert_allclose(metrics["soft"], soft, rtol=1e-3)
 
 
 # --- bad input -------------------------------------------------------------------------------
