@@ -3,7 +3,7 @@
     python benchmarks/style_terms.py --contents_dir=PHOTOS --styles_dir=PAINTINGS \\
         --judges=vgg19.npz,efficientnet_lite0.pth --taps=my_bmxnet:section2_block1_norm
 
-Every row makes all pairs with one term or one tap beside InkNet's own, at two content weights, so
+Every row makes all pairs with one term or one tap beside InkNet's own, at every content weight, so
 that rows can be compared where content is equal. Existing pictures in ``--output_dir`` are kept.
 
 | row | term |
@@ -151,7 +151,7 @@ class Normalized(Term):
         return jnp.stack(each).mean()
 
 
-# Name → options of `stylize_batch`; weights are those of the best of a few trials.
+# Name → options of `stylize_batch`; one weight of each was tried.
 TERMS: dict[str, dict[str, Any]] = {
     "shifted": {"extra_terms": {Shifted(taps=TAPS[:3]): 3.0}},
     "nearest": {"extra_terms": {Nearest(taps=TAPS[1:4]): 3.0}},
@@ -186,7 +186,9 @@ def recipes() -> dict[str, dict[str, Any]]:
     found = {name: TERMS[name] for name in FLAGS.terms}
     own = tuple(f"inknet:{tap}" for tap in TAPS)
     for text in FLAGS.taps:
-        model, tap = text.rsplit(":", 1)
+        model, _, tap = text.rpartition(":")
+        if not model:
+            raise ValueError(f"taps has {text!r}, needs MODEL:TAP")
         both = load_models(["inknet", model])
         name = both.networks[1].name
         taps = {"style_taps": (*own, f"{name}:{tap}"), "content_taps": ("inknet:section3",)}
